@@ -1,0 +1,16 @@
+//! SM2 verification and sealing, SM3 and their encodings (GB/T 32918, GB/T 32905, GB/T 32907, GB/T 35276).
+//!
+//! No I/O and no clock; randomness is a parameter; no private key ever enters. Everything here handles public data, but
+//! for the session keys and plaintexts of sealing, which are wiped after use. The first engine is `RustCrypto`'s `sm2`;
+//! the types do not show it, so that a faster engine can take its place.
+#![forbid(unsafe_code)]
+
+mod digest;
+mod key;
+mod seal;
+mod signature;
+
+pub use digest::{Sm3, hmac_sm3, sm3};
+pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey};
+pub use seal::{SealError, Sm2Ciphertext, Sm4Key, sm2_encrypt, sm4_cbc_decrypt, sm4_cbc_encrypt};
+pub use signature::{Signature, SignatureError, VerifyError, verify};
