@@ -1,0 +1,29 @@
+//! What the ledger keeps and how it stands in octets. No I/O, no clock, no randomness: a second reader could be written
+//! from this crate's module documents and `docs/ledger-format.md` alone.
+//!
+//! - [`Record`]: one entry, deterministic CBOR. No field can take text from a request, so no personal data can get in
+//!   (I8); what was asked stands there only as a search tag and a commitment.
+//! - [`hash`]: RFC 6962 leaves and nodes with SM3, and the chain.
+//! - [`segment`] and [`frame`]: how records lie in a file. [`mark`]: what a node knows to be durable.
+//! - [`Verifier`]: reads segments in order and proves all of the above, or says exactly where it does not hold (I5).
+#![forbid(unsafe_code)]
+
+mod cbor;
+mod context;
+pub mod hash;
+mod intent;
+mod operation;
+mod outcome;
+mod record;
+mod word;
+
+pub use context::Context;
+pub use hash::{ChainValue, IdempotencyTag, LeafHash, RootHash, SegmentHash, SignedDigest, Tree};
+pub use intent::{Intent, Search, ToBeSigned};
+pub use operation::{Aggregate, Management, Rejected, Shed};
+pub use outcome::{
+    Answer, Decision, Outcome, OutcomeUnknown, Refusal, RequestSignature, Revocation, RevocationKind, Signer, Step,
+    Times,
+};
+pub use record::{Body, Kind, MAX_RECORD, Record, RecordError, SCHEMA, encode};
+pub use word::{Der, Label, Octets, Origin, PlatformSerial, SoftwareVersion, WordError};

@@ -1,0 +1,126 @@
+use minicbor::{Decode, Encode};
+use yanqian_vocabulary::{CertificateHash, ContentDigest, KeyId, Reason, Timestamp, TrustHash};
+
+use crate::word::{Der, Label};
+
+/// What was turned away before authentication or shed before a decision: counted, not told one by one (I1).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Aggregate {
+    #[cbor(n(0), with = "crate::cbor")]
+    pub from: Timestamp,
+    #[cbor(n(1), with = "crate::cbor")]
+    pub until: Timestamp,
+    /// Requests and connections rejected before authentication, by cause.
+    #[n(2)]
+    pub rejected: Vec<Rejected>,
+    /// Requests shed for overload, by reason.
+    #[n(3)]
+    pub shed: Vec<Shed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Rejected {
+    #[cbor(n(0), with = "crate::cbor")]
+    pub cause: Label,
+    #[n(1)]
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Shed {
+    #[cbor(n(0), with = "crate::cbor")]
+    pub reason: Reason,
+    #[n(1)]
+    pub count: u64,
+}
+
+/// An event in the life of the appliance.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub enum Management {
+    /// The daemon began to serve.
+    #[n(0)]
+    Started {},
+    /// The daemon stopped in order; a start without this before it means a crash.
+    #[n(1)]
+    Stopped {
+        /// Why, for example `signal`.
+        #[cbor(n(0), with = "crate::cbor")]
+        cause: Label,
+    },
+    /// A configuration came into force; agreement, profile, key and grade stand in the record's context.
+    #[n(2)]
+    ConfigurationLoaded {
+        /// SM3 of the configuration file's octets.
+        #[cbor(n(0), with = "crate::cbor")]
+        configuration: ContentDigest,
+        #[cbor(n(1), with = "crate::cbor", has_nil)]
+        trust: Option<TrustHash>,
+        /// The signing certificate itself, so that proofs need nothing from outside the ledger.
+        #[cbor(n(2), with = "crate::cbor", has_nil)]
+        certificate: Option<Der>,
+    },
+    #[n(3)]
+    TrustLoaded {
+        #[cbor(n(0), with = "crate::cbor")]
+        trust: TrustHash,
+    },
+    /// The token signed a fixed prefix and a nonce to prove that it holds the key (I2).
+    #[n(4)]
+    SelfProof {
+        #[cbor(n(0), with = "crate::cbor", has_nil)]
+        refused: Option<Reason>,
+    },
+    /// The platform key signed a certificate request (I2).
+    #[n(5)]
+    CertificateRequested {
+        /// SM3 of the DER certificate request.
+        #[cbor(n(0), with = "crate::cbor")]
+        request: ContentDigest,
+    },
+    #[n(6)]
+    KeyGenerated {
+        #[cbor(n(0), with = "crate::cbor")]
+        key: KeyId,
+    },
+    #[n(7)]
+    CertificateImported {
+        #[cbor(n(0), with = "crate::cbor")]
+        certificate: CertificateHash,
+    },
+    /// The clock moved otherwise than time passes.
+    #[n(8)]
+    ClockStepped {
+        /// Milliseconds by which it moved; negative means backwards.
+        #[n(0)]
+        milliseconds: i64,
+    },
+    /// Service was suspended or resumed for a platform, a purpose or a caller.
+    #[n(9)]
+    ServiceState {
+        /// For example `serving` or `suspended`.
+        #[cbor(n(0), with = "crate::cbor")]
+        state: Label,
+        #[cbor(n(1), with = "crate::cbor", has_nil)]
+        reason: Option<Reason>,
+    },
+    /// The disk ran full: from here on the reserve carries outcomes and refusals, and no new intent is taken.
+    #[n(10)]
+    ReserveReleased {},
+    /// There is space again.
+    #[n(11)]
+    ReserveRestored {},
+    /// At start, octets that no acknowledged record owned were cut from the last segment.
+    #[n(12)]
+    TailRepaired {
+        #[n(0)]
+        segment: u64,
+        #[n(1)]
+        offset: u64,
+        #[n(2)]
+        octets: u64,
+    },
+}

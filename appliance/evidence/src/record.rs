@@ -1,0 +1,199 @@
+//! One record: deterministic CBOR (RFC 8949 §4.2.1), a map of six integer keys in this order.
+//!
+//! | key | value |
+//! |---|---|
+//! | 0 | schema, unsigned: 1 |
+//! | 1 | kind, unsigned: see [`Kind`] |
+//! | 2 | sequence, unsigned: 1 for a node's first record, then one more for each |
+//! | 3 | time, unsigned: UTC milliseconds since 1970, never less than the record before |
+//! | 4 | context, map: see [`Context`] |
+//! | 5 | body: a map, or for management records an array of event number and map |
+//!
+//! There is exactly one encoding of a record. The decoder proves that by encoding again and comparing, so unknown keys,
+//! long integers, indefinite lengths and unsorted keys are all refused. Schema 1 is closed: a change that adds a key
+//! makes schema 2, and every later reader still reads schema 1 (the fixtures of this crate hold it to that).
+
+use std::fmt;
+
+use minicbor::{Decoder, Encoder};
+use yanqian_vocabulary::Timestamp;
+
+use crate::cbor::Item;
+use crate::context::Context;
+use crate::intent::Intent;
+use crate::operation::{Aggregate, Management};
+use crate::outcome::{Outcome, OutcomeUnknown, Refusal};
+
+/// The schema that this version writes.
+pub const SCHEMA: u64 = 1;
+
+/// Octets of one record at most.
+pub const MAX_RECORD: usize = 1 << 20;
+
+/// Why octets are not a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// A later format than this reader knows; nothing says that it is damaged.
+    #[error("schema {0} is newer than this reader")]
+    UnknownSchema(u64),
+    #[error("record kind {0} does not exist in schema 1")]
+    UnknownKind(u64),
+    #[error("not the CBOR of a record: {0}")]
+    Malformed(String),
+    /// The octets decode, but they are not the one deterministic encoding of what they say.
+    #[error("not the deterministic encoding of its content")]
+    NotCanonical,
+    #[error("record of more than {MAX_RECORD} octets")]
+    TooLarge,
+}
+
+impl RecordError {
+    /// Stable code for labels and reports.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownSchema(_) => "unknown-schema",
+            Self::UnknownKind(_) => "unknown-kind",
+            Self::Malformed(_) => "malformed",
+            Self::NotCanonical => "not-canonical",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident($body:ty) = $code:literal, $text:literal;)*) => {
+        /// What a record says.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Body { $($(#[$doc])* $name($body),)* }
+
+        /// The kind of a record, and its number in key 1.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $($(#[$doc])* $name = $code,)* }
+
+        impl Kind {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+
+        impl Body {
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$name(_) => Kind::$name,)* }
+            }
+
+            fn put(&self, e: &mut Encoder<&mut Vec<u8>>) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+                match self { $(Self::$name(body) => e.encode(body)?.ok(),)* }
+            }
+
+            fn take(kind: u64, d: &mut Decoder<'_>) -> Result<Self, RecordError> {
+                match kind {
+                    $($code => d.decode().map(Self::$name).map_err(malformed),)*
+                    _ => Err(RecordError::UnknownKind(kind)),
+                }
+            }
+        }
+
+        $(impl From<$body> for Body {
+            fn from(body: $body) -> Self {
+                Self::$name(body)
+            }
+        })*
+    };
+}
+
+bodies! {
+    /// A check that the agreement allowed, before the token is asked.
+    Intent(Intent) = 1, "intent";
+    /// The end of a check that had an intent.
+    Outcome(Outcome) = 2, "outcome";
+    /// The end of a check that was refused before an intent.
+    Refusal(Refusal) = 3, "refusal";
+    /// The end of a check that a crash left open.
+    OutcomeUnknown(OutcomeUnknown) = 4, "outcome-unknown";
+    /// Counts of what was turned away before any decision.
+    Aggregate(Aggregate) = 5, "aggregate";
+    /// An event in the life of the appliance.
+    Management(Management) = 6, "management";
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One entry of the ledger. Sequence and time are the ledger's own, given when the record is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub sequence: u64,
+    pub time: Timestamp,
+    pub context: Context,
+    pub body: Body,
+}
+
+fn malformed(error: impl fmt::Display) -> RecordError {
+    RecordError::Malformed(error.to_string())
+}
+
+impl Record {
+    /// The one encoding of this record.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self.sequence, self.time, &self.context, &self.body)
+    }
+
+    /// Reads exactly one record, no octet more.
+    pub fn decode(octets: &[u8]) -> Result<Self, RecordError> {
+        if octets.len() > MAX_RECORD {
+            return Err(RecordError::TooLarge);
+        }
+        let mut d = Decoder::new(octets);
+        let members = d.map().map_err(malformed)?;
+        key(&mut d, 0)?;
+        // The schema is looked at before anything else: a later format may differ in all the rest.
+        let schema = d.u64().map_err(malformed)?;
+        if schema != SCHEMA {
+            return Err(RecordError::UnknownSchema(schema));
+        }
+        if members != Some(6) {
+            return Err(malformed("expected a map of 6"));
+        }
+        key(&mut d, 1)?;
+        let kind = d.u64().map_err(malformed)?;
+        key(&mut d, 2)?;
+        let sequence = d.u64().map_err(malformed)?;
+        key(&mut d, 3)?;
+        let time = Timestamp::take(&mut d).map_err(malformed)?;
+        key(&mut d, 4)?;
+        let context = d.decode().map_err(malformed)?;
+        key(&mut d, 5)?;
+        let body = Body::take(kind, &mut d)?;
+        let record = Self { sequence, time, context, body };
+        if record.encode() == octets { Ok(record) } else { Err(RecordError::NotCanonical) }
+    }
+}
+
+/// As [`Record::encode`], without taking the parts.
+pub fn encode(sequence: u64, time: Timestamp, context: &Context, body: &Body) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(1024);
+    let mut e = Encoder::new(&mut octets);
+    let written = (|| {
+        e.map(6)?;
+        e.u8(0)?.u64(SCHEMA)?;
+        e.u8(1)?.u64(body.kind() as u64)?;
+        e.u8(2)?.u64(sequence)?;
+        e.u8(3)?;
+        time.put(&mut e)?;
+        e.u8(4)?.encode(context)?;
+        e.u8(5)?;
+        body.put(&mut e)
+    })();
+    debug_assert!(written.is_ok(), "writing into memory does not fail");
+    octets
+}
+
+fn key(d: &mut Decoder<'_>, expected: u64) -> Result<(), RecordError> {
+    let found = d.u64().map_err(malformed)?;
+    if found == expected { Ok(()) } else { Err(malformed(format_args!("key {found} where {expected} belongs"))) }
+}
