@@ -1,0 +1,112 @@
+use der::Tag;
+use rand_core::TryCryptoRng;
+use yanqian_sm::{Sm2Ciphertext, Sm4Key, sm2_encrypt, sm4_cbc_decrypt, sm4_cbc_encrypt};
+use zeroize::Zeroizing;
+
+use crate::certificate::Certificate;
+use crate::error::MessageError;
+use crate::oid;
+use crate::sm2cipher::{sm2_cipher_from_der, sm2_cipher_to_der};
+use crate::tlv::{self, Elements, context};
+
+/// A GB/T 35275-2017 `EnvelopedData` for one recipient, with SM2 and SM4-CBC, as read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvelopedData {
+    /// DER `Name` of the recipient certificate's issuer.
+    pub issuer: Vec<u8>,
+    /// The recipient certificate's serial number: INTEGER value octets.
+    pub serial: Vec<u8>,
+    /// The session key, encrypted to the recipient; for the token to open.
+    pub encrypted_key: Sm2Ciphertext,
+    pub iv: [u8; 16],
+    pub ciphertext: Vec<u8>,
+}
+
+/// Seals a message to a recipient's encryption certificate: fresh SM4 key and IV, version 1, no parameters but the IV.
+pub fn seal<R: TryCryptoRng>(recipient: &Certificate, message: &[u8], rng: &mut R) -> Result<Vec<u8>, MessageError> {
+    let key = recipient.public_key().ok_or(MessageError::NotSm2)?;
+    let session = Sm4Key::generate(rng).map_err(|_| MessageError::Seal)?;
+    let mut iv = [0; 16];
+    rng.try_fill_bytes(&mut iv).map_err(|_| MessageError::Seal)?;
+    let encrypted_key = sm2_encrypt(key, session.expose(), rng).map_err(|_| MessageError::Seal)?;
+    let ciphertext = sm4_cbc_encrypt(&session, &iv, message);
+
+    let version = tlv::unsigned_integer(&[1]);
+    let recipient_info = tlv::sequence(&[
+        &version,
+        &tlv::sequence(&[recipient.issuer_der(), &tlv::write(Tag::Integer, &[recipient.serial()])]),
+        &tlv::algorithm(&oid::SM2_ENCRYPT, &[]),
+        &tlv::octet_string(&sm2_cipher_to_der(&encrypted_key)),
+    ]);
+    let content = tlv::sequence(&[
+        &tlv::oid(&oid::DATA),
+        &tlv::algorithm(&oid::SM4_CBC, &tlv::octet_string(&iv)),
+        &tlv::write(context(der::TagNumber(0), false), &[&ciphertext]),
+    ]);
+    let body = tlv::sequence(&[&version, &tlv::write(Tag::Set, &[&recipient_info]), &content]);
+    Ok(tlv::sequence(&[&tlv::oid(&oid::ENVELOPED_DATA), &tlv::write(context(der::TagNumber(0), true), &[&body])]))
+}
+
+impl EnvelopedData {
+    pub fn parse(octets: &[u8]) -> Result<Self, MessageError> {
+        const WHAT: &str = "EnvelopedData";
+        let mut outer = Elements::new(octets, "ContentInfo")?;
+        let mut content_info = outer.sequence()?;
+        outer.finish()?;
+        if !matches!(content_info.oid()?, oid::ENVELOPED_DATA | oid::PKCS7_ENVELOPED_DATA) {
+            return Err(MessageError::ContentType("envelopedData"));
+        }
+        let mut explicit = Elements::new(content_info.expect(context(der::TagNumber(0), true))?.value, WHAT)?;
+        content_info.finish()?;
+        let mut body = explicit.sequence()?;
+        explicit.finish()?;
+        // The standard says 1; 0 is seen in the field.
+        if body.small_integer()? > 1 {
+            return Err(MessageError::Version(WHAT));
+        }
+        let mut recipients = Elements::new(body.expect(Tag::Set)?.value, "recipientInfos")?;
+        let mut recipient = recipients.sequence().map_err(|_| MessageError::NotExactlyOne("recipient"))?;
+        if !recipients.is_empty() {
+            return Err(MessageError::NotExactlyOne("recipient"));
+        }
+        if recipient.small_integer()? > 1 {
+            return Err(MessageError::Version("RecipientInfo"));
+        }
+        let mut issuer_and_serial = recipient.sequence()?;
+        let issuer = issuer_and_serial.expect(Tag::Sequence)?.whole.to_vec();
+        let serial = issuer_and_serial.expect(Tag::Integer)?.value.to_vec();
+        issuer_and_serial.finish()?;
+        let (algorithm, parameters) = recipient.algorithm()?;
+        if algorithm != oid::SM2_ENCRYPT || parameters.is_some() {
+            return Err(MessageError::Algorithm("key encryption"));
+        }
+        let encrypted_key = sm2_cipher_from_der(recipient.expect(Tag::OctetString)?.value)?;
+        recipient.finish()?;
+
+        let mut content = body.sequence()?;
+        body.finish()?;
+        if !matches!(content.oid()?, oid::DATA | oid::PKCS7_DATA) {
+            return Err(MessageError::ContentType("data"));
+        }
+        let (algorithm, parameters) = content.algorithm()?;
+        let iv = match (algorithm, parameters) {
+            (oid::SM4_CBC, Some(iv)) if iv.tag == Tag::OctetString => iv.value.try_into().ok(),
+            _ => None,
+        };
+        let iv = iv.ok_or(MessageError::Algorithm("content encryption"))?;
+        let ciphertext = content.expect(context(der::TagNumber(0), false))?.value.to_vec();
+        content.finish()?;
+        Ok(Self { issuer, serial, encrypted_key, iv, ciphertext })
+    }
+
+    /// Whether this message is for the holder of `certificate`.
+    pub fn is_for(&self, certificate: &Certificate) -> bool {
+        self.issuer == certificate.issuer_der() && self.serial == certificate.serial()
+    }
+
+    /// Opens the content with the session key that the token has recovered. CBC does not authenticate: verify the
+    /// signature around the message first.
+    pub fn open(&self, session: &Sm4Key) -> Result<Zeroizing<Vec<u8>>, MessageError> {
+        sm4_cbc_decrypt(session, &self.iv, &self.ciphertext).map_err(|_| MessageError::Seal)
+    }
+}

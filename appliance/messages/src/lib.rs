@@ -1,0 +1,27 @@
+//! DER messages, read and written: GB/T 35275-2017 (the SM2 form of PKCS #7), GB/T 35276-2017 `SM2Cipher`, certificates
+//! as read, and certification requests. Pure: octets in, octets out.
+//!
+//! Reading is tolerant where real peers differ (object identifiers, NULL parameters, version numbers) and strict where
+//! tolerance would let one message have two meanings: definite minimal lengths, no trailing octets, exactly one value per
+//! attribute, exactly one signer. Writing is always canonical.
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod certificate;
+mod enveloped;
+mod error;
+pub mod oid;
+mod pem;
+mod request;
+mod signed;
+mod sm2cipher;
+mod tlv;
+
+pub use attributes::SignedAttributes;
+pub use certificate::{Certificate, KeyUsage};
+pub use enveloped::{EnvelopedData, seal};
+pub use error::MessageError;
+pub use pem::{certificates_from_pem_or_der, pem_encode};
+pub use request::{CertificationRequestInfo, Subject};
+pub use signed::{SignedData, SignerInfo, VerifiedSignature, encode_detached};
+pub use sm2cipher::{sm2_cipher_from_der, sm2_cipher_to_der};
