@@ -1,0 +1,117 @@
+//! The control listener: plain HTTP on loopback, for tests in other processes and for people with `curl`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::misbehave::Misbehaviour;
+use crate::platform::Platform;
+
+/// Body of `POST /control`. A member that is absent leaves its setting alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    #[serde(default)]
+    misbehave: Change,
+    times: Option<u32>,
+    delay_ms: Option<u64>,
+}
+
+/// Tells `null` (behave again) from absent (leave as it is).
+#[derive(Default)]
+enum Change {
+    #[default]
+    Leave,
+    To(Option<String>),
+}
+
+impl<'de> Deserialize<'de> for Change {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::To)
+    }
+}
+
+pub(crate) async fn serve(listener: TcpListener, platform: Arc<Platform>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stop.changed() => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let platform = platform.clone();
+                connections.spawn(async move {
+                    let service = service_fn(move |request| {
+                        let platform = platform.clone();
+                        async move { Ok::<_, Infallible>(handle(&platform, request).await) }
+                    });
+                    let mut server = hyper::server::conn::http1::Builder::new();
+                    let _ = server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn handle(platform: &Platform, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let (status, value) = match (&head.method, head.uri.path()) {
+        (&Method::GET, "/seen") => (StatusCode::OK, json!(platform.seen())),
+        (&Method::GET, "/stats") => (StatusCode::OK, json!(platform.stats())),
+        (&Method::GET, "/control") => (StatusCode::OK, state(platform)),
+        (&Method::POST, "/reset") => {
+            platform.reset();
+            (StatusCode::OK, state(platform))
+        }
+        (&Method::POST, "/control") => match Limited::new(body, 4096).collect().await {
+            Ok(body) => match obey(platform, &body.to_bytes()) {
+                Ok(()) => (StatusCode::OK, state(platform)),
+                Err(error) => (StatusCode::BAD_REQUEST, json!({ "error": error })),
+            },
+            Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": "body too large" })),
+        },
+        _ => (
+            StatusCode::NOT_FOUND,
+            json!({ "error": "GET /seen, GET /stats, GET /control, POST /control, POST /reset" }),
+        ),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn obey(platform: &Platform, body: &[u8]) -> Result<(), String> {
+    let order: Order = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if let Change::To(name) = order.misbehave {
+        let misbehaviour: Option<Misbehaviour> =
+            name.map(|name| name.parse()).transpose().map_err(|error: crate::SimError| error.to_string())?;
+        platform.misbehave(misbehaviour, order.times);
+    }
+    if let Some(delay) = order.delay_ms {
+        platform.delay(Duration::from_millis(delay));
+    }
+    Ok(())
+}
+
+fn state(platform: &Platform) -> Value {
+    let orders = platform.orders();
+    json!({
+        "misbehave": orders.misbehaviour.map(Misbehaviour::name),
+        "times": orders.times,
+        "delay_ms": u64::try_from(orders.delay.as_millis()).unwrap_or(u64::MAX),
+    })
+}

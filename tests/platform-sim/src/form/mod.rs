@@ -1,0 +1,268 @@
+//! The two wire forms: how a request reads and how an answer is written. What a request means is decided elsewhere, once.
+
+mod reference;
+mod second;
+mod times;
+
+use std::fmt;
+use std::str::FromStr;
+
+use time::{Date, OffsetDateTime};
+
+use crate::numbers::DocumentKind;
+use crate::{Refusal, SimError};
+
+/// A wire form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `{"bizPackage":…,"sign":…}`, authenticated attributes.
+    Reference,
+    /// `{"data":…,"signature":…}`, other names, times and codes, no attributes.
+    Second,
+}
+
+impl FromStr for Form {
+    type Err = SimError;
+
+    fn from_str(name: &str) -> Result<Self, SimError> {
+        match name {
+            "reference" => Ok(Self::Reference),
+            "second" => Ok(Self::Second),
+            _ => Err(SimError::UnknownName {
+                what: "wire form",
+                name: name.to_owned(),
+                known: "reference, second".into(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reference => "reference",
+            Self::Second => "second",
+        })
+    }
+}
+
+/// A request as read; nothing is checked yet but its shape.
+#[derive(Debug)]
+pub struct Request {
+    /// The octets that were signed: the package's value exactly as sent.
+    pub signed: Vec<u8>,
+    /// DER of the detached signature.
+    pub signature: Vec<u8>,
+    /// Customer number.
+    pub customer: String,
+    /// Name of the customer's system.
+    pub application: String,
+    /// The customer's time.
+    pub time: OffsetDateTime,
+    /// The nonce as text.
+    pub nonce: String,
+    /// Purpose code.
+    pub purpose: String,
+    /// DER of the envelope.
+    pub envelope: Vec<u8>,
+}
+
+/// What the envelope asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    /// Type of document.
+    pub kind: DocumentKind,
+    /// Number as given.
+    pub number: String,
+    /// Name as given.
+    pub name: String,
+    /// Birth date.
+    pub birth_date: Date,
+    /// ISO 3166 alpha-3, when asked about.
+    pub nationality: Option<String>,
+    /// Last day of validity, when asked about.
+    pub expiry_date: Option<Date>,
+}
+
+/// What the platform says about one field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldResult {
+    /// Agrees.
+    Match,
+    /// Does not agree.
+    Mismatch,
+    /// The platform cannot tell.
+    Undecided,
+}
+
+/// A field that was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// Document number.
+    Number,
+    /// Name.
+    Name,
+    /// Birth date.
+    BirthDate,
+    /// Nationality.
+    Nationality,
+    /// Last day of validity.
+    ExpiryDate,
+}
+
+/// The answer as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All fields agree.
+    Match,
+    /// At least one does not.
+    Mismatch,
+    /// No such document.
+    NotFound,
+    /// None disagrees, but the platform cannot tell about all.
+    Undecided,
+    /// The platform is out of service.
+    Suspended,
+    /// The platform has too much to do.
+    Busy,
+    /// Refused.
+    Refused(Refusal),
+    /// A code that no specification knows.
+    Unheard,
+}
+
+/// All that an answer states.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The platform's serial number of this transaction.
+    pub serial: String,
+    /// The platform's time.
+    pub time: OffsetDateTime,
+    /// Echo of the request's nonce.
+    pub nonce: String,
+    /// SM3 of the request's signed octets.
+    pub digest: [u8; 32],
+    /// Result.
+    pub outcome: Outcome,
+    /// Results by field; empty for all but match, mismatch and undecided.
+    pub fields: Vec<(Field, FieldResult)>,
+}
+
+/// Faults of the written package itself, which is then signed as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageFault {
+    /// The result member is missing.
+    MissingResult,
+    /// The result member stands there twice: first "mismatch", then the result.
+    DuplicateResult,
+    /// A match without results by field.
+    MissingFields,
+}
+
+impl Form {
+    /// Whether signatures are over authenticated attributes.
+    pub fn attributes(self) -> bool {
+        self == Self::Reference
+    }
+
+    /// Reads a request's body.
+    pub fn read_request(self, body: &[u8]) -> Result<Request, Refusal> {
+        match self {
+            Self::Reference => reference::read_request(body),
+            Self::Second => second::read_request(body),
+        }
+    }
+
+    /// Reads what was in the envelope.
+    pub fn read_inquiry(self, plain: &[u8]) -> Result<Inquiry, Refusal> {
+        match self {
+            Self::Reference => reference::read_inquiry(plain),
+            Self::Second => second::read_inquiry(plain),
+        }
+    }
+
+    /// Writes the package to be signed.
+    pub fn write_answer(self, answer: &Answer, fault: Option<PackageFault>) -> String {
+        match self {
+            Self::Reference => reference::write_answer(answer, fault),
+            Self::Second => second::write_answer(answer, fault),
+        }
+    }
+
+    /// A fresh nonce in this form's encoding.
+    pub fn nonce(self, octets: [u8; 16]) -> String {
+        match self {
+            Self::Reference => hex::encode(octets),
+            Self::Second => second::encode_nonce(octets),
+        }
+    }
+
+    /// The form's word for an outcome.
+    pub fn code(self, outcome: Outcome) -> &'static str {
+        match self {
+            Self::Reference => reference::code(outcome).0,
+            Self::Second => second::code(outcome),
+        }
+    }
+
+    /// Names of the two members of a body: package and signature.
+    pub fn members(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Reference => ("bizPackage", "sign"),
+            Self::Second => ("data", "signature"),
+        }
+    }
+
+    /// Puts package and signature together.
+    pub fn body(self, package: &str, signature: &str) -> String {
+        let (outer, sign) = self.members();
+        format!("{{\"{outer}\":{package},\"{sign}\":\"{signature}\"}}")
+    }
+}
+
+/// Writes an object from names and values that are JSON already, in order.
+pub(crate) fn object(members: &[(&str, String)]) -> String {
+    let mut out = String::from("{");
+    for (name, value) in members {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push('"');
+        out.push_str(name);
+        out.push_str("\":");
+        out.push_str(value);
+    }
+    out.push('}');
+    out
+}
+
+/// A JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_body_makes_a_form_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            for form in [Form::Reference, Form::Second] {
+                let _ = form.read_request(&body);
+                let _ = form.read_inquiry(&body);
+            }
+        }
+
+        #[test]
+        fn no_member_value_makes_a_form_panic(value in "\\PC{0,40}", at in 0usize..8) {
+            let names = ["version", "custNum", "appName", "timeStamp", "nonce", "authMode", "purposeCode", "idAuthData"];
+            let good = ["1.0", "C", "A", "20261123120000000", "00112233445566778899aabbccddeeff", "R01", "P01", "MAA="];
+            let members: Vec<_> = names.iter().zip(good).enumerate()
+                .map(|(i, (name, good))| (*name, quoted(if i == at { &value } else { good }))).collect();
+            let package = object(&members);
+            let _ = Form::Reference.read_request(Form::Reference.body(&package, "MAA=").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The platform's HTTPS side: TLS 1.3 with the SM2 certificate, HTTP/1.1, one task for each connection.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslVersion};
+use time::OffsetDateTime;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_openssl::SslStream;
+
+use crate::answer::{Delivery, Reply, compose};
+use crate::flow::Flow;
+use crate::form::Outcome;
+use crate::misbehave::Misbehaviour;
+use crate::pki::Pki;
+use crate::platform::{Judgement, Platform};
+use crate::seen::Seen;
+use crate::{Form, SimError};
+
+const MAX_BODY: usize = 256 << 10;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// RFC 8998 first, then what an untuned OpenSSL client offers; the certificate is SM2 in every case.
+pub(crate) fn tls_context(pki: &Pki) -> Result<SslContext, SimError> {
+    let mut context = SslContext::builder(SslMethod::tls_server())?;
+    context.set_min_proto_version(Some(SslVersion::TLS1_3))?;
+    context.set_ciphersuites("TLS_SM4_GCM_SM3:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256")?;
+    context.set_groups_list("curveSM2:X25519MLKEM768:X25519:P-256")?;
+    context.set_sigalgs_list("sm2sig_sm3")?;
+    context.set_certificate(&pki.tls.certificate)?;
+    context.set_private_key(&pki.tls.key)?;
+    context.add_extra_chain_cert(pki.issuing.clone())?;
+    context.check_private_key()?;
+    Ok(context.build())
+}
+
+/// Octets read since the last request; they are what a test searches for personal data.
+type Log = Arc<Mutex<Vec<u8>>>;
+
+/// A TLS stream that keeps what is read from it.
+#[derive(Debug)]
+struct Recording {
+    stream: SslStream<TcpStream>,
+    log: Log,
+}
+
+impl AsyncRead for Recording {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buf.filled()[before..]);
+        result
+    }
+}
+
+impl AsyncWrite for Recording {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Accepts until told to stop; connections then end at once.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    context: SslContext,
+    platform: Arc<Platform>,
+    control: SocketAddr,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stop.changed() => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => {
+                if let Ok((stream, remote)) = accepted {
+                    connections.spawn(connection(stream, remote, context.clone(), platform.clone(), control));
+                }
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    remote: SocketAddr,
+    context: SslContext,
+    platform: Arc<Platform>,
+    control: SocketAddr,
+) {
+    let _ = stream.set_nodelay(true);
+    let Ok(mut stream) = Ssl::new(&context).and_then(|ssl| SslStream::new(ssl, stream)) else { return };
+    match tokio::time::timeout(HANDSHAKE, Pin::new(&mut stream).accept()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::info!("{remote}: TLS handshake failed: {error}");
+            return;
+        }
+        Err(_) => return,
+    }
+    let log = Log::default();
+    let io = TokioIo::new(Recording { stream, log: log.clone() });
+    let service = service_fn(move |request| {
+        let (platform, log) = (platform.clone(), log.clone());
+        async move { handle(&platform, request, remote, &log, control).await }
+    });
+    // A refused service call (close-before-answer) and a cut body end here as errors; both are meant.
+    let _ = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await;
+}
+
+async fn handle(
+    platform: &Platform,
+    request: Request<Incoming>,
+    remote: SocketAddr,
+    log: &Log,
+    control: SocketAddr,
+) -> Result<Response<Flow>, std::io::Error> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes);
+    let raw = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
+    let orders = platform.take_orders();
+    let now = OffsetDateTime::now_utc();
+    let json = head.headers.get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/json"));
+    let known = platform.form != Form::Reference || head.uri.path().ends_with("/auth/real-name");
+    let early = match &body {
+        Err(_) => Some(StatusCode::PAYLOAD_TOO_LARGE),
+        _ if !known => Some(StatusCode::NOT_FOUND),
+        _ if head.method != Method::POST => Some(StatusCode::METHOD_NOT_ALLOWED),
+        _ if !json => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        _ => None,
+    };
+    let judgement = match (early, &body) {
+        (None, Ok(body)) => Some(platform.judge(body, now)),
+        _ => None,
+    };
+    let reply = if let Some(judgement) = &judgement {
+        compose(platform, judgement, orders.misbehaviour, now).unwrap_or_else(|error| {
+            Reply::plain(StatusCode::INTERNAL_SERVER_ERROR, format!("the simulator failed: {error}"))
+        })
+    } else {
+        let status = early.unwrap_or(StatusCode::BAD_REQUEST);
+        Reply::plain(status, status.to_string())
+    };
+    let seen = account(platform, judgement.as_ref(), &reply, &raw, remote, orders.misbehaviour);
+    tell(head.uri.path(), &seen, raw.len());
+    platform.record(seen);
+    tokio::time::sleep(orders.delay).await;
+    deliver(reply, control).await
+}
+
+fn account(
+    platform: &Platform,
+    judgement: Option<&Judgement>,
+    reply: &Reply,
+    raw: &[u8],
+    remote: SocketAddr,
+    misbehaviour: Option<Misbehaviour>,
+) -> Seen {
+    let request = judgement.and_then(|judgement| judgement.request.as_ref());
+    let refusal = judgement.and_then(|judgement| match judgement.outcome {
+        Outcome::Refused(refusal) => Some(refusal),
+        _ => None,
+    });
+    let verdict = match (judgement, request) {
+        (Some(judgement), Some(_)) => platform.form.code(judgement.outcome).to_owned(),
+        _ => format!("http-{}", reply.status.as_u16()),
+    };
+    Seen {
+        raw: STANDARD.encode(raw),
+        inner: judgement
+            .and_then(|j| j.inner.as_ref())
+            .map(|inner| serde_json::from_str(inner).unwrap_or_else(|_| serde_json::Value::String(inner.clone()))),
+        nonce: request.map(|request| request.nonce.clone()),
+        customer: request.map(|request| request.customer.clone()),
+        purpose: request.map(|request| request.purpose.clone()),
+        verdict,
+        reason: refusal.map(|refusal| refusal.to_string()),
+        refused: refusal.is_some() || judgement.is_none(),
+        signature_ok: judgement.is_some_and(|judgement| judgement.signature_ok),
+        misbehaviour: misbehaviour.map(|misbehaviour| misbehaviour.name().to_owned()),
+        remote: remote.to_string(),
+    }
+}
+
+fn tell(path: &str, seen: &Seen, octets: usize) {
+    let absent = || "-".to_owned();
+    tracing::info!(
+        "{} {path} {octets} octets, customer {}, purpose {}, nonce {}, signature {}, asks {}: answer {}{}{}",
+        seen.remote,
+        seen.customer.clone().unwrap_or_else(absent),
+        seen.purpose.clone().unwrap_or_else(absent),
+        seen.nonce.clone().unwrap_or_else(absent),
+        if seen.signature_ok { "good" } else { "not good" },
+        seen.inner.as_ref().map_or_else(absent, ToString::to_string),
+        seen.verdict,
+        seen.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
+        seen.misbehaviour.as_ref().map(|name| format!(", misbehaving: {name}")).unwrap_or_default(),
+    );
+}
+
+async fn deliver(reply: Reply, control: SocketAddr) -> Result<Response<Flow>, std::io::Error> {
+    match reply.delivery {
+        Delivery::Hang => std::future::pending().await,
+        Delivery::Close => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+        Delivery::Whole | Delivery::Slow | Delivery::Endless | Delivery::Cut => {}
+    }
+    let mut response = Response::new(Flow::new(reply.body, reply.delivery));
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if reply.location
+        && let Ok(location) = HeaderValue::from_maybe_shared(Bytes::from(format!("http://{control}/auth/real-name")))
+    {
+        headers.insert(header::LOCATION, location);
+    }
+    Ok(response)
+}

@@ -1,0 +1,153 @@
+//! The platform that the appliance talks to, as honest or as hostile as a test wants it.
+//!
+//! It is built on OpenSSL and its own DER code. It depends on no crate of the appliance: a mistake shared by both sides would
+//! cancel out and no test would see it. Everything it knows about people is invented.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod control;
+pub mod der;
+pub mod envelope;
+mod error;
+mod flow;
+pub mod form;
+mod http;
+mod json;
+mod misbehave;
+pub mod numbers;
+mod oids;
+pub mod pki;
+mod platform;
+pub mod registry;
+mod seen;
+pub mod signed_data;
+pub mod sm;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use error::{Refusal, SimError};
+pub use form::Form;
+pub use misbehave::Misbehaviour;
+pub use seen::{Seen, Stats};
+
+use platform::Platform;
+
+/// How to run a platform.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directory of the development PKI.
+    pub pki: PathBuf,
+    /// Wire form.
+    pub form: Form,
+    /// HTTPS listener; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Control listener (plain HTTP; keep it on loopback).
+    pub control: SocketAddr,
+    /// Seed of the register, see [`registry::seeded`].
+    pub seed: u64,
+    /// Known customer numbers; empty: any.
+    pub customers: Vec<String>,
+    /// Known purpose codes; empty: any.
+    pub purposes: Vec<String>,
+}
+
+/// Seed of the register unless another is asked for.
+pub const DEFAULT_SEED: u64 = 20_191_014;
+
+impl Config {
+    /// Free loopback ports, the default seed, any customer and any purpose.
+    pub fn new(pki: impl Into<PathBuf>, form: Form) -> Self {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            pki: pki.into(),
+            form,
+            listen: loopback,
+            control: loopback,
+            seed: DEFAULT_SEED,
+            customers: Vec::new(),
+            purposes: Vec::new(),
+        }
+    }
+}
+
+/// Starts platforms.
+#[derive(Debug)]
+pub struct Simulator;
+
+impl Simulator {
+    /// Starts one on the current tokio runtime. It listens when this returns.
+    pub async fn start(config: Config) -> Result<Running, SimError> {
+        let platform = Arc::new(Platform::new(&config)?);
+        let context = http::tls_context(&platform.pki)?;
+        let https = TcpListener::bind(config.listen).await.map_err(SimError::Listen)?;
+        let control = TcpListener::bind(config.control).await.map_err(SimError::Listen)?;
+        let https_addr = https.local_addr().map_err(SimError::Listen)?;
+        let control_addr = control.local_addr().map_err(SimError::Listen)?;
+        let (stop, stopped) = watch::channel(false);
+        let tasks = [
+            tokio::spawn(http::serve(https, context, platform.clone(), control_addr, stopped.clone())),
+            tokio::spawn(control::serve(control, platform.clone(), stopped)),
+        ];
+        Ok(Running { https_addr, control_addr, platform, stop, tasks })
+    }
+}
+
+/// A running platform. Dropping it stops it, too.
+#[derive(Debug)]
+pub struct Running {
+    /// Where HTTPS listens.
+    pub https_addr: SocketAddr,
+    /// Where control listens.
+    pub control_addr: SocketAddr,
+    platform: Arc<Platform>,
+    stop: watch::Sender<bool>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Running {
+    /// Misbehaves in the next `times` answers; None: until told otherwise.
+    pub fn misbehave(&self, misbehaviour: Misbehaviour, times: Option<u32>) {
+        self.platform.misbehave(Some(misbehaviour), times);
+    }
+
+    /// Behaves again.
+    pub fn behave(&self) {
+        self.platform.misbehave(None, None);
+    }
+
+    /// Waits this long before every answer.
+    pub fn delay(&self, delay: Duration) {
+        self.platform.delay(delay);
+    }
+
+    /// Every request so far (the latest 20 000).
+    pub fn seen(&self) -> Vec<Seen> {
+        self.platform.seen()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.platform.stats()
+    }
+
+    /// Forgets nonces, requests, counters and orders.
+    pub fn reset(&self) {
+        self.platform.reset();
+    }
+
+    /// Stops listening, ends all connections and waits for that.
+    pub async fn shutdown(self) {
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
