@@ -80,6 +80,12 @@ impl CivilDate {
         Self::new(number(0..4), small(number(5..7))?, small(number(8..10))?)
     }
 
+    /// The instant at which this day begins in Asia/Shanghai (UTC+8, no summer time).
+    pub fn start_in_shanghai(self) -> crate::Timestamp {
+        let utc = self.0.midnight().assume_utc().unix_timestamp();
+        crate::Timestamp::from_unix_millis((utc - 8 * 3600) * 1000)
+    }
+
     pub fn year(self) -> u16 {
         u16::try_from(self.0.year()).unwrap_or(0)
     }

@@ -19,6 +19,8 @@ pub struct TimestampRange;
 impl Timestamp {
     /// 9999-12-31T23:59:59.999Z.
     const MAX_MILLIS: i64 = 253_402_300_799_999;
+    /// The last instant that can be told.
+    pub const MAX: Self = Self(Self::MAX_MILLIS);
 
     /// Instants before 1970 or after 9999 are clamped to those ends.
     pub fn from_unix_millis(millis: i64) -> Self {
