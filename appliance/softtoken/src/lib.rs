@@ -15,6 +15,8 @@ mod abi;
 mod attribute;
 mod envelope;
 mod format;
+#[cfg(test)]
+mod hostile;
 mod key;
 mod making;
 mod module;

@@ -26,8 +26,8 @@ static MODULE: RwLock<Option<Arc<Module>>> = RwLock::new(None);
 
 /// Everything between `C_Initialize` and `C_Finalize`.
 ///
-/// Lock order: `administration`, then `state`, then a session's operations; the file lock is taken last and never
-/// kept while waiting for one of these.
+/// Lock order: `administration`, the file lock, `state`, a session's operations. The file lock comes before `state`
+/// because another process may hold it through a PIN check, and signing must not wait for that.
 pub(crate) struct Module {
     process: u32,
     pub(crate) store: Store,

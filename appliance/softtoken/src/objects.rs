@@ -1,19 +1,21 @@
 //! Finding, making, changing and destroying objects.
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CKA_PRIVATE, CKA_TOKEN, CKO_PRIVATE_KEY, CKO_SECRET_KEY,
-    CKR_ACTION_PROHIBITED, CKR_OBJECT_HANDLE_INVALID, CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED,
-    CKR_SESSION_READ_ONLY, CKR_TOKEN_NOT_RECOGNIZED, CKR_USER_NOT_LOGGED_IN,
+    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CKA_CLASS, CKA_PRIVATE, CKA_TOKEN, CKO_PRIVATE_KEY,
+    CKO_SECRET_KEY, CKR_ACTION_PROHIBITED, CKR_GENERAL_ERROR, CKR_OBJECT_HANDLE_INVALID, CKR_OPERATION_ACTIVE,
+    CKR_OPERATION_NOT_INITIALIZED, CKR_SESSION_READ_ONLY, CKR_TOKEN_NOT_RECOGNIZED, CKR_USER_NOT_LOGGED_IN,
 };
 use zeroize::Zeroizing;
 
 use crate::attribute::Template;
+use crate::format::ObjectId;
 use crate::key::PrivateKey;
 use crate::making::{self, Origin};
 use crate::module::{Module, State};
 use crate::object::Object;
 use crate::rv::{Outcome, Rv};
 use crate::seal::{self, random};
+use crate::store::{Exclusive, complain};
 use crate::table::{Entry, Home};
 
 impl State {
@@ -30,9 +32,10 @@ impl State {
 impl Module {
     /// `C_FindObjectsInit`. The only place, with login, where other processes' changes come into view.
     pub(crate) fn find_init(&self, session: CK_SESSION_HANDLE, template: &Template) -> Outcome<()> {
+        let store = self.store.shared()?;
         let mut state = self.write()?;
         state.session(session)?;
-        state.refresh(&self.store.shared()?)?;
+        state.refresh(&store)?;
         let logged_in = state.master().is_some();
         let found = state
             .objects
@@ -40,7 +43,7 @@ impl Module {
             .filter(|(_, entry)| (logged_in || !entry.object.private()) && entry.object.matches(template))
             .map(|(handle, _)| handle)
             .collect();
-        drop(state);
+        drop((state, store));
         self.within(session, |operations| {
             if operations.find.is_some() {
                 return Err(Rv(CKR_OPERATION_ACTIVE));
@@ -87,15 +90,12 @@ impl Module {
         handle: CK_OBJECT_HANDLE,
         template: &Template,
     ) -> Outcome<()> {
+        let store = self.store.exclusive()?;
         let mut state = self.write()?;
-        let writable = state.session(session)?.writable;
-        let entry = state.object(handle)?;
-        if entry.object.on_token() && !writable {
-            return Err(Rv(CKR_SESSION_READ_ONLY));
-        }
+        let entry = state.changeable(&store, session, handle)?;
         let changed = entry.object.changed(template)?;
         let home = match entry.home {
-            Home::Token(id, _) => self.write_object(&state, &changed, id)?,
+            Home::Token(id, _) => state.write_object(&store, &changed, id)?,
             session @ Home::Session(_) => session,
         };
         state.objects.update(handle, changed, home);
@@ -104,17 +104,14 @@ impl Module {
 
     /// `C_DestroyObject`.
     pub(crate) fn destroy(&self, session: CK_SESSION_HANDLE, handle: CK_OBJECT_HANDLE) -> Outcome<()> {
+        let store = self.store.exclusive()?;
         let mut state = self.write()?;
-        let writable = state.session(session)?.writable;
-        let entry = state.object(handle)?;
-        if entry.object.on_token() && !writable {
-            return Err(Rv(CKR_SESSION_READ_ONLY));
-        }
+        let entry = state.changeable(&store, session, handle)?;
         if !entry.object.destroyable() {
             return Err(Rv(CKR_ACTION_PROHIBITED));
         }
         if let Home::Token(id, _) = entry.home {
-            self.store.exclusive()?.remove_object(&id)?;
+            store.remove_object(&id)?;
         }
         state.objects.remove(handle);
         Ok(())
@@ -122,10 +119,9 @@ impl Module {
 
     /// `C_CreateObject`.
     pub(crate) fn create(&self, session: CK_SESSION_HANDLE, template: Template) -> Outcome<CK_OBJECT_HANDLE> {
-        let mut state = self.write()?;
-        admissible(&state, session, &template, false)?;
+        admissible(&*self.read()?, session, &template, false)?;
         let object = making::create(template)?;
-        self.add(&mut state, session, vec![object])?.pop().ok_or(Rv(CKR_OBJECT_HANDLE_INVALID))
+        self.add(session, vec![object])?.pop().ok_or(Rv(CKR_GENERAL_ERROR))
     }
 
     /// `C_GenerateKeyPair`: (public, private).
@@ -143,21 +139,18 @@ impl Module {
         let key = PrivateKey::generate()?;
         let public = making::public_key(public, key.public(), Origin::Generated)?;
         let private = making::private_key(private, key, Origin::Generated)?;
-        let mut state = self.write()?;
         // The private key first: a crash in between leaves a key without its public object, not the reverse.
-        match self.add(&mut state, session, vec![private, public])?.as_slice() {
+        match self.add(session, vec![private, public])?.as_slice() {
             [private, public] => Ok((*public, *private)),
-            _ => Err(Rv(CKR_OBJECT_HANDLE_INVALID)),
+            _ => Err(Rv(CKR_GENERAL_ERROR)),
         }
     }
 
-    /// Stores new objects where they belong and gives them handles.
-    pub(crate) fn add(
-        &self,
-        state: &mut State,
-        session: CK_SESSION_HANDLE,
-        objects: Vec<Object>,
-    ) -> Outcome<Vec<CK_OBJECT_HANDLE>> {
+    /// Stores new objects where they belong and gives them handles: all of them, or on an error none.
+    pub(crate) fn add(&self, session: CK_SESSION_HANDLE, objects: Vec<Object>) -> Outcome<Vec<CK_OBJECT_HANDLE>> {
+        let on_token = objects.iter().any(Object::on_token);
+        let store = if on_token { Some(self.store.exclusive()?) } else { None };
+        let mut state = self.write()?;
         let writable = state.session(session)?.writable;
         for object in &objects {
             if object.on_token() && !writable {
@@ -167,23 +160,54 @@ impl Module {
                 state.user()?;
             }
         }
-        let mut handles = Vec::with_capacity(objects.len());
-        for object in objects {
-            let home =
-                if object.on_token() { self.write_object(state, &object, random()?)? } else { Home::Session(session) };
-            handles.push(state.objects.insert(object, home));
+        let mut homes = Vec::with_capacity(objects.len());
+        for object in &objects {
+            let home = match &store {
+                Some(store) if object.on_token() => random()
+                    .map_err(Rv::from)
+                    .and_then(|id| state.write_object(store, object, id))
+                    .inspect_err(|_| undo(store, &homes))?,
+                _ => Home::Session(session),
+            };
+            homes.push(home);
         }
-        Ok(handles)
+        Ok(objects.into_iter().zip(homes).map(|(object, home)| state.objects.insert(object, home)).collect())
+    }
+}
+
+/// Takes back what an incomplete `add` has written. The caller hears of the first error; this is a best effort.
+fn undo(store: &Exclusive<'_>, homes: &[Home]) {
+    for home in homes {
+        if let Home::Token(id, _) = home
+            && let Err(error) = store.remove_object(id)
+        {
+            complain(&error);
+        }
+    }
+}
+
+impl State {
+    /// An object that this session may change, as it is on disk now.
+    fn changeable(
+        &mut self,
+        store: &Exclusive<'_>,
+        session: CK_SESSION_HANDLE,
+        handle: CK_OBJECT_HANDLE,
+    ) -> Outcome<&Entry> {
+        self.session(session)?;
+        self.refresh(store)?;
+        let writable = self.session(session)?.writable;
+        let entry = self.object(handle)?;
+        if entry.object.on_token() && !writable { Err(Rv(CKR_SESSION_READ_ONLY)) } else { Ok(entry) }
     }
 
-    fn write_object(&self, state: &State, object: &Object, id: crate::format::ObjectId) -> Outcome<Home> {
-        let store = self.store.exclusive()?;
+    fn write_object(&self, store: &Exclusive<'_>, object: &Object, id: ObjectId) -> Outcome<Home> {
         let token = store.token()?.ok_or(Rv(CKR_TOKEN_NOT_RECOGNIZED))?.token;
-        if state.token.is_some_and(|known| known != token) {
+        if self.token.is_some_and(|known| known != token) {
             return Err(Rv(CKR_TOKEN_NOT_RECOGNIZED));
         }
         let file = if object.private() {
-            state.user()?.close(&token, &id, object)?
+            self.user()?.close(&token, &id, object)?
         } else {
             seal::close_public(&token, &id, object)?
         };
@@ -202,7 +226,7 @@ pub(crate) fn admissible(
     if template.peek_bool(CKA_TOKEN)?.unwrap_or(false) && !writable {
         return Err(Rv(CKR_SESSION_READ_ONLY));
     }
-    let class = template.peek_ulong(cryptoki_sys::CKA_CLASS)?;
+    let class = template.peek_ulong(CKA_CLASS)?;
     let private = private_key
         || matches!(class, Some(CKO_PRIVATE_KEY | CKO_SECRET_KEY))
         || template.peek_bool(CKA_PRIVATE)?.unwrap_or(false);

@@ -23,8 +23,9 @@ impl Module {
             return Err(Rv(CKR_SESSION_PARALLEL_NOT_SUPPORTED));
         }
         let writable = flags & CKF_RW_SESSION != 0;
+        let initialised = self.store.initialised()?;
         let mut state = self.write()?;
-        if self.store.shared()?.token()?.is_none() {
+        if !initialised {
             return Err(Rv(CKR_TOKEN_NOT_RECOGNIZED));
         }
         if !writable && state.role() == Some(Role::So) {

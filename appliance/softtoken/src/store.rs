@@ -94,6 +94,12 @@ impl Store {
         Ok(Self { directory })
     }
 
+    /// Whether `C_InitToken` has been here. Takes no lock, since the file is replaced as a whole: opening a session
+    /// need not wait for a PIN check.
+    pub(crate) fn initialised(&self) -> Result<bool, StoreError> {
+        Ok(read_token(&self.directory)?.is_some())
+    }
+
     /// Waits for the shared lock.
     pub(crate) fn shared(&self) -> Result<Locked<'_>, StoreError> {
         self.lock(FlockOperation::LockShared)
@@ -127,9 +133,7 @@ impl Store {
 impl Locked<'_> {
     /// The token, or `None` before `C_InitToken`.
     pub(crate) fn token(&self) -> Result<Option<TokenFile>, StoreError> {
-        let path = self.store.directory.join(TOKEN);
-        let Some(token) = read::<TokenFile>(&path)? else { return Ok(None) };
-        if token.format == FORMAT { Ok(Some(token)) } else { Err(unknown_format(path)) }
+        read_token(&self.store.directory)
     }
 
     /// The PIN counters. Missing ones are damage: else deleting the file would give free tries.
@@ -217,6 +221,14 @@ impl Exclusive<'_> {
             }
         }
         Ok(())
+    }
+}
+
+fn read_token(directory: &Path) -> Result<Option<TokenFile>, StoreError> {
+    let path = directory.join(TOKEN);
+    match read::<TokenFile>(&path)? {
+        Some(token) if token.format != FORMAT => Err(unknown_format(path)),
+        other => Ok(other),
     }
 }
 

@@ -93,11 +93,11 @@ impl Module {
     /// PIN opens the master key too.
     pub(crate) fn init_pin(&self, session: CK_SESSION_HANDLE, new: &[u8]) -> Outcome<()> {
         let _administration = self.administration()?;
+        pin::acceptable(new)?;
+        let store = self.store.exclusive()?;
         let state = self.read()?;
         state.session(session)?;
         let login = state.login.as_ref().filter(|login| login.role == Role::So).ok_or(Rv(CKR_USER_NOT_LOGGED_IN))?;
-        pin::acceptable(new)?;
-        let store = self.store.exclusive()?;
         let mut token = initialised(&store)?;
         if state.token != Some(token.token) {
             return Err(Rv(CKR_USER_NOT_LOGGED_IN));
@@ -159,15 +159,19 @@ impl Module {
             let token = initialised(&store)?;
             (pin::check(&store, &token, role, pin)?, token.token)
         };
-        let mut state = self.write()?;
         let store = self.store.shared()?;
+        let mut state = self.write()?;
         state.refresh(&store)?;
         state.session(session)?;
         if state.token != Some(token) {
             return Err(Rv(CKR_TOKEN_NOT_RECOGNIZED));
         }
         state.login = Some(Login { role, master });
-        state.refresh(&store).inspect_err(|_| state.login = None)
+        let opened = state.refresh(&store);
+        if opened.is_err() {
+            state.log_out()?;
+        }
+        opened
     }
 
     /// `C_Logout`.

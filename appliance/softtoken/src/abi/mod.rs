@@ -25,7 +25,7 @@ use crate::rv::Outcome;
 pub use list::C_GetFunctionList;
 
 /// Runs one entry point.
-fn entry(work: impl FnOnce() -> Outcome<()>) -> CK_RV {
+pub(crate) fn entry(work: impl FnOnce() -> Outcome<()>) -> CK_RV {
     // Whatever a panic leaves half-done is behind a lock that it poisons, so nobody sees it afterwards.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => CKR_OK,
