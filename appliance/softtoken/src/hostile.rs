@@ -3,7 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use cryptoki_sys::{CKA_CLASS, CKA_TOKEN, CKA_VALUE, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKR_GENERAL_ERROR};
+use std::collections::BTreeMap;
+
+use cryptoki_sys::{
+    CKA_CERTIFICATE_TYPE, CKA_CLASS, CKA_DECRYPT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_EXTRACTABLE, CKA_ID, CKA_KEY_TYPE,
+    CKA_LABEL, CKA_MODIFIABLE, CKA_PRIVATE, CKA_SENSITIVE, CKA_SIGN, CKA_START_DATE, CKA_TOKEN, CKA_VALUE,
+    CKO_CERTIFICATE, CKO_DATA, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKR_GENERAL_ERROR,
+};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
@@ -11,6 +17,7 @@ use crate::attribute::Template;
 use crate::format::{Content, ObjectFile, RetryFile, TokenFile};
 use crate::key::{PrivateKey, PublicKey, plaintext_length};
 use crate::making::{self, Origin};
+use crate::numbers::CKK_SM2;
 use crate::object::Object;
 use crate::seal::{MasterKey, close_public, open_public};
 use crate::{abi, envelope};
@@ -72,19 +79,60 @@ proptest! {
         }
     }
 
+    /// A valid template with some values replaced and some attributes added.
     #[test]
-    fn a_template_of_anything_makes_an_object_or_an_error(
-        class in prop_oneof![Just(CKO_PRIVATE_KEY), Just(CKO_PUBLIC_KEY), 0..8_u64],
-        list in proptest::collection::btree_map(0..0x0210_u64, proptest::collection::vec(any::<u8>(), 0..70), 0..12),
+    fn a_template_of_anything_makes_a_guarded_object_or_an_error(
+        class in prop_oneof![Just(CKO_PRIVATE_KEY), Just(CKO_PUBLIC_KEY), Just(CKO_CERTIFICATE), Just(CKO_DATA)],
+        changes in proptest::collection::btree_map(
+            prop_oneof![proptest::sample::select(KINDS.as_slice()), 0..0x0210_u64],
+            prop_oneof![Just(vec![0]), Just(vec![1]), proptest::collection::vec(any::<u8>(), 0..70)],
+            0..6,
+        ),
     ) {
-        let mut list: Vec<_> = list.into_iter().filter(|(kind, _)| *kind != CKA_CLASS)
-            .map(|(kind, value)| (kind, Zeroizing::new(value))).collect();
-        list.push((CKA_CLASS, Zeroizing::new(class.to_ne_bytes().to_vec())));
-        if let Ok(object) = making::create(Template::new(list).unwrap()) {
-            prop_assert!(class != CKO_PRIVATE_KEY || object.read(CKA_VALUE).is_err());
+        let point = key().public().point().to_vec();
+        let mut list = BTreeMap::from([(CKA_CLASS, class.to_ne_bytes().to_vec()), (CKA_TOKEN, vec![1])]);
+        match class {
+            CKO_PRIVATE_KEY => list.extend([(CKA_KEY_TYPE, CKK_SM2.to_ne_bytes().to_vec()), (CKA_VALUE, vec![0x55; 32])]),
+            CKO_PUBLIC_KEY => list.extend([(CKA_KEY_TYPE, CKK_SM2.to_ne_bytes().to_vec()), (CKA_EC_POINT, point)]),
+            _ => list.extend([(CKA_CERTIFICATE_TYPE, vec![0; 8]), (CKA_VALUE, vec![0x30, 0])]),
+        }
+        let unchanged = changes.is_empty();
+        list.extend(changes);
+        let list = list.into_iter().map(|(kind, value)| (kind, Zeroizing::new(value))).collect();
+        let made = making::create(Template::new(list).unwrap());
+        prop_assert!(!unchanged || made.is_ok() == (class != CKO_DATA));
+        if let Ok(object) = made {
+            let guarded = object.private() && object.is(CKA_SENSITIVE) && !object.is(CKA_EXTRACTABLE);
+            let key = object.secret().is_some();
+            prop_assert!(!key || (guarded && object.read(CKA_VALUE).is_err()));
+            if object.on_token() {
+                let master = MasterKey::generate().unwrap();
+                let file = master.close(&[1; 16], &[2; 16], &object).unwrap();
+                prop_assert_eq!(master.open(&file).is_some(), object.private());
+            }
         }
     }
 }
+
+/// Attributes worth changing.
+const KINDS: [u64; 16] = [
+    CKA_CLASS,
+    CKA_TOKEN,
+    CKA_PRIVATE,
+    CKA_LABEL,
+    CKA_VALUE,
+    CKA_KEY_TYPE,
+    CKA_ID,
+    CKA_SENSITIVE,
+    CKA_DECRYPT,
+    CKA_SIGN,
+    CKA_EXTRACTABLE,
+    CKA_MODIFIABLE,
+    CKA_EC_PARAMS,
+    CKA_EC_POINT,
+    CKA_START_DATE,
+    CKA_CERTIFICATE_TYPE,
+];
 
 #[test]
 fn a_panic_inside_is_a_general_error_outside() {

@@ -13,6 +13,7 @@ fn no_slot_of_the_function_list_is_null() {
     let words = unsafe { std::slice::from_raw_parts(module.list.cast::<usize>(), 69) };
     assert_eq!(size_of::<CK_FUNCTION_LIST>(), 69 * size_of::<usize>());
     assert!(words[1..].iter().all(|pointer| *pointer != 0));
+    assert!(!module.exports(b"C_Initialize"), "the list is the only way in");
 }
 
 #[test]

@@ -195,4 +195,10 @@ fn an_enveloped_private_key_is_unwrapped_and_works() {
     for wrong in [enveloped(&point, SM4_CBC, &example), enveloped(&point, SM4_ECB, &point), vec![0x30, 0]] {
         assert_eq!(unwrap(&token, session, private, &wrong, &template), Err(CKR_WRAPPED_KEY_INVALID));
     }
+    let good = enveloped(&point, SM4_ECB, &example);
+    for index in 0..good.len() {
+        let mut bad = good.clone();
+        bad[index] ^= 0x04;
+        assert_eq!(unwrap(&token, session, private, &bad, &template), Err(CKR_WRAPPED_KEY_INVALID), "octet {index}");
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) fn library_path() -> PathBuf {
 }
 
 pub(crate) struct Module {
-    _library: Library,
+    library: Library,
     pub(crate) list: *mut CK_FUNCTION_LIST,
 }
 
@@ -58,8 +58,13 @@ impl Module {
             let get = library.get::<unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV>(b"C_GetFunctionList");
             let mut list = std::ptr::null_mut();
             assert_eq!(get.unwrap()(&raw mut list), CKR_OK);
-            Self { _library: library, list }
+            Self { library, list }
         }
+    }
+
+    pub(crate) fn exports(&self, name: &[u8]) -> bool {
+        // SAFETY: the symbol is looked up and not used.
+        unsafe { self.library.get::<*const c_void>(name).is_ok() }
     }
 
     pub(crate) fn initialize(&self) -> CK_RV {
