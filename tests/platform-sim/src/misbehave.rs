@@ -35,7 +35,7 @@ misbehaviours! {
     OtherNonce = "other-nonce",
     /// Another digest, the right nonce.
     OtherDigest = "other-digest",
-    /// The previous answer, octet for octet.
+    /// The previous answer, octet for octet; the very first answer has none to repeat and is honest.
     Replay = "replay",
     /// Signed by the pinned key whose certificate is on the CRL.
     RevokedSigner = "revoked-signer",

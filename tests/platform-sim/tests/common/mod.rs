@@ -26,7 +26,8 @@ use yanqian_platform_sim::registry::{self, Holder};
 use yanqian_platform_sim::{Config, Form, Running, Simulator, envelope, signed_data, sm};
 
 const LIMIT: usize = 1 << 20;
-const DEADLINE: Duration = Duration::from_secs(1);
+/// Generous for a loaded machine; a slow or hanging answer takes much longer.
+const DEADLINE: Duration = Duration::from_secs(3);
 
 pub struct World {
     pub form: Form,
