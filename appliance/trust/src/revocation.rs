@@ -1,0 +1,92 @@
+use openssl::asn1::Asn1Time;
+use openssl::x509::{CrlStatus, X509, X509Crl};
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
+
+use crate::error::SignerError;
+
+/// A revocation list as loaded. Whether its issuer signed it is decided when a chain names the issuer.
+pub(crate) struct Crl {
+    parsed: X509Crl,
+    issuer: Vec<u8>,
+    this_update: i64,
+    next_update: i64,
+    hash: [u8; 32],
+}
+
+/// The revocation data that a verdict rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrlEvidence {
+    /// DER `Name`.
+    pub issuer: Vec<u8>,
+    /// Seconds since 1970.
+    pub this_update: i64,
+    /// Seconds since 1970.
+    pub next_update: i64,
+    /// SM3 of the DER list.
+    pub hash: [u8; 32],
+}
+
+impl Crl {
+    /// Reads one list, PEM or DER: complete and direct (no critical extensions), with a `nextUpdate` (RFC 5280 §5.1.2.5).
+    pub(crate) fn read(octets: &[u8]) -> Result<Self, String> {
+        let parsed = if octets.first() == Some(&0x30) { X509Crl::from_der(octets) } else { X509Crl::from_pem(octets) };
+        let parsed = parsed.map_err(|_| "not a certificate revocation list")?;
+        let der = parsed.to_der().map_err(|error| error.to_string())?;
+        let (_, list) = CertificateRevocationList::from_der(&der).map_err(|_| "not a certificate revocation list")?;
+        if list.extensions().iter().any(|extension| extension.critical) {
+            return Err("holds a critical extension: only complete, direct lists are used".into());
+        }
+        Ok(Self {
+            issuer: list.issuer().as_raw().to_vec(),
+            this_update: list.last_update().timestamp(),
+            next_update: list.next_update().ok_or("has no nextUpdate")?.timestamp(),
+            hash: yanqian_sm::sm3(&[&der]),
+            parsed,
+        })
+    }
+
+    fn evidence(&self) -> CrlEvidence {
+        CrlEvidence {
+            issuer: self.issuer.clone(),
+            this_update: self.this_update,
+            next_update: self.next_update,
+            hash: self.hash,
+        }
+    }
+
+    /// Signed by this issuer, which may sign lists, and not from the future.
+    fn is_of(&self, issuer: &X509, issuer_name: &[u8], now: i64) -> bool {
+        self.issuer == issuer_name
+            && self.this_update <= now
+            && issuer.public_key().and_then(|key| self.parsed.verify(&key)).unwrap_or(false)
+    }
+}
+
+/// Asks the newest valid list of the issuer about one certificate. No list, or only lists past their grace: refuse (I6).
+pub(crate) fn check(
+    crls: &[Crl],
+    certificate: &X509,
+    issuer: &X509,
+    issuer_name: &[u8],
+    now: i64,
+    grace_seconds: i64,
+) -> Result<CrlEvidence, SignerError> {
+    let newest = crls
+        .iter()
+        .filter(|crl| crl.is_of(issuer, issuer_name, now))
+        .max_by_key(|crl| crl.this_update)
+        .ok_or(SignerError::RevocationStale)?;
+    // A list that says "revoked" is believed however old it is; one that does not, only within its grace.
+    if matches!(newest.parsed.get_by_cert(certificate), CrlStatus::Revoked(_)) {
+        return Err(SignerError::Revoked);
+    }
+    if now > newest.next_update.saturating_add(grace_seconds) {
+        return Err(SignerError::RevocationStale);
+    }
+    Ok(newest.evidence())
+}
+
+/// Whether `now` lies inside a certificate's validity.
+pub(crate) fn is_valid_at(certificate: &X509, now: i64) -> bool {
+    Asn1Time::from_unix(now).is_ok_and(|now| *certificate.not_before() <= now && *certificate.not_after() >= now)
+}
