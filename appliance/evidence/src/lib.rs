@@ -10,20 +10,28 @@
 
 mod cbor;
 mod context;
+pub mod frame;
 pub mod hash;
 mod intent;
+pub mod mark;
 mod operation;
 mod outcome;
 mod record;
+pub mod segment;
+pub mod verify;
 mod word;
 
 pub use context::Context;
+pub use frame::{Frame, FrameError};
 pub use hash::{ChainValue, IdempotencyTag, LeafHash, RootHash, SegmentHash, SignedDigest, Tree};
 pub use intent::{Intent, Search, ToBeSigned};
+pub use mark::Mark;
 pub use operation::{Aggregate, Management, Rejected, Shed};
 pub use outcome::{
     Answer, Decision, Outcome, OutcomeUnknown, Refusal, RequestSignature, Revocation, RevocationKind, Signer, Step,
     Times,
 };
 pub use record::{Body, Kind, MAX_RECORD, Record, RecordError, SCHEMA, encode};
+pub use segment::{HeaderError, SegmentHeader};
+pub use verify::{Defect, Summary, Verifier, VerifyError};
 pub use word::{Der, Label, Octets, Origin, PlatformSerial, SoftwareVersion, WordError};

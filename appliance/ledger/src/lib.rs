@@ -1,0 +1,29 @@
+//! The ledger on disk: no verdict and no refusal leaves the appliance, and nothing is signed, before its record is
+//! durable here (I1, I2).
+//!
+//! One thread owns the files. Records that wait together are written and synced together, so the disk's sync rate
+//! bounds batches, not checks. The queue is bounded: a slow disk sheds load at once instead of hanging. After a failed
+//! write or sync nothing is appended until the ledger has been opened again, because what the disk then holds is not
+//! known. On a full disk a reserve still carries the ends of checks under way and the refusals of new ones.
+//!
+//! A restart cuts a torn tail and nothing else: see [`yanqian_evidence::frame`] and [`yanqian_evidence::mark`] for how
+//! it tells a tail that nobody was promised from damage. `docs/ledger-format.md` describes every octet.
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod files;
+mod ledger;
+mod read;
+mod recovery;
+
+mod stats;
+pub mod storage;
+mod writer;
+
+pub use config::{Clock, LedgerConfig};
+pub use error::{LedgerError, OpenError};
+pub use ledger::{Append, Appended, Ledger};
+pub use read::{Entry, Records, VerifySummary, read_records, verify_dir, verify_storage};
+pub use recovery::Recovery;
+pub use stats::{Failure, LedgerState, Stats};

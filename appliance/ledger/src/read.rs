@@ -1,0 +1,174 @@
+//! Reading a ledger without opening it: verification, and the records for listing. Works while a daemon writes.
+
+use std::io;
+use std::path::Path;
+
+use yanqian_evidence::mark::{self, Mark};
+use yanqian_evidence::segment::{SegmentHeader, file_name, number_of};
+use yanqian_evidence::verify::{Place, Tail, Verifier};
+use yanqian_evidence::{Record, Summary};
+
+use crate::error::{Doing, OpenError};
+use crate::recovery::header_error;
+use crate::storage::{Directory, Storage, StoredFile, read_all, wide};
+
+/// Segments larger than this are not read into memory; none that this program writes comes near.
+const MAX_SEGMENT: u64 = 2 << 30;
+
+/// A ledger that holds, from its first record to its last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifySummary {
+    pub summary: Summary,
+    /// Octets after the last whole record: being written at this moment, or left by a crash and cut at the next start.
+    pub incomplete_tail: Option<Tail>,
+    /// Sequence up to which the node's own mark says that records are durable; `None` without a mark.
+    pub durable: Option<u64>,
+}
+
+/// Proves every record of the ledger in `directory`. Takes no lock and writes nothing.
+pub fn verify_dir(directory: &Path) -> Result<VerifySummary, OpenError> {
+    verify_storage(&Directory::read_only(directory).doing("opening the ledger's directory")?)
+}
+
+/// As [`verify_dir`] on any storage.
+pub fn verify_storage(storage: &dyn Storage) -> Result<VerifySummary, OpenError> {
+    // The mark first: what is written later can only lie beyond it.
+    let mark = read_mark(storage)?;
+    let segments = contiguous_segments(storage)?;
+    let newest = segments.last().copied().unwrap_or(0);
+    if let Some(mark) = mark
+        && mark.segment > newest
+    {
+        return Err(OpenError::SegmentMissing(mark.segment));
+    }
+    let mut verifier = Verifier::new(mark);
+    let mut incomplete_tail = None;
+    for segment in segments {
+        let durable = mark.map_or(0, |mark| mark.sequence);
+        let place = if segment == newest { Place::Last { durable } } else { Place::Sealed };
+        incomplete_tail = verifier.segment(&read_segment(storage, segment)?, place, |_| {})?.tail;
+    }
+    Ok(VerifySummary { summary: verifier.summary(), incomplete_tail, durable: mark.map(|mark| mark.sequence) })
+}
+
+/// One record and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub segment: u64,
+    /// Octets from the start of the segment file.
+    pub offset: u64,
+    pub leaf: yanqian_evidence::LeafHash,
+    pub record: Record,
+}
+
+/// All records of the ledger in `directory`, in order, proven segment by segment. Ends after the first error.
+pub fn read_records(directory: &Path) -> Result<Records, OpenError> {
+    let storage = Directory::read_only(directory).doing("opening the ledger's directory")?;
+    let mark = read_mark(&storage)?;
+    let segments = contiguous_segments(&storage)?;
+    Ok(Records {
+        storage: Box::new(storage),
+        verifier: Verifier::new(mark),
+        durable: mark.map_or(0, |mark| mark.sequence),
+        segments: segments.into_iter(),
+        entries: Vec::new().into_iter(),
+    })
+}
+
+/// See [`read_records`].
+pub struct Records {
+    storage: Box<dyn Storage>,
+    verifier: Verifier,
+    durable: u64,
+    segments: std::vec::IntoIter<u64>,
+    entries: std::vec::IntoIter<Entry>,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Records(..)")
+    }
+}
+
+impl Records {
+    fn load(&mut self, segment: u64) -> Result<(), OpenError> {
+        let octets = read_segment(&*self.storage, segment)?;
+        let last = self.segments.len() == 0;
+        let place = if last { Place::Last { durable: self.durable } } else { Place::Sealed };
+        let mut entries = Vec::new();
+        self.verifier.segment(&octets, place, |found| {
+            let record = found.record.clone();
+            entries.push(Entry { segment, offset: found.offset, leaf: found.frame.leaf, record });
+        })?;
+        self.entries = entries.into_iter();
+        Ok(())
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Entry, OpenError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.entries.next() {
+                return Some(Ok(entry));
+            }
+            let segment = self.segments.next()?;
+            if let Err(error) = self.load(segment) {
+                self.segments = Vec::new().into_iter();
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+/// Numbers of the segment files, which must run from 1 without a gap.
+pub(crate) fn contiguous_segments(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
+    let mut segments: Vec<u64> =
+        storage.names().doing("listing the ledger's directory")?.iter().filter_map(|name| number_of(name)).collect();
+    segments.sort_unstable();
+    match (1..).zip(&segments).find(|(expected, found)| expected != *found) {
+        Some((expected, _)) => Err(OpenError::SegmentMissing(expected)),
+        None => Ok(segments),
+    }
+}
+
+/// `None` when there is no mark, or neither of its slots was ever written whole.
+pub(crate) fn read_mark(storage: &dyn Storage) -> Result<Option<Mark>, OpenError> {
+    match storage.open(mark::FILE_NAME, false) {
+        Ok(file) => Ok(Mark::decode(&read_all(&*file).doing("reading durable.mark")?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).doing("opening durable.mark"),
+    }
+}
+
+pub(crate) fn read_segment(storage: &dyn Storage, segment: u64) -> Result<Vec<u8>, OpenError> {
+    let file = open_segment(storage, segment)?;
+    let octets = file.state().doing("reading a segment's length")?.map_or(0, |state| state.length);
+    if octets > MAX_SEGMENT {
+        return Err(OpenError::SegmentTooLarge { segment, octets });
+    }
+    read_all(&*file).doing("reading a segment")
+}
+
+pub(crate) fn read_header(storage: &dyn Storage, segment: u64) -> Result<SegmentHeader, OpenError> {
+    let file = open_segment(storage, segment)?;
+    let mut octets = vec![0; 8192];
+    let mut have = 0;
+    while have < octets.len() {
+        let read = file.read_at(&mut octets[have..], wide(have)).doing("reading a segment's header")?;
+        if read == 0 {
+            break;
+        }
+        have += read;
+    }
+    let (header, _) = SegmentHeader::decode(&octets[..have]).map_err(|error| header_error(segment, error))?;
+    Ok(header)
+}
+
+fn open_segment(storage: &dyn Storage, segment: u64) -> Result<Box<dyn StoredFile>, OpenError> {
+    match storage.open(&file_name(segment), false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::SegmentMissing(segment)),
+        result => result.doing("opening a segment"),
+    }
+}

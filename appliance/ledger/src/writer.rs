@@ -1,0 +1,403 @@
+//! The one thread that owns the files.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use yanqian_evidence::{Body, Context, Decision, Frame, LeafHash, MAX_RECORD, Management, Outcome, Times};
+use yanqian_vocabulary::{Reason, Timestamp};
+
+use crate::config::{Clock, LedgerConfig};
+use crate::error::{LedgerError, OpenError};
+use crate::files::{Files, Last, is_full};
+use crate::ledger::Appended;
+use crate::recovery::{self, Recovery};
+use crate::stats::{Failure, LedgerState, Shared};
+use crate::storage::{Storage, wide, write_all};
+
+/// A batch is closed at this many octets, so that one sync never waits for an unbounded write.
+const BATCH_OCTETS: usize = 4 << 20;
+
+type Reply = oneshot::Sender<Result<Appended, LedgerError>>;
+
+pub(crate) enum Command {
+    Append(Draft),
+    Reopen(oneshot::Sender<Result<Recovery, OpenError>>),
+}
+
+/// A record before it has a sequence and a time. The ledger's own records have nobody to reply to.
+pub(crate) struct Draft {
+    pub(crate) context: Arc<Context>,
+    pub(crate) body: Box<Body>,
+    pub(crate) reply: Option<Reply>,
+}
+
+impl Draft {
+    fn refuse(self, error: LedgerError) {
+        if let Some(reply) = self.reply {
+            let _ = reply.send(Err(error)); // nobody waits any more
+        }
+    }
+}
+
+/// Records that will share one write and one sync.
+struct Batch {
+    octets: Vec<u8>,
+    entries: Vec<(Draft, Appended)>,
+    last: Last,
+    /// Intents that this batch ends.
+    ended: BTreeSet<u64>,
+    notes: usize,
+}
+
+pub(crate) struct Writer {
+    storage: Box<dyn Storage>,
+    /// Absent after a failure.
+    files: Option<Files>,
+    config: LedgerConfig,
+    clock: Clock,
+    shared: Arc<Shared>,
+    /// Records of the ledger's own making that wait for the next batch.
+    own: VecDeque<Draft>,
+    watched_at: Instant,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        storage: Box<dyn Storage>,
+        files: Files,
+        config: LedgerConfig,
+        clock: Clock,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let watched_at = Instant::now();
+        let mut writer = Self { storage, files: None, config, clock, shared, own: VecDeque::new(), watched_at };
+        writer.begin(files);
+        writer
+    }
+
+    fn begin(&mut self, mut files: Files) {
+        let taken = files.take_reserve(&*self.storage, &self.config);
+        self.files = Some(files);
+        match taken {
+            Ok(true) => self.shared.set_state(LedgerState::Writing),
+            Ok(false) => self.shared.set_state(LedgerState::RefusalsOnly),
+            Err(error) => self.fail(Failure::Write, &error),
+        }
+        self.publish();
+    }
+
+    /// Runs until the last handle is gone.
+    pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            match commands.recv_timeout(self.config.watch) {
+                Ok(Command::Append(first)) => {
+                    let mut drafts = VecDeque::from([first]);
+                    let mut reopen = None;
+                    while let Ok(command) = commands.try_recv() {
+                        match command {
+                            Command::Append(draft) => drafts.push_back(draft),
+                            Command::Reopen(reply) => {
+                                reopen = Some(reply);
+                                break;
+                            }
+                        }
+                        if drafts.len() >= self.config.queue {
+                            break;
+                        }
+                    }
+                    self.shared.queue.fetch_sub(drafts.len(), Ordering::Relaxed);
+                    self.append_all(drafts);
+                    if let Some(reply) = reopen {
+                        self.reopen(reply);
+                    }
+                }
+                Ok(Command::Reopen(reply)) => self.reopen(reply),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.watched_at.elapsed() >= self.config.watch {
+                self.watch();
+                self.watched_at = Instant::now();
+            }
+        }
+        self.finish();
+    }
+
+    fn append_all(&mut self, drafts: VecDeque<Draft>) {
+        let mut waiting = std::mem::take(&mut self.own);
+        waiting.extend(drafts);
+        self.shared.set_busy(true);
+        while !waiting.is_empty() {
+            self.rotate_if_due();
+            if self.files.is_none() {
+                waiting.drain(..).for_each(|draft| self.refuse(draft, LedgerError::Failed));
+                break;
+            }
+            self.append_some(&mut waiting);
+        }
+        self.shared.set_busy(false);
+        self.publish();
+    }
+
+    /// Writes one batch from the front of `waiting`, and replies.
+    fn append_some(&mut self, waiting: &mut VecDeque<Draft>) {
+        let Some(batch) = self.build(waiting) else { return };
+        let Some(files) = self.files.as_mut() else { return };
+        if let Err(error) = write_all(&*files.current.file, &batch.octets, files.current.length) {
+            // The frames may stand there in part. On a full disk they are cut off again and nothing is lost but them.
+            let cut = files.current.file.set_length(files.current.length);
+            if !is_full(&error) || cut.is_err() {
+                batch.entries.into_iter().for_each(|(draft, _)| draft.refuse(LedgerError::Failed));
+                return self.fail(Failure::Write, &error);
+            }
+            let again = files.reserve_held;
+            self.disk_full();
+            for (draft, _) in batch.entries.into_iter().rev() {
+                if again {
+                    waiting.push_front(draft);
+                } else {
+                    self.refuse(draft, LedgerError::Full);
+                }
+            }
+            return;
+        }
+        files.current.length += wide(batch.octets.len());
+        let synced = files.current.file.sync().map_err(|error| (Failure::Sync, error));
+        let proven = synced.and_then(|()| files.check(&*self.storage).map_err(|error| (Failure::FileChanged, error)));
+        if let Err((failure, error)) = proven {
+            batch.entries.into_iter().for_each(|(draft, _)| draft.refuse(LedgerError::Failed));
+            return self.fail(failure, &error);
+        }
+        files.current.hasher.update(&batch.octets);
+        files.last = batch.last;
+        files.notes.drain(..batch.notes);
+        let marked = files.write_mark();
+        self.shared.syncs.fetch_add(1, Ordering::Relaxed);
+        self.shared.octets.fetch_add(wide(batch.octets.len()), Ordering::Relaxed);
+        self.acknowledge(batch);
+        if let Err(error) = marked {
+            self.fail(Failure::Write, &error);
+        }
+    }
+
+    fn acknowledge(&mut self, batch: Batch) {
+        let Some(files) = self.files.as_mut() else { return };
+        self.shared.appends.fetch_add(wide(batch.entries.len() + batch.notes), Ordering::Relaxed);
+        self.shared.last_sequence.store(batch.last.sequence, Ordering::Relaxed);
+        for intent in &batch.ended {
+            files.open.remove(intent);
+        }
+        for (draft, appended) in batch.entries {
+            if let Body::Intent(intent) = &*draft.body {
+                files.open.insert(appended.sequence, intent.verification);
+            }
+            let heard = draft.reply.is_none_or(|reply| reply.send(Ok(appended)).is_ok());
+            if !heard && let Body::Intent(intent) = &*draft.body {
+                // Nobody waited for this intent any more, so nothing will be signed for it: the ledger ends its check.
+                let body = abandoned(intent.verification, appended.sequence, intent.received);
+                self.own.push_back(Draft { context: draft.context, body: Box::new(body.into()), reply: None });
+            }
+        }
+    }
+
+    /// Takes drafts from the front into a batch; refuses those that cannot be written. `None` when none is left.
+    fn build(&mut self, waiting: &mut VecDeque<Draft>) -> Option<Batch> {
+        let last = self.files.as_ref().map(|files| files.last)?;
+        let mut batch = Batch { octets: Vec::new(), entries: Vec::new(), last, ended: BTreeSet::new(), notes: 0 };
+        while batch.octets.len() < BATCH_OCTETS {
+            let Some(draft) = waiting.pop_front() else { break };
+            let abandoned = draft.reply.as_ref().is_some_and(oneshot::Sender::is_closed);
+            if abandoned && matches!(*draft.body, Body::Intent(_)) {
+                continue; // not written, nothing to end
+            }
+            match self.admit(&draft, &batch.ended) {
+                Ok(ends) => batch.ended.extend(ends),
+                Err(error) => {
+                    self.refuse(draft, error);
+                    continue;
+                }
+            }
+            if batch.octets.is_empty() {
+                self.add_notes(&mut batch, &draft.context);
+            }
+            match self.add(&mut batch, &draft.context, &draft.body) {
+                Ok(appended) => batch.entries.push((draft, appended)),
+                Err(error) => self.refuse(draft, error),
+            }
+        }
+        (!batch.octets.is_empty()).then_some(batch)
+    }
+
+    fn add_notes(&self, batch: &mut Batch, context: &Context) {
+        for note in self.files.iter().flat_map(|files| &files.notes) {
+            // Notes are a few octets long: only too large a record is refused.
+            if self.add(batch, context, &note.clone().into()).is_ok() {
+                batch.notes += 1;
+            }
+        }
+    }
+
+    /// Whether a record may be written now, and which intent it ends.
+    fn admit(&self, draft: &Draft, ended: &BTreeSet<u64>) -> Result<Option<u64>, LedgerError> {
+        let files = self.files.as_ref().ok_or(LedgerError::Failed)?;
+        if draft.context.node != self.config.node {
+            return Err(LedgerError::OtherNode);
+        }
+        let (intent, verification) = match &*draft.body {
+            Body::Intent(_) if self.shared.state() == LedgerState::RefusalsOnly => return Err(LedgerError::Full),
+            Body::Outcome(outcome) => (outcome.intent, outcome.verification),
+            Body::OutcomeUnknown(unknown) => (unknown.intent, unknown.verification),
+            _ => return Ok(None),
+        };
+        if files.open.get(&intent) == Some(&verification) && !ended.contains(&intent) {
+            Ok(Some(intent))
+        } else {
+            Err(LedgerError::IntentNotOpen)
+        }
+    }
+
+    fn add(&self, batch: &mut Batch, context: &Context, body: &Body) -> Result<Appended, LedgerError> {
+        let files = self.files.as_ref().ok_or(LedgerError::Failed)?;
+        let sequence = batch.last.sequence + 1;
+        let now = self.clock.now();
+        let time: Timestamp = batch.last.time.map_or(now, |last| last.max(now));
+        let record = yanqian_evidence::encode(sequence, time, context, body);
+        if record.len() > MAX_RECORD {
+            return Err(LedgerError::TooLarge);
+        }
+        let leaf = LeafHash::of_record(&record);
+        let chain = batch.last.chain.link(leaf);
+        let frame = Frame { sequence, durable: files.last.sequence, leaf, chain, record: &record };
+        frame.write(files.current.start, &mut batch.octets);
+        batch.last = Last { sequence, time: Some(time), chain };
+        Ok(Appended { sequence, leaf, time })
+    }
+
+    fn refuse(&self, draft: Draft, error: LedgerError) {
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        draft.refuse(error);
+    }
+
+    fn rotate_if_due(&mut self) {
+        let now = self.clock.now();
+        let Some(files) = self.files.as_mut() else { return };
+        if self.shared.state() != LedgerState::Writing || !files.is_due(&self.config, now) {
+            return;
+        }
+        match files.rotate(&*self.storage, &self.config, now) {
+            Ok(()) => {}
+            // The segment goes on beyond its size until there is space for the next.
+            Err(error) if is_full(&error) => self.disk_full(),
+            Err(error) => self.fail(Failure::Rotate, &error),
+        }
+    }
+
+    fn disk_full(&mut self) {
+        let Some(files) = self.files.as_mut() else { return };
+        if files.reserve_held {
+            files.notes.push(Management::ReserveReleased {});
+        }
+        let released = files.release_reserve(&*self.storage, &self.config);
+        tracing::error!("the ledger's disk is full: no new checks; outcomes and refusals go to the reserve");
+        self.shared.set_state(LedgerState::RefusalsOnly);
+        if let Err(error) = released {
+            self.fail(Failure::Write, &error);
+        }
+    }
+
+    /// Looks after the files while nothing may be happening.
+    fn watch(&mut self) {
+        let Some(files) = self.files.as_mut() else { return };
+        if let Err(error) = files.check(&*self.storage) {
+            return self.fail(Failure::FileChanged, &error);
+        }
+        if self.shared.state() == LedgerState::RefusalsOnly {
+            match files.take_reserve(&*self.storage, &self.config) {
+                Ok(true) => {
+                    tracing::info!("the ledger's disk has space again");
+                    files.notes.push(Management::ReserveRestored {});
+                    self.shared.set_state(LedgerState::Writing);
+                }
+                Ok(false) => {}
+                Err(error) => return self.fail(Failure::Write, &error),
+            }
+        }
+        self.rotate_if_due();
+        if !self.own.is_empty() {
+            self.append_all(VecDeque::new());
+        }
+        self.publish();
+    }
+
+    fn fail(&mut self, failure: Failure, error: &std::io::Error) {
+        let state = LedgerState::Failed(failure);
+        tracing::error!(state = state.as_str(), %error, "the ledger failed: nothing is signed or answered any more");
+        self.files = None;
+        self.own.clear();
+        self.shared.set_state(state);
+    }
+
+    fn reopen(&mut self, reply: oneshot::Sender<Result<Recovery, OpenError>>) {
+        self.files = None;
+        self.own.clear();
+        let result = match recovery::open(&*self.storage, &self.config, &self.clock) {
+            Ok((files, recovery)) => {
+                self.begin(files);
+                Ok(recovery)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the ledger could not be opened again");
+                self.shared.set_state(LedgerState::Failed(Failure::Reopen));
+                Err(error)
+            }
+        };
+        let _ = reply.send(result); // nobody waits any more
+    }
+
+    fn publish(&self) {
+        let Some(files) = &self.files else { return };
+        self.shared.last_sequence.store(files.last.sequence, Ordering::Relaxed);
+        self.shared.segment.store(files.current.header.segment, Ordering::Relaxed);
+        self.shared.open_intents.store(files.open.len(), Ordering::Relaxed);
+    }
+
+    /// Gives unused space back and leaves an exact mark.
+    fn finish(mut self) {
+        if !self.own.is_empty() {
+            self.append_all(VecDeque::new());
+        }
+        let Some(files) = &self.files else { return };
+        let ended = files
+            .current
+            .file
+            .set_length(files.current.length)
+            .and_then(|()| files.current.file.sync())
+            .and_then(|()| files.sync_mark());
+        if let Err(error) = ended {
+            tracing::warn!(%error, "the ledger was not closed cleanly; the next start will repair it");
+        }
+    }
+}
+
+fn abandoned(verification: yanqian_vocabulary::VerificationId, intent: u64, received: Timestamp) -> Outcome {
+    Outcome {
+        verification,
+        intent,
+        decision: Decision::Refused { reason: Reason::EvidenceUnavailable },
+        signature: None,
+        answer: None,
+        signer: None,
+        chain: Vec::new(),
+        revocation: Vec::new(),
+        platform_time: None,
+        platform_serial: None,
+        steps: Vec::new(),
+        times: Times { received, signed: None, sent: None, answered: None },
+        trust: None,
+        platform_status: None,
+    }
+}

@@ -1,0 +1,399 @@
+//! A disk in memory that does to unsynced data what a real one may do.
+//!
+//! Every write and every change of names is pending until it is synced. A power failure keeps an arbitrary part of what
+//! is pending, sector by sector; a killed process keeps all of it. Any operation can be made to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use yanqian_ledger::storage::{FileId, FileState, NamesStamp, Storage, StoredFile};
+
+const SECTOR: usize = 512;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The operation fails and has no effect.
+    Error,
+    /// A write stops half-way and fails; other operations fail without effect.
+    Half,
+    /// The operation fails, and so does every later one: the machine is gone.
+    Crash,
+    /// Like `Crash`, after the operation took effect.
+    CrashAfter,
+}
+
+#[derive(Debug, Clone)]
+enum Pending {
+    Write { at: usize, octets: Vec<u8> },
+    Length(usize),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Data {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<Pending>,
+    reserved: u64,
+}
+
+#[derive(Debug, Clone)]
+enum NameChange {
+    Set(String, usize),
+    Remove(String),
+    Rename(String, String),
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: Vec<Data>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    pending_names: Vec<NameChange>,
+    stamp: i64,
+    operations: u64,
+    faults: BTreeMap<u64, Fault>,
+    crashed: bool,
+    capacity: Option<u64>,
+}
+
+/// Handles share one disk.
+#[derive(Debug, Clone, Default)]
+pub struct SimDisk(Arc<Mutex<Inner>>);
+
+/// xorshift64*: enough to choose which sectors survive.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        self.0 = if self.0 == 0 { 0x9e37_79b9_7f4a_7c15 } else { self.0 };
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn one_in(&mut self, n: u64) -> bool {
+        (self.next() >> 33).is_multiple_of(n)
+    }
+}
+
+fn put(file: &mut Vec<u8>, at: usize, octets: &[u8]) {
+    if file.len() < at + octets.len() {
+        file.resize(at + octets.len(), 0);
+    }
+    file[at..at + octets.len()].copy_from_slice(octets);
+}
+
+fn apply_name(names: &mut BTreeMap<String, usize>, change: &NameChange) {
+    match change {
+        NameChange::Set(name, file) => {
+            names.insert(name.clone(), *file);
+        }
+        NameChange::Remove(name) => {
+            names.remove(name);
+        }
+        NameChange::Rename(from, to) => {
+            if let Some(file) = names.remove(from) {
+                names.insert(to.clone(), file);
+            }
+        }
+    }
+}
+
+impl SimDisk {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Operations that change something, so far.
+    pub fn operations(&self) -> u64 {
+        self.inner().operations
+    }
+
+    /// The operation with this number, counted from now, fails so.
+    pub fn fail_in(&self, operations: u64, fault: Fault) {
+        let mut inner = self.inner();
+        let at = inner.operations + operations;
+        inner.faults.insert(at, fault);
+    }
+
+    /// Octets that files may take; `None` for no limit.
+    pub fn set_capacity(&self, capacity: Option<u64>) {
+        self.inner().capacity = capacity;
+    }
+
+    pub fn used(&self) -> u64 {
+        self.inner().used()
+    }
+
+    /// The process is gone and the machine is not: everything written is there.
+    pub fn kill(&self) {
+        let mut inner = self.inner();
+        inner.crashed = false;
+        inner.faults.clear();
+    }
+
+    /// The machine is gone: of what was pending, chance keeps a part.
+    pub fn power_failure(&self, chance: &mut Chance) {
+        let mut inner = self.inner();
+        let inner = &mut *inner;
+        let mut names = inner.durable_names.clone();
+        for change in &inner.pending_names {
+            if chance.one_in(2) {
+                apply_name(&mut names, change);
+            }
+        }
+        for data in &mut inner.files {
+            for pending in std::mem::take(&mut data.pending) {
+                match pending {
+                    Pending::Length(length) => {
+                        if chance.one_in(2) {
+                            data.durable.resize(length, 0);
+                        }
+                    }
+                    Pending::Write { at, octets } => {
+                        for (i, sector) in octets.chunks(SECTOR).enumerate() {
+                            if chance.one_in(2) {
+                                put(&mut data.durable, at + i * SECTOR, sector);
+                            }
+                        }
+                    }
+                }
+            }
+            data.live = data.durable.clone();
+            data.reserved = 0;
+        }
+        inner.names = names.clone();
+        inner.durable_names = names;
+        inner.pending_names.clear();
+        inner.crashed = false;
+        inner.faults.clear();
+        inner.stamp += 1;
+    }
+
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let inner = self.inner();
+        inner.names.get(name).map(|file| inner.files[*file].live.clone())
+    }
+
+    pub fn file_names(&self) -> BTreeSet<String> {
+        self.inner().names.keys().cloned().collect()
+    }
+
+    /// Changes a file behind the ledger's back; durable at once.
+    pub fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut inner = self.inner();
+        let file = inner.names[name];
+        let data = &mut inner.files[file];
+        change(&mut data.live);
+        data.durable = data.live.clone();
+        data.pending.clear();
+    }
+
+    /// Removes a name behind the ledger's back.
+    pub fn delete(&self, name: &str) {
+        let mut inner = self.inner();
+        inner.names.remove(name);
+        inner.durable_names.remove(name);
+        inner.stamp += 1;
+    }
+
+    /// Puts a copy of the file in its place, as an editor would.
+    pub fn replace(&self, name: &str) {
+        let mut inner = self.inner();
+        let file = inner.names[name];
+        let data = inner.files[file].clone();
+        inner.files.push(data);
+        let copy = inner.files.len() - 1;
+        inner.names.insert(name.to_owned(), copy);
+        inner.durable_names.insert(name.to_owned(), copy);
+        inner.stamp += 1;
+    }
+}
+
+impl Inner {
+    fn used(&self) -> u64 {
+        let size = |file: &usize| self.files[*file].reserved.max(self.files[*file].live.len() as u64);
+        self.names.values().map(size).sum()
+    }
+
+    fn has_room(&self, file: usize, length: u64) -> bool {
+        let now = self.files[file].reserved.max(self.files[file].live.len() as u64);
+        self.capacity.is_none_or(|capacity| self.used() - now + length.max(now) <= capacity)
+    }
+
+    /// Counts an operation; gives the fault that hits it.
+    fn begin(&mut self) -> io::Result<Option<Fault>> {
+        if self.crashed {
+            return Err(io::Error::other("the machine is gone"));
+        }
+        let fault = self.faults.remove(&self.operations);
+        self.operations += 1;
+        self.crashed = matches!(fault, Some(Fault::Crash | Fault::CrashAfter));
+        match fault {
+            Some(Fault::Error | Fault::Crash) => Err(io::Error::other("injected")),
+            fault => Ok(fault),
+        }
+    }
+}
+
+fn end(fault: Option<Fault>) -> io::Result<()> {
+    if fault.is_some() { Err(io::Error::other("injected")) } else { Ok(()) }
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+impl Storage for SimDisk {
+    fn names(&self) -> io::Result<Vec<String>> {
+        Ok(self.inner().names.keys().cloned().collect())
+    }
+
+    fn stamp(&self) -> io::Result<NamesStamp> {
+        Ok(NamesStamp { seconds: self.inner().stamp, nanoseconds: 0 })
+    }
+
+    fn state(&self, name: &str) -> io::Result<FileState> {
+        let inner = self.inner();
+        let file = *inner.names.get(name).ok_or_else(not_found)?;
+        let id = FileId { device: 1, inode: file as u64 };
+        Ok(FileState { id, length: inner.files[file].live.len() as u64 })
+    }
+
+    fn open(&self, name: &str, _writable: bool) -> io::Result<Box<dyn StoredFile>> {
+        let file = *self.inner().names.get(name).ok_or_else(not_found)?;
+        Ok(Box::new(SimFile { disk: self.clone(), file }))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn StoredFile>> {
+        let mut inner = self.inner();
+        let fault = inner.begin()?;
+        if inner.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        inner.files.push(Data::default());
+        let file = inner.files.len() - 1;
+        inner.names.insert(name.to_owned(), file);
+        inner.pending_names.push(NameChange::Set(name.to_owned(), file));
+        inner.stamp += 1;
+        end(fault)?;
+        Ok(Box::new(SimFile { disk: self.clone(), file }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut inner = self.inner();
+        let fault = inner.begin()?;
+        let file = inner.names.remove(from).ok_or_else(not_found)?;
+        inner.names.insert(to.to_owned(), file);
+        inner.pending_names.push(NameChange::Rename(from.to_owned(), to.to_owned()));
+        inner.stamp += 1;
+        end(fault)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut inner = self.inner();
+        let fault = inner.begin()?;
+        inner.names.remove(name).ok_or_else(not_found)?;
+        inner.pending_names.push(NameChange::Remove(name.to_owned()));
+        inner.stamp += 1;
+        end(fault)
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        let mut inner = self.inner();
+        let fault = inner.begin()?;
+        if fault != Some(Fault::Half) {
+            inner.durable_names = inner.names.clone();
+            inner.pending_names.clear();
+        }
+        end(fault)
+    }
+}
+
+struct SimFile {
+    disk: SimDisk,
+    file: usize,
+}
+
+impl StoredFile for SimFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let inner = self.disk.inner();
+        let rest = inner.files[self.file].live.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        // Short reads are part of the contract.
+        let length = rest.len().min(buffer.len()).min(100_000);
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
+    fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<usize> {
+        let mut inner = self.disk.inner();
+        let fault = inner.begin()?;
+        // Short writes are part of the contract, too.
+        let mut length = octets.len().min(1500);
+        if fault == Some(Fault::Half) {
+            length = length.div_ceil(2);
+        }
+        if !inner.has_room(self.file, offset + length as u64) {
+            length /= 2;
+            if length == 0 || !inner.has_room(self.file, offset + length as u64) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        let at = usize::try_from(offset).unwrap();
+        let data = &mut inner.files[self.file];
+        put(&mut data.live, at, &octets[..length]);
+        data.pending.push(Pending::Write { at, octets: octets[..length].to_vec() });
+        end(fault)?;
+        Ok(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut inner = self.disk.inner();
+        let fault = inner.begin();
+        let data = &mut inner.files[self.file];
+        match fault {
+            // As Linux does: the failed octets stay visible, count as clean, and never reach the disk.
+            Err(error) => {
+                data.pending.clear();
+                return Err(error);
+            }
+            Ok(Some(Fault::Half)) => data.pending.clear(),
+            Ok(_) => {
+                data.durable = data.live.clone();
+                data.pending.clear();
+            }
+        }
+        end(fault?)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        let mut inner = self.disk.inner();
+        let fault = inner.begin()?;
+        let length = usize::try_from(length).unwrap();
+        let data = &mut inner.files[self.file];
+        data.live.resize(length, 0);
+        data.reserved = length as u64;
+        data.pending.push(Pending::Length(length));
+        end(fault)
+    }
+
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        let mut inner = self.disk.inner();
+        let fault = inner.begin()?;
+        if !inner.has_room(self.file, length) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let data = &mut inner.files[self.file];
+        data.reserved = data.reserved.max(length);
+        end(fault)
+    }
+
+    fn state(&self) -> io::Result<Option<FileState>> {
+        let inner = self.disk.inner();
+        let named = inner.names.values().any(|file| *file == self.file);
+        let id = FileId { device: 1, inode: self.file as u64 };
+        Ok(named.then(|| FileState { id, length: inner.files[self.file].live.len() as u64 }))
+    }
+}
