@@ -1,0 +1,67 @@
+use std::io;
+
+use minicbor::{Decode, Encode};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::MAX_FRAME;
+
+/// A frame could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("a frame of {0} octets is larger than {MAX_FRAME}")]
+    TooLarge(usize),
+    #[error("an empty frame")]
+    Empty,
+    #[error("not one CBOR item of the expected form")]
+    Malformed,
+}
+
+/// Reads one item and nothing after it. Total: every input gives a value or an error.
+pub fn decode<'a, T: Decode<'a, ()>>(octets: &'a [u8]) -> Result<T, FrameError> {
+    let mut decoder = minicbor::Decoder::new(octets);
+    let value = decoder.decode().map_err(|_| FrameError::Malformed)?;
+    if decoder.position() == octets.len() { Ok(value) } else { Err(FrameError::Malformed) }
+}
+
+/// Length and content of one frame.
+pub fn encode<T: Encode<()>>(message: &T) -> Result<Vec<u8>, FrameError> {
+    let mut frame = vec![0; 4];
+    // Writing to a vector cannot fail.
+    minicbor::encode(message, &mut frame).map_err(|_| FrameError::Malformed)?;
+    let length = frame.len() - 4;
+    let prefix = u32::try_from(length).ok().filter(|_| length <= MAX_FRAME).ok_or(FrameError::TooLarge(length))?;
+    frame[..4].copy_from_slice(&prefix.to_be_bytes());
+    Ok(frame)
+}
+
+/// The next frame's content; none at the end of the stream, which is an error in the middle of a frame.
+///
+/// `started` is called once the first octet is there, so that a caller can allow idling between frames but not within.
+pub async fn read_frame<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    mut started: impl FnMut(),
+) -> Result<Option<Vec<u8>>, FrameError> {
+    let mut prefix = [0; 4];
+    if reader.read(&mut prefix[..1]).await? == 0 {
+        return Ok(None);
+    }
+    started();
+    reader.read_exact(&mut prefix[1..]).await?;
+    let length = u32::from_be_bytes(prefix) as usize;
+    match length {
+        0 => return Err(FrameError::Empty),
+        1..=MAX_FRAME => {}
+        _ => return Err(FrameError::TooLarge(length)),
+    }
+    let mut content = vec![0; length];
+    reader.read_exact(&mut content).await?;
+    Ok(Some(content))
+}
+
+/// Writes one frame that [`encode`] made.
+pub async fn write_frame<W: AsyncWrite + Unpin>(writer: &mut W, frame: &[u8]) -> Result<(), FrameError> {
+    writer.write_all(frame).await?;
+    Ok(writer.flush().await?)
+}

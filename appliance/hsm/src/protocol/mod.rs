@@ -1,0 +1,344 @@
+//! The worker's protocol: what may be asked of the process that holds the token, and what it answers.
+//!
+//! A Unix stream socket carries frames: a length of four octets big-endian, at most [`MAX_FRAME`], then one CBOR item
+//! with integer keys. The first frame of a client is [`Hello`], the worker's is [`Welcome`]; afterwards [`Request`]s and
+//! [`Reply`]s, paired by id, in any order. The vocabulary is small on purpose: `Sign` takes a digest and `Unseal` will
+//! take a ciphertext, so that another backend than PKCS#11 (GM/T 0018, a remote signer) can answer the same questions.
+//!
+//! Unknown map keys are skipped, so fields may be added. Anything else changes [`PROTOCOL`].
+
+mod frame;
+
+use std::fmt;
+
+use minicbor::{Decode, Encode};
+
+pub use frame::{FrameError, decode, encode, read_frame, write_frame};
+
+/// Version of this protocol; both sides must have the same.
+pub const PROTOCOL: u32 = 1;
+/// Octets of one frame's content at most.
+pub const MAX_FRAME: usize = 64 * 1024;
+/// Octets of a message that comes with its digest, for modules that cannot sign a digest.
+pub const MAX_TBS: usize = 8 * 1024;
+/// Octets of a key label at most: what every known token takes.
+pub const MAX_LABEL: usize = 64;
+/// Random octets in one answer at most.
+pub const MAX_RANDOM: u32 = 1024;
+/// Octets of a self-proof nonce, least and most.
+pub const NONCE_RANGE: std::ops::RangeInclusive<usize> = 16..=64;
+
+/// A client's first frame.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Hello {
+    #[n(0)]
+    pub protocol: u32,
+    /// Name and version of the client's software, for the worker's log; at most 64 octets are used.
+    #[n(1)]
+    pub software: String,
+}
+
+/// The worker's first frame. With a refusal the connection ends here.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Welcome {
+    #[n(0)]
+    pub protocol: u32,
+    #[n(1)]
+    pub software: String,
+    #[n(2)]
+    pub refusal: Option<Refusal>,
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Request {
+    /// Chosen by the client; the reply carries the same. Unique among those in flight on the connection.
+    #[n(0)]
+    pub id: u64,
+    #[n(1)]
+    pub operation: Operation,
+}
+
+/// What the worker can be asked to do.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Operation {
+    /// An SM2 signature over a digest.
+    #[n(0)]
+    Sign {
+        #[n(0)]
+        label: String,
+        /// e = SM3(Z ‖ M), 32 octets.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        e: [u8; 32],
+        /// M, at most [`MAX_TBS`] octets. Must hash to e; needed only when the profile signs messages.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        tbs: Option<Vec<u8>>,
+    },
+    /// All SM2 keys of the token.
+    #[n(1)]
+    ListKeys,
+    #[n(2)]
+    PublicKey {
+        #[n(0)]
+        label: String,
+    },
+    /// A new key pair in the token. A label in use is refused. Management.
+    #[n(3)]
+    GenerateKey {
+        #[n(0)]
+        label: String,
+    },
+    /// A PKCS #10 request, made and signed here so that nobody needs to send its octets as a digest. Management.
+    #[n(4)]
+    Csr {
+        #[n(0)]
+        label: String,
+        /// `KEY=value` pairs as [`yanqian_messages::Subject::parse`] reads them.
+        #[n(1)]
+        subject: String,
+    },
+    /// Stores a certificate beside its key, replacing the one that is there. Management.
+    #[n(5)]
+    ImportCertificate {
+        #[n(0)]
+        label: String,
+        /// DER.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        certificate: Vec<u8>,
+    },
+    /// Octets of the token's random number generator, at most [`MAX_RANDOM`].
+    #[n(6)]
+    Random {
+        #[n(0)]
+        count: u32,
+    },
+    /// A signature over [`crate::self_proof_message`] of the nonce; rate-limited. The asker verifies it.
+    #[n(7)]
+    SelfProof {
+        #[n(0)]
+        label: String,
+        /// Octets within [`NONCE_RANGE`].
+        #[cbor(n(1), with = "minicbor::bytes")]
+        nonce: Vec<u8>,
+    },
+    #[n(8)]
+    Status,
+}
+
+impl Operation {
+    /// A stable name for logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sign { .. } => "sign",
+            Self::ListKeys => "list-keys",
+            Self::PublicKey { .. } => "public-key",
+            Self::GenerateKey { .. } => "generate-key",
+            Self::Csr { .. } => "csr",
+            Self::ImportCertificate { .. } => "import-certificate",
+            Self::Random { .. } => "random",
+            Self::SelfProof { .. } => "self-proof",
+            Self::Status => "status",
+        }
+    }
+}
+
+impl fmt::Debug for Operation {
+    /// The name only: a message to be signed may hold what must not be printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Operation({})", self.name())
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Reply {
+    #[n(0)]
+    pub id: u64,
+    #[n(1)]
+    pub outcome: Outcome,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Outcome {
+    #[n(0)]
+    Done(#[n(0)] Answer),
+    /// The queue is full or the token has no room; nothing was done.
+    #[n(1)]
+    Busy,
+    /// The token cannot be used now; the worker recovers or starts again.
+    #[n(2)]
+    Unavailable(#[n(0)] String),
+    /// The same request will be refused again.
+    #[n(3)]
+    Refused(#[n(0)] Refusal),
+}
+
+/// Why something is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Refusal {
+    /// One of [`codes`].
+    #[n(0)]
+    pub code: String,
+    /// For people; names the field or the profile key to change.
+    #[n(1)]
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into() }
+    }
+}
+
+/// Stable codes of refusals.
+pub mod codes {
+    /// The peer's uid may not connect.
+    pub const PEER: &str = "peer-refused";
+    /// The peer's uid may connect but not manage.
+    pub const NOT_PERMITTED: &str = "not-permitted";
+    /// The two sides speak different versions.
+    pub const PROTOCOL_VERSION: &str = "protocol-version";
+    /// A field of the request is out of range.
+    pub const BAD_REQUEST: &str = "bad-request";
+    /// No key has this label.
+    pub const UNKNOWN_KEY: &str = "unknown-key";
+    /// More than one key has this label.
+    pub const DUPLICATE_LABEL: &str = "duplicate-label";
+    /// A new key asks for a label that is there already.
+    pub const LABEL_IN_USE: &str = "label-in-use";
+    /// The profile signs messages, and no message came with the digest.
+    pub const TBS_REQUIRED: &str = "tbs-required";
+    /// The message does not hash to the digest.
+    pub const TBS_MISMATCH: &str = "tbs-mismatch";
+    /// The public key of a key pair cannot be found or read.
+    pub const PUBLIC_KEY: &str = "public-key";
+    /// The certificate is not one for this key.
+    pub const CERTIFICATE: &str = "certificate";
+    /// The token's signatures with this key do not verify.
+    pub const SELF_PROOF: &str = "self-proof-failed";
+    /// Too many self-proofs.
+    pub const RATE_LIMITED: &str = "rate-limited";
+    /// The module refuses what the profile says; the message names the profile's key.
+    pub const PROFILE: &str = "profile";
+    /// The module refuses for a reason that lies in neither request nor profile.
+    pub const TOKEN: &str = "token-refused";
+    /// The token refused the PIN; no login will be tried again before it changes.
+    pub const CREDENTIALS: &str = "credentials";
+}
+
+/// What a [`Outcome::Done`] holds.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Answer {
+    /// `r ‖ s`, 32 octets big-endian each.
+    #[n(0)]
+    Signature(#[cbor(n(0), with = "minicbor::bytes")] [u8; 64]),
+    #[n(1)]
+    Keys(#[n(0)] Vec<KeyEntry>),
+    /// `04 ‖ x ‖ y`.
+    #[n(2)]
+    PublicKey(#[cbor(n(0), with = "minicbor::bytes")] [u8; 65]),
+    #[n(3)]
+    Key(#[n(0)] KeyEntry),
+    /// DER `CertificationRequest`.
+    #[n(4)]
+    Csr(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    #[n(5)]
+    Imported,
+    #[n(6)]
+    Random(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    #[n(7)]
+    Status(#[n(0)] Box<Status>),
+}
+
+/// A key pair of the token.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct KeyEntry {
+    /// `CKA_LABEL`.
+    #[n(0)]
+    pub label: String,
+    /// `CKA_ID`, which links private key, public key and certificate.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub id: Vec<u8>,
+    /// `04 ‖ x ‖ y`; none when the token does not give it.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub public_key: Option<[u8; 65]>,
+    /// SM3 of the DER certificate stored with the key.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub certificate_hash: Option<[u8; 32]>,
+    /// Whether a self-proof has verified since the worker started.
+    #[n(4)]
+    pub proven: bool,
+    /// Why the key cannot serve; none when it can.
+    #[n(5)]
+    pub problem: Option<String>,
+}
+
+/// The state of a worker. Counters start at zero with the process.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Status {
+    #[n(0)]
+    pub pid: u32,
+    /// Name and version of the worker's software.
+    #[n(1)]
+    pub software: String,
+    /// UTC milliseconds since 1970.
+    #[n(2)]
+    pub started_at_ms: u64,
+    /// The profile's name.
+    #[n(3)]
+    pub profile: String,
+    /// SM3 of the profile's file.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub profile_hash: [u8; 32],
+    /// `hsm`, `sealed` or `development`.
+    #[n(5)]
+    pub grade: String,
+    #[n(6)]
+    pub token_label: String,
+    #[n(7)]
+    pub token_serial: String,
+    #[n(8)]
+    pub token_model: String,
+    #[n(9)]
+    pub token_manufacturer: String,
+    /// Every signature that the token made, self-proofs and certification requests included.
+    #[n(10)]
+    pub signatures_total: u64,
+    /// Signatures asked of the token that it did not make.
+    #[n(11)]
+    pub sign_failures_total: u64,
+    /// Calls of `C_Login`.
+    #[n(12)]
+    pub logins_total: u64,
+    /// Self-proofs that verified, those at start included.
+    #[n(13)]
+    pub self_proofs_total: u64,
+    /// Sessions opened again after an error.
+    #[n(14)]
+    pub sessions_reopened_total: u64,
+    /// Requests answered with `Busy`.
+    #[n(15)]
+    pub busy_total: u64,
+    /// Requests waiting now.
+    #[n(16)]
+    pub queue_depth: u32,
+    #[n(17)]
+    pub queue_capacity: u32,
+    /// Threads that sign, each with one session.
+    #[n(18)]
+    pub threads: u32,
+    /// Whether `Sign` needs the message as well as the digest.
+    #[n(19)]
+    pub needs_message: bool,
+}
+
+#[cfg(test)]
+mod tests;

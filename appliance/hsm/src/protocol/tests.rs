@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn label() -> impl Strategy<Value = String> {
+    "[ -~]{0,70}"
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let octets = prop::collection::vec(any::<u8>(), 0..200);
+    prop_oneof![
+        (label(), any::<[u8; 32]>(), prop::option::of(octets.clone())).prop_map(|(label, e, tbs)| Operation::Sign {
+            label,
+            e,
+            tbs
+        }),
+        Just(Operation::ListKeys),
+        label().prop_map(|label| Operation::PublicKey { label }),
+        label().prop_map(|label| Operation::GenerateKey { label }),
+        (label(), label()).prop_map(|(label, subject)| Operation::Csr { label, subject }),
+        (label(), octets.clone()).prop_map(|(label, certificate)| Operation::ImportCertificate { label, certificate }),
+        any::<u32>().prop_map(|count| Operation::Random { count }),
+        (label(), octets).prop_map(|(label, nonce)| Operation::SelfProof { label, nonce }),
+        Just(Operation::Status),
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        any::<[u8; 32]>().prop_map(|half| {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(&half);
+            Outcome::Done(Answer::Signature(signature))
+        }),
+        Just(Outcome::Busy),
+        label().prop_map(Outcome::Unavailable),
+        (label(), label()).prop_map(|(code, message)| Outcome::Refused(Refusal { code, message })),
+        (any::<u64>(), any::<u32>(), label()).prop_map(|(signatures_total, pid, grade)| {
+            Outcome::Done(Answer::Status(Box::new(Status { pid, grade, signatures_total, ..Status::default() })))
+        }),
+        (label(), any::<bool>(), prop::option::of(any::<[u8; 32]>())).prop_map(|(label, proven, certificate_hash)| {
+            Outcome::Done(Answer::Keys(vec![KeyEntry {
+                label,
+                id: vec![1],
+                public_key: Some([4; 65]),
+                certificate_hash,
+                proven,
+                problem: None,
+            }]))
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn requests_survive_the_wire(id: u64, operation in operation()) {
+        let request = Request { id, operation };
+        let frame = encode(&request).unwrap();
+        prop_assert_eq!(decode::<Request>(&frame[4..]).unwrap(), request);
+    }
+
+    #[test]
+    fn replies_survive_the_wire(id: u64, outcome in outcome()) {
+        let reply = Reply { id, outcome };
+        let frame = encode(&reply).unwrap();
+        prop_assert_eq!(decode::<Reply>(&frame[4..]).unwrap(), reply);
+    }
+
+    #[test]
+    fn arbitrary_octets_give_a_value_or_an_error(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode::<Hello>(&octets);
+        let _ = decode::<Welcome>(&octets);
+        let _ = decode::<Request>(&octets);
+        let _ = decode::<Reply>(&octets);
+    }
+
+    #[test]
+    fn changed_requests_give_a_value_or_an_error(
+        operation in operation(), position in any::<prop::sample::Index>(), value: u8, cut in any::<prop::sample::Index>(),
+    ) {
+        let mut content = encode(&Request { id: 7, operation }).unwrap().split_off(4);
+        let place = position.index(content.len());
+        content[place] = value;
+        let _ = decode::<Request>(&content);
+        content.truncate(cut.index(content.len() + 1));
+        let _ = decode::<Request>(&content);
+    }
+}
+
+#[test]
+fn octets_after_the_item_are_refused() {
+    let mut content = encode(&Request { id: 1, operation: Operation::Status }).unwrap().split_off(4);
+    content.push(0);
+    assert!(matches!(decode::<Request>(&content), Err(FrameError::Malformed)));
+}
+
+#[test]
+fn deep_nesting_does_not_exhaust_the_stack() {
+    // Key 9 is unknown and its value is skipped: 60 000 arrays, each inside the one before.
+    let mut content = vec![0xa2, 0x00, 0x01, 0x09];
+    content.extend(std::iter::repeat_n(0x81, 60_000));
+    assert!(decode::<Request>(&content).is_err());
+}
+
+#[test]
+fn unknown_fields_are_skipped() {
+    let content = [0xa3, 0x00, 0x05, 0x01, 0x82, 0x08, 0x80, 0x18, 0x63, 0x61, b'x'];
+    let request: Request = decode(&content).unwrap();
+    assert_eq!(request, Request { id: 5, operation: Operation::Status });
+}
+
+#[test]
+fn a_frame_above_the_limit_is_not_written() {
+    let operation = Operation::ImportCertificate { label: "k".into(), certificate: vec![0; MAX_FRAME] };
+    assert!(matches!(encode(&Request { id: 1, operation }), Err(FrameError::TooLarge(_))));
+}
+
+#[tokio::test]
+async fn a_frame_above_the_limit_is_not_read() {
+    let mut input = &[0x00, 0x01, 0x00, 0x01, 0, 0][..];
+    assert!(matches!(read_frame(&mut input, || {}).await, Err(FrameError::TooLarge(65_537))));
+    let mut input = &[0, 0, 0, 0][..];
+    assert!(matches!(read_frame(&mut input, || {}).await, Err(FrameError::Empty)));
+    let mut input = &[0, 0, 0, 9, 1][..];
+    assert!(matches!(read_frame(&mut input, || {}).await, Err(FrameError::Io(_))));
+    let mut input = &[][..];
+    assert!(matches!(read_frame(&mut input, || {}).await, Ok(None)));
+}
+
+#[test]
+fn a_request_never_prints_what_it_carries() {
+    let operation = Operation::Sign { label: "k".into(), e: [7; 32], tbs: Some(b"secret".to_vec()) };
+    assert_eq!(format!("{operation:?}"), "Operation(sign)");
+}
