@@ -1,0 +1,77 @@
+use serde_json::Value;
+use yanqian_vocabulary::{Field, FieldVerdict, FieldVerdicts, Reason, Verdict};
+
+use super::{AnswerChecker, Expected, PlatformVerdict, StepName, Walk};
+use crate::json::Members;
+
+impl AnswerChecker<'_> {
+    /// Reads what the platform says, once it is proven that it says it to this request.
+    pub(super) fn check_content(
+        &self,
+        walk: &mut Walk,
+        package: &Members<'_>,
+        expected: &Expected<'_>,
+    ) -> Result<PlatformVerdict, Reason> {
+        let code = walk.step(StepName::Schema, self.check_members(package))?;
+        let form = &self.profile.answer;
+        let overall = match form.verdicts.get(&code) {
+            Some(verdict) => Ok(*verdict),
+            None if form.refused.contains(&code) => Err(Reason::PlatformRefused),
+            None => Err(Reason::PlatformCodeUnknown),
+        };
+        let overall = walk.step(StepName::Code, overall)?;
+        let fields = self.read_fields(package, overall, expected.fields);
+        match fields {
+            Some(fields) => Ok(PlatformVerdict { overall, fields }),
+            None => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
+        }
+    }
+
+    /// Only known members, constants as they must be; gives the result code.
+    fn check_members(&self, package: &Members<'_>) -> Result<String, Reason> {
+        const REASON: Reason = Reason::PlatformSchema;
+        let form = &self.profile.answer;
+        let named = [&form.serial, &form.time, &form.nonce, &form.digest, &form.code, &form.fields];
+        let known = |key: &str| {
+            named.iter().any(|name| *name == key)
+                || form.constants.contains_key(key)
+                || form.ignored.iter().any(|name| name == key)
+        };
+        let constants_hold =
+            form.constants.iter().all(|(name, text)| package.text(name).as_deref() == Some(text.as_str()));
+        if !package.keys().all(known) || !constants_hold {
+            return Err(REASON);
+        }
+        package.text(&form.code).ok_or(REASON)
+    }
+
+    /// The field results, which must be about exactly the fields asked and must agree with the overall verdict: an
+    /// answer that contradicts itself decides nothing.
+    fn read_fields(&self, package: &Members<'_>, overall: Verdict, asked: &[Field]) -> Option<FieldVerdicts> {
+        let form = &self.profile.answer;
+        let Some(raw) = package.raw(&form.fields) else {
+            return (overall == Verdict::NotFound).then(FieldVerdicts::new);
+        };
+        if overall == Verdict::NotFound {
+            return None;
+        }
+        let members = Members::parse(raw.as_bytes()).ok()?;
+        let mut fields = FieldVerdicts::new();
+        for field in asked {
+            let value: Value = serde_json::from_str(members.raw(form.field_names.get(field)?)?).ok()?;
+            let (_, verdict) = form.field_results.iter().find(|(known, _)| *known == value)?;
+            fields.insert(*field, *verdict);
+        }
+        (members.len() == fields.len() && agrees(overall, &fields)).then_some(fields)
+    }
+}
+
+fn agrees(overall: Verdict, fields: &FieldVerdicts) -> bool {
+    let any = |verdict| fields.values().any(|found| *found == verdict);
+    match overall {
+        Verdict::Match => fields.values().all(|found| *found == FieldVerdict::Match),
+        Verdict::Mismatch => any(FieldVerdict::Mismatch),
+        Verdict::Undecided => any(FieldVerdict::Undecided) && !any(FieldVerdict::Mismatch),
+        Verdict::NotFound => fields.is_empty(),
+    }
+}

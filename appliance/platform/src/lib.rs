@@ -1,0 +1,16 @@
+//! The platform, as data. A profile says how its messages look; this crate builds requests by it, carries them, and proves
+//! answers: over the octets as received, step by step, each failure with its own reason. Nothing after a failed step is
+//! believed or even looked at.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod forms;
+mod json;
+mod profile;
+mod request;
+mod transport;
+
+pub use answer::{AnswerChecker, CheckedAnswer, Expected, PlatformVerdict, ReplayError, ReplayGuard, Step, StepName};
+pub use profile::{Profile, ProfileError};
+pub use request::{EncodeError, Outbound, RequestContext, SignedRequest};
+pub use transport::{EndpointError, PlatformClient, RawAnswer, SendError};

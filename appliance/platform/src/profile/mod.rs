@@ -1,0 +1,142 @@
+//! A platform's message forms as validated data. No value of any profile is compiled in.
+
+mod raw;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use time::UtcOffset;
+use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, Mode, ProfileHash, Verdict};
+
+use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
+
+/// A profile cannot be used. The text names the file and, where it can, line and key.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    #[error("{file}: {source}")]
+    Read { file: PathBuf, source: std::io::Error },
+    #[error("{file}: {source}")]
+    Syntax { file: PathBuf, source: Box<toml::de::Error> },
+    #[error("{file}: key `{key}`: {problem}")]
+    Value { file: PathBuf, key: &'static str, problem: &'static str },
+}
+
+/// A platform profile.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub(crate) path: String,
+    pub(crate) request: RequestForm,
+    pub(crate) forms: Forms,
+    pub(crate) answer: AnswerForm,
+    pub(crate) limits: Limits,
+    name: String,
+    hash: ProfileHash,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RequestForm {
+    /// Name of the member that holds the signed object.
+    pub(crate) package: String,
+    pub(crate) signature: String,
+    /// Whether the signature is over authenticated attributes or over the content itself.
+    pub(crate) attributes: bool,
+    pub(crate) members: Vec<(String, Source)>,
+    pub(crate) payload: PayloadForm,
+    pub(crate) modes: BTreeMap<Mode, String>,
+}
+
+/// Where a member's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Constant(String),
+    Customer,
+    Application,
+    Time,
+    Nonce,
+    Mode,
+    Purpose,
+    Payload,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PayloadForm {
+    pub(crate) document_type: String,
+    pub(crate) fields: BTreeMap<Field, String>,
+    pub(crate) document_types: BTreeMap<DocumentType, String>,
+    pub(crate) days: DayForm,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Forms {
+    pub(crate) time: TimeForm,
+    pub(crate) offset: UtcOffset,
+    pub(crate) nonce: NonceForm,
+    pub(crate) digest: DigestForm,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct AnswerForm {
+    pub(crate) package: String,
+    pub(crate) signature: String,
+    pub(crate) attributes: bool,
+    pub(crate) constants: BTreeMap<String, String>,
+    pub(crate) ignored: Vec<String>,
+    pub(crate) serial: String,
+    pub(crate) time: String,
+    pub(crate) nonce: String,
+    pub(crate) digest: String,
+    pub(crate) code: String,
+    pub(crate) fields: String,
+    pub(crate) field_names: BTreeMap<Field, String>,
+    pub(crate) field_results: Vec<(Value, FieldVerdict)>,
+    pub(crate) verdicts: BTreeMap<String, Verdict>,
+    /// Codes by which the platform says that it did not perform the check.
+    pub(crate) refused: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) answer_bytes: usize,
+    pub(crate) connect: Duration,
+    pub(crate) head: Duration,
+    pub(crate) body: Duration,
+    pub(crate) time_window_millis: i64,
+    pub(crate) idle_connections: usize,
+    pub(crate) idle: Duration,
+}
+
+impl Profile {
+    /// Reads and validates a profile.
+    pub fn load(file: &Path) -> Result<Self, ProfileError> {
+        let text =
+            std::fs::read_to_string(file).map_err(|source| ProfileError::Read { file: file.to_owned(), source })?;
+        Self::parse(&text, file)
+    }
+
+    /// As [`Self::load`], from text; `file` is named in errors.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ProfileError> {
+        raw::parse(text, file)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SM3 of the profile's file octets.
+    pub const fn hash(&self) -> ProfileHash {
+        self.hash
+    }
+
+    /// Whether requests are signed over authenticated attributes.
+    pub const fn signs_attributes(&self) -> bool {
+        self.request.attributes
+    }
+
+    /// How long an accepted answer's nonce and serial must be remembered: longer than any answer's time can stay inside the
+    /// window, on both sides of now.
+    pub const fn replay_memory_millis(&self) -> i64 {
+        self.limits.time_window_millis * 2 + 60_000
+    }
+}

@@ -1,0 +1,285 @@
+//! Both profiles against the simulator, honest and hostile. The simulator shares no code with this crate.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
+use openssl::x509::{X509NameBuilder, X509ReqBuilder};
+use yanqian_devpki::{Layout, Options, generate, issue_entity_signing};
+use yanqian_messages::{Certificate, certificates_from_pem_or_der};
+use yanqian_platform::{
+    AnswerChecker, CheckedAnswer, Expected, Outbound, PlatformClient, Profile, RawAnswer, ReplayError, ReplayGuard,
+    RequestContext, SendError, SignedRequest, StepName,
+};
+use yanqian_platform_sim::registry::{Holder, first_with, seeded};
+use yanqian_platform_sim::{Config, DEFAULT_SEED, Misbehaviour, Running, Simulator, form::Form, numbers::NumberForm};
+use yanqian_sm::{Signature, sm3};
+use yanqian_trust::TrustStore;
+use yanqian_vocabulary::{
+    BirthDate, CivilDate, DocumentClaim, DocumentNumber, DocumentType, Field, FieldVerdict, Mode, Nonce, PersonalName,
+    Reason, Timestamp, Verdict,
+};
+
+const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
+
+#[derive(Default)]
+struct Memory(Mutex<BTreeSet<String>>);
+
+impl ReplayGuard for Memory {
+    fn accept_once(&self, nonce: Nonce, serial: &str, _expires: Timestamp) -> Result<bool, ReplayError> {
+        let mut seen = self.0.lock().map_err(|_| ReplayError)?;
+        Ok(seen.insert(format!("n{nonce}")) & seen.insert(format!("s{serial}")))
+    }
+}
+
+struct Site {
+    directory: tempfile::TempDir,
+    profile: Arc<Profile>,
+    trust: TrustStore,
+    key: PKey<Private>,
+    certificate: Certificate,
+    simulator: Running,
+    client: PlatformClient,
+    memory: Memory,
+}
+
+fn entity(layout: &Layout, now: time::OffsetDateTime) -> (PKey<Private>, Certificate) {
+    let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "entity").unwrap();
+    let mut request = X509ReqBuilder::new().unwrap();
+    request.set_subject_name(&name.build()).unwrap();
+    request.set_pubkey(&key).unwrap();
+    request.sign(&key, MessageDigest::sm3()).unwrap();
+    let pem = issue_entity_signing(layout, &request.build().to_pem().unwrap(), now, 30).unwrap();
+    (key, certificates_from_pem_or_der(&pem).unwrap().remove(0))
+}
+
+async fn site(form: Form) -> Site {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::default();
+    let layout = generate(&directory.path().join("pki"), &options).unwrap();
+    let (key, certificate) = entity(&layout, options.now);
+    let simulator = Simulator::start(Config::new(layout.directory(), form)).await.unwrap();
+    let name = if form == Form::Reference { "reference" } else { "second" };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../platform-profiles/{name}.toml"));
+    // The tests' own limits, so that hanging answers are told from slow machines within seconds.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("head_ms = 10000", "head_ms = 2000").replace("body_ms = 5000", "body_ms = 1500");
+    let profile = Arc::new(Profile::parse(&text, &file).unwrap());
+    let client = PlatformClient::new(Arc::clone(&profile), &format!("https://{}", simulator.https_addr)).unwrap();
+    let trust = TrustStore::load(&layout.trust(), 0).unwrap();
+    Site { directory, profile, trust, key, certificate, simulator, client, memory: Memory::default() }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_utc(time::OffsetDateTime::now_utc()).unwrap()
+}
+
+fn holder() -> Holder {
+    first_with(&seeded(DEFAULT_SEED), NumberForm::ALL[0]).unwrap().clone()
+}
+
+fn claim_of(holder: &Holder) -> DocumentClaim {
+    let date = holder.birth_date.to_string();
+    DocumentClaim {
+        document_type: DocumentType::PrcPassport,
+        number: DocumentNumber::new(holder.number.clone()),
+        name: PersonalName::new(holder.name.clone()),
+        birth_date: BirthDate(CivilDate::parse_iso(&date).unwrap()),
+        nationality: None,
+        expiry: None,
+    }
+}
+
+impl Site {
+    fn outbound(&self, claim: &DocumentClaim) -> Outbound {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).unwrap();
+        let context = RequestContext {
+            customer: "YQ000001",
+            application: "yanqian",
+            purpose_code: "P001",
+            mode: Mode::RealName,
+            now: now(),
+            nonce: Nonce::new(nonce),
+        };
+        let recipient = self.trust.encryption_certificate();
+        self.profile.encode(&context, claim, FIELDS, recipient, &mut getrandom::SysRng).unwrap()
+    }
+
+    fn request(&self, claim: &DocumentClaim) -> SignedRequest {
+        let outbound = self.outbound(claim);
+        let mut signer = Signer::new(MessageDigest::sm3(), &self.key).unwrap();
+        signer.update(outbound.to_be_signed()).unwrap();
+        let signature = Signature::from_der(&signer.sign_to_vec().unwrap()).unwrap();
+        outbound.finish(&self.profile, &signature, &self.certificate).unwrap()
+    }
+
+    fn check(&self, request: &SignedRequest, answer: &RawAnswer) -> CheckedAnswer {
+        let checker = AnswerChecker { profile: &self.profile, trust: &self.trust, replay: &self.memory };
+        checker.check(answer, &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS }, now())
+    }
+
+    /// Asks once and proves the answer.
+    async fn ask(&self, claim: &DocumentClaim) -> Result<CheckedAnswer, SendError> {
+        let request = self.request(claim);
+        let answer = self.client.send(&request, &self.trust).await?;
+        Ok(self.check(&request, &answer))
+    }
+}
+
+async fn honest_checks(form: Form) {
+    let site = site(form).await;
+    let holder = holder();
+    let good = site.ask(&claim_of(&holder)).await.unwrap();
+    let verdict = good.result.unwrap();
+    assert_eq!(verdict.overall, Verdict::Match, "{:?}", good.steps);
+    assert!(verdict.fields.values().all(|field| *field == FieldVerdict::Match));
+    assert!(good.serial.is_some() && good.time.is_some() && good.crls.len() == 2);
+
+    let mut other = claim_of(&holder);
+    other.name = PersonalName::new("赵不是");
+    let verdict = site.ask(&other).await.unwrap().result.unwrap();
+    assert_eq!(verdict.overall, Verdict::Mismatch);
+    assert_eq!(verdict.fields[&Field::Name], FieldVerdict::Mismatch);
+
+    other.number = DocumentNumber::new("E00000000");
+    let verdict = site.ask(&other).await.unwrap().result.unwrap();
+    assert_eq!(verdict.overall, Verdict::NotFound);
+}
+
+#[tokio::test]
+async fn the_reference_profile_asks_and_proves_answers() {
+    honest_checks(Form::Reference).await;
+}
+
+#[tokio::test]
+async fn the_second_profile_asks_and_proves_answers_without_recompiling() {
+    honest_checks(Form::Second).await;
+}
+
+/// What each misbehaviour must come to: nothing sent back, or a refusal with this reason.
+fn expectation(misbehaviour: &str) -> Result<Reason, SendError> {
+    Ok(match misbehaviour {
+        "broken-signature" | "altered-after-signing" => Reason::PlatformSignature,
+        "wrong-request" | "other-nonce" | "replay" => Reason::PlatformNonce,
+        "other-digest" => Reason::PlatformDigest,
+        "revoked-signer" => Reason::PlatformSignerRevoked,
+        "unpinned-signer" | "chained-unpinned-signer" | "encryption-cert-signs" => Reason::PlatformSignerUnknown,
+        "stale-time" | "future-time" => Reason::PlatformTime,
+        "unknown-code" => Reason::PlatformCodeUnknown,
+        "slow-body" => return Err(SendError::Refused(Reason::PlatformDeadline)),
+        "huge-body" | "endless-body" => return Err(SendError::Refused(Reason::PlatformAnswerTooLarge)),
+        "status-500" | "status-503" | "redirect" => Reason::PlatformStatus,
+        "close-before-answer" | "hang" | "cut-body" => return Err(SendError::Unanswered),
+        "suspended" | "busy" => Reason::PlatformRefused,
+        "missing-member" | "missing-fields" | "contradiction" | "duplicate-member" => Reason::PlatformSchema,
+        "not-json"
+        | "missing-sign"
+        | "duplicate-package"
+        | "attributes-missing"
+        | "wrong-content-type"
+        | "trailing-garbage"
+        | "truncated-der"
+        | "der-trailing-garbage" => Reason::PlatformEnvelope,
+        other => panic!("no expectation for {other}: say what it must come to"),
+    })
+}
+
+async fn every_misbehaviour_is_refused(form: Form) {
+    let site = site(form).await;
+    let claim = claim_of(&holder());
+    // One honest answer first, so that there is something to replay.
+    assert!(site.ask(&claim).await.unwrap().result.is_ok());
+    for misbehaviour in Misbehaviour::ALL {
+        site.simulator.misbehave(*misbehaviour, Some(1));
+        let came = site.ask(&claim).await.map(|checked| match checked.result {
+            Err(reason) => reason,
+            Ok(verdict) => panic!("{}: accepted {verdict:?}", misbehaviour.name()),
+        });
+        let expected = expectation(misbehaviour.name());
+        let limit = [SendError::Refused(Reason::PlatformAnswerTooLarge), SendError::Refused(Reason::PlatformDeadline)];
+        let either_limit =
+            expected.is_err_and(|error| limit.contains(&error)) && came.is_err_and(|error| limit.contains(&error));
+        assert!(came == expected || either_limit, "{}: {came:?}, expected {expected:?}", misbehaviour.name());
+        site.simulator.behave();
+        assert!(site.ask(&claim).await.unwrap().result.is_ok(), "healed after {}", misbehaviour.name());
+    }
+    assert_eq!(site.simulator.stats().duplicates, 0, "no nonce was ever sent twice");
+}
+
+#[tokio::test]
+async fn every_misbehaviour_of_the_reference_form_is_refused_for_its_reason() {
+    every_misbehaviour_is_refused(Form::Reference).await;
+}
+
+#[tokio::test]
+async fn every_misbehaviour_of_the_second_form_is_refused_for_its_reason() {
+    every_misbehaviour_is_refused(Form::Second).await;
+}
+
+#[tokio::test]
+async fn an_answer_is_accepted_once() {
+    let site = site(Form::Reference).await;
+    let request = site.request(&claim_of(&holder()));
+    let answer = site.client.send(&request, &site.trust).await.unwrap();
+    assert!(site.check(&request, &answer).result.is_ok());
+    let again = site.check(&request, &answer);
+    assert_eq!(again.result, Err(Reason::PlatformReplay));
+    assert_eq!(again.steps.last().map(|step| step.name), Some(StepName::Replay));
+}
+
+#[tokio::test]
+async fn no_altered_octet_of_an_answer_changes_a_verdict() {
+    let site = site(Form::Reference).await;
+    let request = site.request(&claim_of(&holder()));
+    let answer = site.client.send(&request, &site.trust).await.unwrap();
+    let verdict = AnswerChecker { profile: &site.profile, trust: &site.trust, replay: &Memory::default() }
+        .check(&answer, &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS }, now())
+        .result
+        .unwrap();
+    // Every octet, each with three alterations; a fresh memory each time so that replay does not hide an acceptance.
+    for index in 0..answer.body.len() {
+        for flip in [0x01u8, 0x20, 0x80] {
+            let mut altered = answer.clone();
+            altered.body[index] ^= flip;
+            let checker = AnswerChecker { profile: &site.profile, trust: &site.trust, replay: &Memory::default() };
+            let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS };
+            if let Ok(accepted) = checker.check(&altered, &expected, now()).result {
+                assert_eq!(accepted, verdict, "octet {index} ^ {flip:#x}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn personal_data_leaves_only_inside_the_envelope() {
+    let site = site(Form::Reference).await;
+    let holder = holder();
+    let request = site.request(&claim_of(&holder));
+    let body = String::from_utf8(request.body().to_vec()).unwrap();
+    assert!(!body.contains(&holder.number) && !body.contains(&holder.name), "{body}");
+    assert!(!format!("{request:?}").contains(&holder.name));
+    assert_ne!(sm3(&[request.body()]), [0; 32]);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_where_nobody_listens_or_the_certificate_is_not_trusted() {
+    let mut site = site(Form::Reference).await;
+    let request = site.request(&claim_of(&holder()));
+    let nobody = PlatformClient::new(Arc::clone(&site.profile), "https://127.0.0.1:1").unwrap();
+    assert_eq!(nobody.send(&request, &site.trust).await.err(), Some(SendError::NotSent));
+    let layout = Layout::at(site.directory.path().join("pki"));
+    std::fs::copy(layout.internal("ca").certificate, layout.trust().join("tls-anchors/root.pem")).unwrap();
+    site.trust = TrustStore::load(&layout.trust(), 0).unwrap();
+    assert_eq!(site.client.send(&request, &site.trust).await.err(), Some(SendError::NotSent));
+    assert_eq!(site.simulator.stats().requests, 0);
+}
