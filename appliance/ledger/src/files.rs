@@ -185,8 +185,8 @@ impl Files {
 
     /// Seals the segment being written and begins the next. On a full disk nothing has changed.
     pub(crate) fn rotate(&mut self, storage: &dyn Storage, config: &LedgerConfig, now: Timestamp) -> io::Result<()> {
+        // Gives space back that was reserved beyond the end; every octet before it is durable already.
         self.current.file.set_length(self.current.length)?;
-        self.current.file.sync()?;
         let header = SegmentHeader {
             node: config.node.clone(),
             origin: config.origin.clone(),

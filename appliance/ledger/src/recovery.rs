@@ -72,6 +72,8 @@ pub(crate) fn open(
     let tail = found.tail;
     let current = take_over(storage, config, found, &octets, mark).doing("repairing the last segment")?;
     let mark_file = open_mark(storage, mark.is_some()).doing("opening durable.mark")?;
+    // The last run may have been killed between making a segment and making its name durable.
+    storage.sync_names().doing("syncing the ledger's directory")?;
     let open = dangling.iter().map(|intent| (intent.sequence, intent.verification)).collect();
     let mut files = Files::new(storage, current, last, open, mark_file, mark.unwrap_or(Mark::NOTHING), sealed)
         .doing("writing durable.mark")?;

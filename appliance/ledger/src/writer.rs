@@ -151,8 +151,8 @@ impl Writer {
             // The frames may stand there in part. On a full disk they are cut off again and nothing is lost but them.
             let cut = files.current.file.set_length(files.current.length);
             if !is_full(&error) || cut.is_err() {
-                batch.entries.into_iter().for_each(|(draft, _)| draft.refuse(LedgerError::Failed));
-                return self.fail(Failure::Write, &error);
+                self.fail(Failure::Write, &error);
+                return self.refuse_all(batch);
             }
             let again = files.reserve_held;
             self.disk_full();
@@ -169,8 +169,8 @@ impl Writer {
         let synced = files.current.file.sync().map_err(|error| (Failure::Sync, error));
         let proven = synced.and_then(|()| files.check(&*self.storage).map_err(|error| (Failure::FileChanged, error)));
         if let Err((failure, error)) = proven {
-            batch.entries.into_iter().for_each(|(draft, _)| draft.refuse(LedgerError::Failed));
-            return self.fail(failure, &error);
+            self.fail(failure, &error);
+            return self.refuse_all(batch);
         }
         files.current.hasher.update(&batch.octets);
         files.last = batch.last;
@@ -282,6 +282,11 @@ impl Writer {
         draft.refuse(error);
     }
 
+    /// After a failure, which is visible in the state before anyone hears of it.
+    fn refuse_all(&self, batch: Batch) {
+        batch.entries.into_iter().for_each(|(draft, _)| self.refuse(draft, LedgerError::Failed));
+    }
+
     fn rotate_if_due(&mut self) {
         let now = self.clock.now();
         let Some(files) = self.files.as_mut() else { return };
@@ -289,7 +294,7 @@ impl Writer {
             return;
         }
         match files.rotate(&*self.storage, &self.config, now) {
-            Ok(()) => {}
+            Ok(()) => self.publish(),
             // The segment goes on beyond its size until there is space for the next.
             Err(error) if is_full(&error) => self.disk_full(),
             Err(error) => self.fail(Failure::Rotate, &error),

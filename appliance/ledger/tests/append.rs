@@ -186,7 +186,11 @@ async fn a_live_ledger_can_be_verified_while_it_is_written() {
     let (ledger, _) = Ledger::open(directory.path(), config, clock()).unwrap();
     let path = directory.path().to_owned();
     let reader = std::thread::spawn(move || {
-        (0..8).map(|_| verify_dir(&path).map(|verified| verified.summary.records)).collect::<Result<Vec<_>, _>>()
+        let mut counts = Vec::new();
+        while counts.last().is_none_or(|count| *count < 2000) {
+            counts.push(verify_dir(&path)?.summary.records);
+        }
+        Ok::<_, OpenError>(counts)
     });
     while !reader.is_finished() {
         let appends: Vec<_> = (0..20).filter_map(|n| ledger.submit(context(), refusal(n)).ok()).collect();
@@ -195,6 +199,6 @@ async fn a_live_ledger_can_be_verified_while_it_is_written() {
         }
     }
     let counts = reader.join().unwrap().unwrap();
-    assert!(counts.is_sorted() && counts.last() > counts.first(), "{counts:?}");
+    assert!(counts.is_sorted() && counts.len() > 1, "{counts:?}");
     assert_eq!(ledger.state(), LedgerState::Writing);
 }

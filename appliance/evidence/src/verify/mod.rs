@@ -66,7 +66,7 @@ pub struct Located<'a> {
 }
 
 /// Reads segments one after the other. After an error it is of no further use.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Verifier {
     mark: Option<Mark>,
     /// Sequence of the first record that was read; outcomes of earlier intents cannot be matched.
@@ -82,7 +82,7 @@ pub struct Verifier {
 }
 
 /// What a following segment must continue.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Previous {
     header: SegmentHeader,
     hash: SegmentHash,

@@ -3,7 +3,7 @@
 //! Every write and every change of names is pending until it is synced. A power failure keeps an arbitrary part of what
 //! is pending, sector by sector; a killed process keeps all of it. Any operation can be made to fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -177,8 +177,10 @@ impl SimDisk {
         inner.names.get(name).map(|file| inner.files[*file].live.clone())
     }
 
-    pub fn file_names(&self) -> BTreeSet<String> {
-        self.inner().names.keys().cloned().collect()
+    /// Names of the segment files, oldest first.
+    pub fn segments(&self) -> Vec<String> {
+        let inner = self.inner();
+        inner.names.keys().filter(|name| yanqian_evidence::segment::number_of(name).is_some()).cloned().collect()
     }
 
     /// Changes a file behind the ledger's back; durable at once.
@@ -361,8 +363,12 @@ impl StoredFile for SimFile {
             }
             Ok(Some(Fault::Half)) => data.pending.clear(),
             Ok(_) => {
-                data.durable = data.live.clone();
-                data.pending.clear();
+                for pending in std::mem::take(&mut data.pending) {
+                    match pending {
+                        Pending::Length(length) => data.durable.resize(length, 0),
+                        Pending::Write { at, octets } => put(&mut data.durable, at, &octets),
+                    }
+                }
             }
         }
         end(fault?)
