@@ -1,0 +1,211 @@
+//! A strict reader for request bodies: one JSON object, no unknown keys, no duplicate keys, and every error names its
+//! field. `serde`'s derived readers detect the same faults but report them as text; callers get a field path instead.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use yanqian_vocabulary::Reason;
+use zeroize::Zeroizing;
+
+/// A fault in a request body. `field` is a dotted path such as `document.number`, of known names only: the caller's own
+/// unknown keys are never repeated, because they may hold personal data (I8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BodyFault {
+    pub(crate) reason: Reason,
+    pub(crate) field: Option<&'static str>,
+}
+
+impl BodyFault {
+    pub(crate) const fn new(reason: Reason, field: &'static str) -> Self {
+        Self { reason, field: Some(field) }
+    }
+}
+
+/// A JSON value as read. Text is wiped when dropped.
+pub(crate) enum Node {
+    Text(Zeroizing<String>),
+    Object(Members),
+    /// Number, boolean, null or array: no field of the API has these types.
+    Other,
+}
+
+#[derive(Default)]
+pub(crate) struct Members {
+    members: Vec<(Zeroizing<String>, Node)>,
+    duplicate: Option<usize>,
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Other)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(Zeroizing::new(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Node, E> {
+        Ok(Node::Text(Zeroizing::new(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        while seq.next_element::<Node>()?.is_some() {}
+        Ok(Node::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut object = Members::default();
+        while let Some(key) = map.next_key::<String>()? {
+            let key = Zeroizing::new(key);
+            let earlier = object.members.iter().position(|(name, _)| *name == key);
+            object.duplicate = object.duplicate.or(earlier);
+            object.members.push((key, map.next_value()?));
+        }
+        Ok(Node::Object(object))
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+/// Reads one JSON object. Nesting beyond 128 levels, trailing octets and invalid UTF-8 are refused by `serde_json`.
+pub(crate) fn read_object(octets: &[u8]) -> Result<Members, BodyFault> {
+    match serde_json::from_slice(octets) {
+        Ok(Node::Object(object)) => Ok(object),
+        Ok(_) | Err(_) => Err(BodyFault { reason: Reason::JsonInvalid, field: None }),
+    }
+}
+
+impl Members {
+    /// Refuses keys outside `known` and keys that stand twice. `within` is the object's own path, none for the body.
+    ///
+    /// `known` holds pairs of key and path.
+    pub(crate) fn check(
+        &self,
+        within: Option<&'static str>,
+        known: &[(&'static str, &'static str)],
+    ) -> Result<(), BodyFault> {
+        let path_of = |key: &str| known.iter().find(|(name, _)| *name == key).map(|(_, path)| *path);
+        if self.members.iter().any(|(key, _)| path_of(key).is_none()) {
+            return Err(BodyFault { reason: Reason::FieldUnknown, field: within });
+        }
+        match self.duplicate.and_then(|index| self.members.get(index)) {
+            Some((key, _)) => Err(BodyFault { reason: Reason::FieldDuplicate, field: path_of(key) }),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Node> {
+        let index = self.members.iter().position(|(name, _)| name.as_str() == key)?;
+        Some(self.members.swap_remove(index).1)
+    }
+
+    /// A text member that must be there.
+    pub(crate) fn text(&mut self, key: &str, path: &'static str) -> Result<Zeroizing<String>, BodyFault> {
+        self.optional_text(key, path)?.ok_or(BodyFault::new(Reason::FieldMissing, path))
+    }
+
+    /// A text member that may be absent; `null` is not absent.
+    pub(crate) fn optional_text(
+        &mut self,
+        key: &str,
+        path: &'static str,
+    ) -> Result<Option<Zeroizing<String>>, BodyFault> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Node::Text(text)) => Ok(Some(text)),
+            Some(Node::Object(_) | Node::Other) => Err(BodyFault::new(Reason::FieldType, path)),
+        }
+    }
+
+    /// An object member that must be there.
+    pub(crate) fn object(&mut self, key: &str, path: &'static str) -> Result<Members, BodyFault> {
+        match self.take(key) {
+            None => Err(BodyFault::new(Reason::FieldMissing, path)),
+            Some(Node::Object(object)) => Ok(object),
+            Some(Node::Text(_) | Node::Other) => Err(BodyFault::new(Reason::FieldType, path)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const KNOWN: &[(&str, &str)] = &[("a", "x.a"), ("b", "x.b")];
+
+    fn fault(text: &str) -> BodyFault {
+        let object = match read_object(text.as_bytes()) {
+            Ok(object) => object,
+            Err(fault) => return fault,
+        };
+        object.check(Some("x"), KNOWN).expect_err("must be refused")
+    }
+
+    #[test]
+    fn unknown_and_duplicate_keys_are_refused_by_name() {
+        assert_eq!(fault(r#"{"a":"1","c":"2"}"#), BodyFault::new(Reason::FieldUnknown, "x"));
+        assert_eq!(fault(r#"{"a":"1","b":"2","a":"3"}"#), BodyFault::new(Reason::FieldDuplicate, "x.a"));
+        assert_eq!(fault("{\"a\":\"1\",\"\\u0061\":\"3\"}"), BodyFault::new(Reason::FieldDuplicate, "x.a"));
+    }
+
+    #[test]
+    fn what_is_not_one_json_object_is_refused() {
+        for text in ["", "[]", "\"a\"", "{", "{}x", "{\"a\":1}{}", "{\"a\":\"\\ud800\"}", "nul"] {
+            assert_eq!(fault_of(text), Some(Reason::JsonInvalid), "{text}");
+        }
+        let deep = "[".repeat(4000) + &"]".repeat(4000);
+        assert_eq!(fault_of(&format!("{{\"a\":{deep}}}")), Some(Reason::JsonInvalid));
+    }
+
+    fn fault_of(text: &str) -> Option<Reason> {
+        read_object(text.as_bytes()).err().map(|fault| fault.reason)
+    }
+
+    #[test]
+    fn a_member_of_another_type_is_refused_by_its_path() {
+        for value in ["1", "null", "true", "[]", "{}"] {
+            let mut object = read_object(format!("{{\"a\":{value}}}").as_bytes()).unwrap();
+            let error = object.text("a", "x.a").expect_err("not a text");
+            assert_eq!(error, BodyFault::new(Reason::FieldType, "x.a"), "{value}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn reading_arbitrary_octets_never_panics(octets: Vec<u8>) {
+            if let Ok(mut object) = read_object(&octets) {
+                let _ = object.check(None, KNOWN);
+                let _ = object.text("a", "x.a");
+            }
+        }
+    }
+}

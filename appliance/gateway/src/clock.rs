@@ -1,0 +1,21 @@
+//! The seam to time: every decision that needs the clock takes it from here, so that a simulation can own it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use yanqian_vocabulary::Timestamp;
+
+/// Where the appliance reads the time of day.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}

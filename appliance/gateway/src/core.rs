@@ -1,0 +1,274 @@
+//! What every check needs, put together once at start.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use yanqian_agreement::{Agreement, Caller};
+use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
+use yanqian_hsm::WorkerClient;
+use yanqian_ledger::{Appended, Ledger, LedgerError};
+use yanqian_messages::Certificate;
+use yanqian_platform::{PlatformClient, Profile};
+use yanqian_sm::PublicKey;
+use yanqian_trust::SharedTrust;
+use yanqian_vocabulary::{CallerId, EntityId, PlatformId, Timestamp, VerificationId};
+
+use crate::api::BodyLimits;
+use crate::clock::Clock;
+use crate::metrics::{Metrics, RejectCause};
+use crate::reply::Shed;
+use crate::secrets::StateKeys;
+use crate::state::StateHandle;
+
+/// The entity's signing key: its label in the token and the certificate that signatures are verified against.
+#[derive(Debug)]
+pub struct SigningKey {
+    pub worker: WorkerClient,
+    pub label: String,
+    pub certificate: Certificate,
+    pub public_key: PublicKey,
+    /// Whether the token signs messages only, so that the worker needs them beside the digest.
+    pub needs_message: bool,
+}
+
+/// The platform that checks are sent to.
+#[derive(Debug)]
+pub struct PlatformLink {
+    pub profile: Arc<Profile>,
+    pub client: PlatformClient,
+    pub trust: Arc<SharedTrust>,
+    /// The entity's number at the platform.
+    pub customer_number: String,
+    pub application: String,
+}
+
+/// Limits of the pipeline.
+#[derive(Debug, Clone, Copy)]
+pub struct CoreLimits {
+    pub max_in_flight: u32,
+    pub body: BodyLimits,
+    pub reply_retention_millis: i64,
+}
+
+/// The parts of a [`Core`].
+pub struct CoreParts {
+    pub clock: Arc<dyn Clock>,
+    pub context: Context,
+    pub agreement: Agreement,
+    pub ledger: Arc<Ledger>,
+    pub state: StateHandle,
+    pub keys: StateKeys,
+    pub signing: SigningKey,
+    pub platform: PlatformLink,
+    pub metrics: Metrics,
+    pub limits: CoreLimits,
+}
+
+impl std::fmt::Debug for CoreParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CoreParts({})", self.context.entity)
+    }
+}
+
+/// The running gateway.
+pub struct Core {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) agreement: Agreement,
+    pub(crate) state: StateHandle,
+    pub(crate) keys: StateKeys,
+    pub(crate) signing: SigningKey,
+    pub(crate) platform: PlatformLink,
+    pub(crate) metrics: Metrics,
+    pub(crate) body_limits: BodyLimits,
+    pub(crate) reply_retention_millis: i64,
+    context: Arc<Context>,
+    ledger: Arc<Ledger>,
+    slots: Arc<Semaphore>,
+    max_in_flight: u32,
+    accepting: AtomicBool,
+    turned_away: Mutex<TurnedAway>,
+}
+
+/// Counts since the last aggregate record.
+struct TurnedAway {
+    from: Timestamp,
+    rejected: BTreeMap<&'static str, u64>,
+    shed: BTreeMap<yanqian_vocabulary::Reason, u64>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Core({})", self.context.entity)
+    }
+}
+
+impl Core {
+    pub fn new(parts: CoreParts) -> Arc<Self> {
+        let from = parts.clock.now();
+        Arc::new(Self {
+            clock: parts.clock,
+            agreement: parts.agreement,
+            state: parts.state,
+            keys: parts.keys,
+            signing: parts.signing,
+            platform: parts.platform,
+            metrics: parts.metrics,
+            body_limits: parts.limits.body,
+            reply_retention_millis: parts.limits.reply_retention_millis,
+            context: Arc::new(parts.context),
+            ledger: parts.ledger,
+            slots: Arc::new(Semaphore::new(parts.limits.max_in_flight as usize)),
+            max_in_flight: parts.limits.max_in_flight,
+            accepting: AtomicBool::new(true),
+            turned_away: Mutex::new(TurnedAway { from, rejected: BTreeMap::new(), shed: BTreeMap::new() }),
+        })
+    }
+
+    pub(crate) fn entity(&self) -> &EntityId {
+        &self.context.entity
+    }
+
+    pub(crate) fn platform_id(&self) -> &PlatformId {
+        &self.context.platform
+    }
+
+    /// The caller that a client certificate's names stand for.
+    pub(crate) fn caller(&self, names: &[String]) -> Result<&Caller, RejectCause> {
+        self.agreement.caller_by_certificate_name(names).map_err(|_| RejectCause::CallerUnknown)
+    }
+
+    /// Fresh octets from the operating system.
+    ///
+    /// # Panics
+    /// When the operating system gives no randomness: nothing that this process does is safe then.
+    #[allow(clippy::unused_self)] // the seam through which a simulation will own randomness
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut octets = [0; N];
+        getrandom::fill(&mut octets).expect("the operating system gives randomness");
+        octets
+    }
+
+    pub(crate) fn new_id(&self, now: Timestamp) -> VerificationId {
+        VerificationId::new(now, self.random())
+    }
+
+    /// Makes a record durable.
+    pub async fn append(&self, body: Body) -> Result<Appended, LedgerError> {
+        let appended = self.ledger.append(Arc::clone(&self.context), body).await;
+        if let Ok(appended) = &appended {
+            self.metrics.ledger_records.set(i64::try_from(appended.sequence).unwrap_or(i64::MAX));
+        }
+        appended
+    }
+
+    /// A place among the checks under way; none when there are too many or the daemon is stopping.
+    pub(crate) fn take_slot(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.is_accepting() {
+            return None;
+        }
+        Arc::clone(&self.slots).try_acquire_owned().ok()
+    }
+
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.accepting.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn stop_accepting(&self) {
+        self.accepting.store(false, Ordering::Release);
+    }
+
+    /// Resolves when no check is under way.
+    pub(crate) async fn idle(&self) {
+        // Fails only when the semaphore is closed, which nothing does.
+        let _ = self.slots.acquire_many(self.max_in_flight).await;
+    }
+
+    pub(crate) fn count_rejected(&self, cause: RejectCause) {
+        self.metrics.reject(cause);
+        if let Ok(mut away) = self.turned_away.lock() {
+            *away.rejected.entry(cause.as_str()).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn count_shed(&self, shed: Shed) {
+        self.metrics.shed.inc();
+        if let Ok(mut away) = self.turned_away.lock() {
+            *away.shed.entry(shed.reason()).or_default() += 1;
+        }
+    }
+
+    /// Records what was turned away since the last call; nothing when nothing was (I1).
+    pub async fn record_aggregate(&self) -> Result<(), LedgerError> {
+        let until = self.clock.now();
+        let Some(aggregate) = self.take_turned_away(until) else { return Ok(()) };
+        let kept = aggregate.clone();
+        let result = self.append(aggregate.into()).await.map(|_| ());
+        if result.is_err() {
+            self.give_back(&kept);
+        }
+        result
+    }
+
+    fn take_turned_away(&self, until: Timestamp) -> Option<Aggregate> {
+        let mut away = self.turned_away.lock().ok()?;
+        if away.rejected.is_empty() && away.shed.is_empty() {
+            away.from = until;
+            return None;
+        }
+        let rejected = std::mem::take(&mut away.rejected);
+        let shed = std::mem::take(&mut away.shed);
+        let from = std::mem::replace(&mut away.from, until);
+        Some(Aggregate {
+            from,
+            until,
+            rejected: rejected.into_iter().map(|(cause, count)| Rejected { cause: Label::new(cause), count }).collect(),
+            shed: shed.into_iter().map(|(reason, count)| ShedCount { reason, count }).collect(),
+        })
+    }
+
+    fn give_back(&self, aggregate: &Aggregate) {
+        let Ok(mut away) = self.turned_away.lock() else { return };
+        away.from = aggregate.from;
+        for rejected in &aggregate.rejected {
+            if let Some(cause) = RejectCause::ALL.iter().find(|cause| cause.as_str() == rejected.cause.as_str()) {
+                *away.rejected.entry(cause.as_str()).or_default() += rejected.count;
+            }
+        }
+        for shed in &aggregate.shed {
+            *away.shed.entry(shed.reason).or_default() += shed.count;
+        }
+    }
+
+    /// Settles the idempotency keys that a crash left open: free when the ledger holds no intent for the check, and
+    /// `outcome-unknown` for good when it does (I4). `has_intent` asks the ledger. Call once, before serving.
+    pub async fn settle_orphans(
+        self: &Arc<Self>,
+        has_intent: impl Fn(VerificationId) -> bool,
+    ) -> Result<usize, crate::StateError> {
+        let orphans = self.state.call(|store| store.orphans()).await?;
+        let count = orphans.len();
+        for orphan in orphans {
+            let unknown = has_intent(orphan.id)
+                .then(|| crate::pipeline::unknown_reply(self, &orphan.caller, orphan.id, orphan.tag));
+            self.state
+                .call(move |store| match unknown {
+                    Some(finish) => store.finish(&finish),
+                    None => store.release(&orphan.caller, &orphan.tag, orphan.id),
+                })
+                .await?;
+        }
+        Ok(count)
+    }
+
+    /// Forgets expired replies and nonces.
+    pub async fn purge(&self) -> Result<usize, crate::StateError> {
+        let now = self.clock.now();
+        self.state.call(move |store| store.purge(now)).await
+    }
+
+    pub fn callers(&self) -> impl Iterator<Item = &CallerId> {
+        self.agreement.callers().map(|caller| &caller.id)
+    }
+}

@@ -1,0 +1,21 @@
+//! The internal API and the pipeline behind it: from a caller's request to a reply that only durable evidence permits.
+//!
+//! The pipeline is the heart of the appliance; `pipeline` describes it. Around it stand the HTTP edge (`api`), the state
+//! that must outlive a restart ([`StateStore`]), and the keys derived for it ([`StateKeys`]).
+#![forbid(unsafe_code)]
+
+mod api;
+mod clock;
+mod core;
+mod metrics;
+mod pipeline;
+mod reply;
+mod secrets;
+mod state;
+
+pub use api::{BodyLimits, ServerLimits, serve};
+pub use clock::{Clock, SystemClock};
+pub use core::{Core, CoreLimits, CoreParts, PlatformLink, SigningKey};
+pub use metrics::{Metrics, RejectCause};
+pub use secrets::StateKeys;
+pub use state::{SqliteState, StateError, StateHandle, StateStore, StateThread};

@@ -1,0 +1,62 @@
+//! The way of one check, as types that each consume the one before:
+//!
+//! `Received → Authenticated → InScope → Recorded<Intent> → Signed → Answered → Verified → Recorded<Outcome> → Reply`
+//!
+//! The compiler keeps the order: nothing is signed that has no durable intent (I2), and nothing is answered that has no
+//! durable outcome (I1), because the later types cannot be made from anything but the earlier ones. A failure at any
+//! stage after authentication leaves the way with the [`Dossier`] gathered so far, and becomes an outcome too.
+
+mod dossier;
+mod exchange;
+mod received;
+mod record;
+mod scope;
+
+pub(crate) use received::{Authenticated, Received};
+pub(crate) use record::{lookup, unknown_reply};
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+
+use crate::core::Core;
+use crate::reply::{Reply, Shed};
+use dossier::Refused;
+use scope::Entry;
+
+/// Takes an authenticated check to its reply.
+pub(crate) async fn run(core: &Arc<Core>, check: Authenticated) -> Response<Full<Bytes>> {
+    let _timer = core.metrics.check_seconds.start_timer();
+    core.metrics.in_flight.inc();
+    let reply = decide(core, check).await;
+    core.metrics.in_flight.dec();
+    match reply {
+        Ok(reply) => reply.into_response(),
+        Err(shed) => {
+            core.count_shed(shed);
+            shed.into_response()
+        }
+    }
+}
+
+async fn decide(core: &Arc<Core>, check: Authenticated) -> Result<Reply, Shed> {
+    let scoped = match check.scope(core).await {
+        Ok(Entry::New(scoped)) => scoped,
+        Ok(Entry::Replayed(reply)) => return Ok(reply),
+        Ok(Entry::Shed(shed)) => return Err(shed),
+        Err(refused) => return refused.conclude(core).await,
+    };
+    match way(core, *scoped).await {
+        Ok(verified) => verified.conclude(core).await,
+        Err(refused) => refused.conclude(core).await,
+    }
+}
+
+async fn way(core: &Arc<Core>, scoped: scope::InScope) -> Result<exchange::Verified, Box<Refused>> {
+    let intent = scoped.record_intent(core).await?;
+    let signed = intent.sign(core).await?;
+    let answered = signed.send(core).await?;
+    answered.verify(core).await
+}

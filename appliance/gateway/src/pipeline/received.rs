@@ -1,0 +1,104 @@
+use http::{HeaderMap, Request, header};
+use hyper::body::Incoming;
+use yanqian_agreement::Caller;
+use yanqian_vocabulary::{Mode, Reason, Timestamp, VerificationId};
+use zeroize::Zeroizing;
+
+use crate::core::Core;
+use crate::metrics::RejectCause;
+
+/// A request whose head has been read and whose body has not been touched.
+pub(crate) struct Received {
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+/// A check with a known caller. From here on every end is recorded.
+pub(crate) struct Authenticated {
+    pub(super) id: VerificationId,
+    pub(super) caller: Caller,
+    pub(super) mode: Mode,
+    pub(super) received_at: Timestamp,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Incoming,
+}
+
+impl Received {
+    pub(crate) fn new(request: Request<Incoming>) -> Self {
+        let (head, body) = request.into_parts();
+        Self { headers: head.headers, body }
+    }
+
+    /// The caller is the one whose name the verified client certificate carries; no other part of the request counts.
+    pub(crate) fn authenticate(self, core: &Core, names: &[String]) -> Result<Authenticated, RejectCause> {
+        let caller = core.caller(names)?.clone();
+        let received_at = core.clock.now();
+        let id = core.new_id(received_at);
+        Ok(Authenticated { id, caller, mode: Mode::RealName, received_at, headers: self.headers, body: self.body })
+    }
+}
+
+/// Octets of an idempotency key at most.
+const MAX_IDEMPOTENCY_KEY: usize = 128;
+
+/// The `Idempotency-Key` header: absent, or exactly one of 1 to 128 printable ASCII characters.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Reason> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Reason::IdempotencyKeyMalformed)?;
+    let well_formed = (1..=MAX_IDEMPOTENCY_KEY).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic());
+    if well_formed && values.next().is_none() {
+        Ok(Some(Zeroizing::new(text.to_owned())))
+    } else {
+        Err(Reason::IdempotencyKeyMalformed)
+    }
+}
+
+/// `Content-Type: application/json`, with no parameter but `charset=utf-8`.
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Reason> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Reason::ContentTypeUnsupported) };
+    let text = value.to_str().map_err(|_| Reason::ContentTypeUnsupported)?;
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+    if media && parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8")) {
+        Ok(())
+    } else {
+        Err(Reason::ContentTypeUnsupported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn with(name: &'static str, values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn an_idempotency_key_stands_once_in_printable_ascii() {
+        assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(idempotency_key(&with("idempotency-key", &["a-1"])).unwrap().unwrap().as_str(), "a-1");
+        let long: &'static str = Box::leak("k".repeat(129).into_boxed_str());
+        for values in [&["a", "b"][..], &[""], &["a b"], &[long]] {
+            assert_eq!(idempotency_key(&with("idempotency-key", values)), Err(Reason::IdempotencyKeyMalformed));
+        }
+    }
+
+    #[test]
+    fn only_json_is_a_content_type() {
+        for good in ["application/json", "Application/JSON; charset=UTF-8"] {
+            assert_eq!(check_content_type(&with("content-type", &[good])), Ok(()), "{good}");
+        }
+        assert_eq!(check_content_type(&HeaderMap::new()), Err(Reason::ContentTypeUnsupported));
+        for bad in ["text/json", "application/json; charset=gbk", "application/jsonx", ""] {
+            assert_eq!(check_content_type(&with("content-type", &[bad])), Err(Reason::ContentTypeUnsupported), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The two durable points of the way, and what becomes of a check at its end.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use yanqian_evidence::{Answer, Decision, IdempotencyTag, Label, Outcome, Refusal, RequestSignature, Times};
+use yanqian_ledger::Appended;
+use yanqian_vocabulary::{CallerId, FieldVerdicts, Reason, Verdict, VerificationId};
+use zeroize::Zeroizing;
+
+use super::dossier::{Dossier, Refused};
+use super::exchange::Verified;
+use crate::api::problem::Problem;
+use crate::core::Core;
+use crate::metrics::RejectCause;
+use crate::reply::{Reply, Shed};
+use crate::secrets::ReplyOwner;
+use crate::state::{Finish, StoredReply};
+
+/// A durable end. Only [`close`] makes one, and only from the ledger's own acknowledgement (I1).
+struct RecordedOutcome {
+    dossier: Dossier,
+    ending: Ending,
+    appended: Appended,
+}
+
+/// How a check ended.
+enum Ending {
+    Verdict { overall: Verdict, fields: FieldVerdicts },
+    Refused { reason: Reason, field: Option<&'static str> },
+}
+
+impl Refused {
+    /// Records the refusal and answers it.
+    pub(crate) async fn conclude(self: Box<Self>, core: &Arc<Core>) -> Result<Reply, Shed> {
+        let Self { dossier, reason, field } = *self;
+        close(core, dossier, Ending::Refused { reason, field }).await?.into_reply(core).await
+    }
+}
+
+impl Verified {
+    /// Records the verdict and answers it.
+    pub(crate) async fn conclude(self, core: &Arc<Core>) -> Result<Reply, Shed> {
+        let Self { dossier, overall, fields } = self;
+        close(core, dossier, Ending::Verdict { overall, fields }).await?.into_reply(core).await
+    }
+}
+
+async fn close(core: &Arc<Core>, dossier: Dossier, ending: Ending) -> Result<RecordedOutcome, Shed> {
+    let _timer = core.metrics.stage("outcome");
+    let body = match (dossier.intent_sequence, &ending) {
+        (Some(intent), ending) => outcome(&dossier, intent, ending).into(),
+        (None, Ending::Refused { reason, field }) => refusal(&dossier, *reason, *field).into(),
+        // A verdict comes from `Verified`, which no check reaches without an intent.
+        (None, Ending::Verdict { .. }) => return Err(Shed::EvidenceUnavailable),
+    };
+    match core.append(body).await {
+        Ok(appended) => {
+            match &ending {
+                Ending::Verdict { overall, .. } => {
+                    core.metrics.verdicts.with_label_values(&[dossier.mode.as_str(), overall.as_str()]).inc();
+                }
+                Ending::Refused { reason, .. } => {
+                    core.metrics.refusals.with_label_values(&[reason.code()]).inc();
+                }
+            }
+            Ok(RecordedOutcome { dossier, ending, appended })
+        }
+        Err(error) => {
+            tracing::error!(%error, verification = %dossier.id, "outcome cannot be recorded; no reply is given");
+            Err(Shed::EvidenceUnavailable)
+        }
+    }
+}
+
+fn refusal(dossier: &Dossier, reason: Reason, field: Option<&'static str>) -> Refusal {
+    Refusal {
+        verification: dossier.id,
+        caller: dossier.caller.clone(),
+        mode: dossier.mode,
+        reason,
+        field: field.map(Label::new),
+        purpose: dossier.purpose.clone(),
+        document_type: dossier.document_type,
+        rule: dossier.rule.clone(),
+        idempotency: dossier.key.map(IdempotencyTag::new),
+        earlier: None,
+        received: dossier.received_at,
+    }
+}
+
+fn outcome(dossier: &Dossier, intent: u64, ending: &Ending) -> Outcome {
+    let decision = match ending {
+        Ending::Verdict { overall, fields } => Decision::Verdict { overall: *overall, fields: fields.clone() },
+        Ending::Refused { reason, .. } => Decision::Refused { reason: *reason },
+    };
+    let proof = dossier.proof.as_ref();
+    Outcome {
+        verification: dossier.id,
+        intent,
+        decision,
+        signature: dossier
+            .signature
+            .clone()
+            .map(|signature| RequestSignature { signature, attributes: dossier.attributes.clone() }),
+        answer: proof.map(|proof| Answer {
+            octets: proof.octets.clone(),
+            signature: proof.signature.clone(),
+            attributes: proof.attributes.clone(),
+        }),
+        signer: proof.and_then(|proof| proof.signer.clone()),
+        chain: proof.map(|proof| proof.chain.clone()).unwrap_or_default(),
+        revocation: proof.map(|proof| proof.revocation.clone()).unwrap_or_default(),
+        platform_time: proof.and_then(|proof| proof.platform_time),
+        platform_serial: proof.and_then(|proof| proof.platform_serial.clone()),
+        steps: proof.map(|proof| proof.steps.clone()).unwrap_or_default(),
+        times: Times {
+            received: dossier.received_at,
+            signed: dossier.signed_at,
+            sent: dossier.sent_at,
+            answered: dossier.answered_at,
+        },
+        trust: proof.map(|proof| proof.trust),
+        platform_status: proof.map(|proof| proof.status),
+    }
+}
+
+#[derive(Serialize)]
+struct VerdictReply<'a> {
+    id: String,
+    reference: &'a str,
+    verdict: &'static str,
+    fields: std::collections::BTreeMap<&'static str, &'static str>,
+    platform: PlatformPart,
+    record: RecordPart,
+}
+
+#[derive(Serialize)]
+struct PlatformPart {
+    id: String,
+    serial: Option<String>,
+    time: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RecordPart {
+    sequence: u64,
+    leaf_hash: String,
+}
+
+impl RecordedOutcome {
+    async fn into_reply(self, core: &Arc<Core>) -> Result<Reply, Shed> {
+        let Self { dossier, ending, appended } = self;
+        let reply = match &ending {
+            Ending::Verdict { overall, fields } => verdict_reply(core, &dossier, *overall, fields, &appended),
+            Ending::Refused { reason, field } => {
+                Reply::problem(dossier.id, &Problem::of_reason(*reason, *field, Some(dossier.id)))
+            }
+        };
+        keep(core, &dossier, &ending, &reply).await;
+        Ok(reply)
+    }
+}
+
+fn verdict_reply(
+    core: &Core,
+    dossier: &Dossier,
+    overall: Verdict,
+    fields: &FieldVerdicts,
+    appended: &Appended,
+) -> Reply {
+    let proof = dossier.proof.as_ref();
+    let document = VerdictReply {
+        id: dossier.id.to_string(),
+        reference: dossier.reference.as_ref().map_or("", |reference| reference.expose()),
+        verdict: overall.as_str(),
+        fields: fields.iter().map(|(field, verdict)| (field.as_str(), verdict.as_str())).collect(),
+        platform: PlatformPart {
+            id: core.platform_id().to_string(),
+            serial: proof.and_then(|proof| proof.platform_serial.as_ref()).map(ToString::to_string),
+            time: proof.and_then(|proof| proof.platform_time).map(|time| time.to_string()),
+        },
+        record: RecordPart { sequence: appended.sequence, leaf_hash: appended.leaf.to_string() },
+    };
+    Reply::verdict(dossier.id, Zeroizing::new(serde_json::to_vec(&document).unwrap_or_default()))
+}
+
+/// Keeps the reply for its caller, and under the idempotency key once the request may have reached the platform. A key
+/// whose check ended before that is free again (I4).
+async fn keep(core: &Arc<Core>, dossier: &Dossier, ending: &Ending, reply: &Reply) {
+    let sent = dossier.sent_at.is_some();
+    let unknown = matches!(ending, Ending::Refused { reason: Reason::OutcomeUnknown, .. });
+    let owner = ReplyOwner { entity: core.entity(), caller: &dossier.caller, id: dossier.id };
+    let now = core.clock.now();
+    let finish = Finish {
+        id: dossier.id,
+        caller: dossier.caller.clone(),
+        tag: dossier.key.filter(|_| sent),
+        sealed: core.keys.seal_reply(&owner, core.random(), &reply.to_stored()),
+        now,
+        expires: if unknown { FAR_FUTURE } else { now.plus_millis(core.reply_retention_millis) },
+    };
+    let release = dossier.key.filter(|_| !sent);
+    let kept = core
+        .state
+        .call(move |store| {
+            if let Some(tag) = release {
+                store.release(&finish.caller, &tag, finish.id)?;
+            }
+            store.finish(&finish)
+        })
+        .await;
+    if let Err(error) = kept {
+        // The outcome is durable, so the reply may be given; the key stays taken until the next start resolves it.
+        tracing::error!(%error, verification = %dossier.id, "reply cannot be kept");
+    }
+}
+
+/// The expiry of what must never be forgotten: 9999-12-31.
+const FAR_FUTURE: yanqian_vocabulary::Timestamp = yanqian_vocabulary::Timestamp::MAX;
+
+/// Opens a stored reply for its caller.
+pub(super) fn open_stored(core: &Core, caller: &CallerId, stored: &StoredReply) -> Option<Reply> {
+    let owner = ReplyOwner { entity: core.entity(), caller, id: stored.id };
+    match core.keys.open_reply(&owner, &stored.sealed) {
+        Ok(plain) => Reply::from_stored(stored.id, &plain),
+        Err(error) => {
+            tracing::error!(%error, verification = %stored.id, "stored reply");
+            None
+        }
+    }
+}
+
+/// `GET /v1/verifications/{id}`: the reply as given, to the caller who asked; for anyone else there is no such check.
+pub(crate) async fn lookup(
+    core: &Arc<Core>,
+    names: &[String],
+    id: VerificationId,
+) -> Result<Result<Reply, Shed>, RejectCause> {
+    let caller = core.caller(names)?.id.clone();
+    let asker = caller.clone();
+    match core.state.call(move |store| store.find(&asker, id)).await {
+        Ok(Some(stored)) => Ok(open_stored(core, &caller, &stored).ok_or(Shed::StateUnavailable)),
+        Ok(None) => Err(RejectCause::NotFound),
+        Err(error) => {
+            tracing::error!(%error, "reply cannot be looked up");
+            Ok(Err(Shed::StateUnavailable))
+        }
+    }
+}
+
+/// The permanent reply of a check whose end was lost (I4), ready to be kept for its caller.
+pub(crate) fn unknown_reply(core: &Core, caller: &CallerId, id: VerificationId, tag: [u8; 32]) -> Finish {
+    let problem = Problem::of_reason(Reason::OutcomeUnknown, None, Some(id));
+    let owner = ReplyOwner { entity: core.entity(), caller, id };
+    Finish {
+        id,
+        caller: caller.clone(),
+        tag: Some(tag),
+        sealed: core.keys.seal_reply(&owner, core.random(), &Reply::problem(id, &problem).to_stored()),
+        now: core.clock.now(),
+        expires: FAR_FUTURE,
+    }
+}

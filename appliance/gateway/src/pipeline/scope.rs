@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use yanqian_agreement::{Decision, Request};
+use yanqian_documents::{RawDocument, validate};
+use yanqian_vocabulary::{CallerReference, DocumentClaim, Reason};
+
+use super::dossier::{Dossier, Refused};
+use super::received::{Authenticated, check_content_type, idempotency_key};
+use super::record::open_stored;
+use crate::api::body;
+use crate::api::request::RealNameRequest;
+use crate::core::Core;
+use crate::reply::{Reply, Shed};
+use crate::state::{Begin, Begun};
+
+/// A check that the agreement allows and whose idempotency key, if any, is its own.
+pub(crate) struct InScope {
+    pub(super) dossier: Dossier,
+    pub(super) claim: DocumentClaim,
+    pub(super) platform_code: String,
+}
+
+/// How a check enters the rest of the way.
+pub(crate) enum Entry {
+    New(Box<InScope>),
+    /// The same request was asked before under this key; its first reply stands.
+    Replayed(Reply),
+    Shed(Shed),
+}
+
+impl Authenticated {
+    /// Reads the body, judges the document, asks the agreement, and claims the idempotency key, in this order.
+    pub(crate) async fn scope(self, core: &Arc<Core>) -> Result<Entry, Box<Refused>> {
+        let Self { id, caller, mode, received_at, headers, body } = self;
+        let mut dossier = Dossier::new(id, caller.id.clone(), mode, received_at);
+
+        let key = match check_content_type(&headers).and_then(|()| idempotency_key(&headers)) {
+            Ok(key) => key,
+            Err(reason) => {
+                let field = (reason == Reason::IdempotencyKeyMalformed).then_some("idempotency-key");
+                return Err(dossier.refused(reason, field));
+            }
+        };
+        let timer = core.metrics.stage("body");
+        let octets = match body::read(body, core.body_limits).await {
+            Ok(octets) => octets,
+            Err(reason) => return Err(dossier.refused(reason, None)),
+        };
+        drop(timer);
+        let request = match RealNameRequest::read(&octets) {
+            Ok(request) => request,
+            Err(fault) => return Err(dossier.refused(fault.reason, fault.field)),
+        };
+        drop(octets);
+        dossier.document_type = Some(request.document_type);
+
+        let now = core.clock.now();
+        let claim = match claim_of(&request, now) {
+            Ok(claim) => claim,
+            Err((reason, field)) => return Err(dossier.refused(reason, Some(field))),
+        };
+        let RealNameRequest { purpose, reference, .. } = request;
+        let asked = Request { mode, document_type: claim.document_type, purpose: &purpose, fields: &claim.fields() };
+        let platform_code = match yanqian_agreement::decide(&core.agreement, &caller, &asked, now) {
+            Decision::Allow { rule, purpose } => {
+                dossier.rule = Some(rule);
+                dossier.purpose = Some(purpose.code.clone());
+                purpose.platform_code.clone()
+            }
+            Decision::Refuse { rule, reason, purpose } => {
+                dossier.rule = Some(rule);
+                dossier.purpose = purpose.map(|purpose| purpose.code.clone());
+                return Err(dossier.refused(reason, field_of(reason)));
+            }
+        };
+        dossier.fields = claim.fields();
+        let scoped = InScope { dossier, claim, platform_code };
+        match key {
+            None => Ok(Entry::New(Box::new(scoped.with_reference(reference)))),
+            Some(key) => scoped.claim_key(core, &key, reference).await,
+        }
+    }
+}
+
+impl InScope {
+    fn with_reference(mut self, reference: CallerReference) -> Self {
+        self.dossier.reference = Some(reference);
+        self
+    }
+
+    async fn claim_key(
+        mut self,
+        core: &Arc<Core>,
+        key: &str,
+        reference: CallerReference,
+    ) -> Result<Entry, Box<Refused>> {
+        let purpose = self.dossier.purpose.as_ref().map_or("", |purpose| purpose.as_str());
+        let begin = Begin {
+            id: self.dossier.id,
+            caller: self.dossier.caller.clone(),
+            tag: core.keys.idempotency_tag(&self.dossier.caller, key),
+            fingerprint: core.keys.fingerprint(self.dossier.mode.as_str(), purpose, reference.expose(), &self.claim),
+            now: self.dossier.received_at,
+        };
+        let tag = begin.tag;
+        self.dossier.reference = Some(reference);
+        match core.state.call(move |store| store.begin(&begin)).await {
+            Ok(Begun::New) => {
+                self.dossier.key = Some(tag);
+                Ok(Entry::New(Box::new(self)))
+            }
+            Ok(Begun::InFlight) => Err(self.dossier.refused(Reason::IdempotencyInFlight, Some("idempotency-key"))),
+            Ok(Begun::Mismatch) => Err(self.dossier.refused(Reason::IdempotencyMismatch, Some("idempotency-key"))),
+            Ok(Begun::Final(stored)) => match open_stored(core, &self.dossier.caller, &stored) {
+                Some(reply) => Ok(Entry::Replayed(reply)),
+                None => Ok(Entry::Shed(Shed::StateUnavailable)),
+            },
+            Err(error) => {
+                tracing::error!(%error, "idempotency key cannot be claimed");
+                Err(self.dossier.refused(Reason::StateUnavailable, None))
+            }
+        }
+    }
+}
+
+fn claim_of(
+    request: &RealNameRequest,
+    now: yanqian_vocabulary::Timestamp,
+) -> Result<DocumentClaim, (Reason, &'static str)> {
+    let raw = RawDocument {
+        document_type: request.document_type,
+        number: &request.number,
+        name: &request.name,
+        birth_date: &request.birth_date,
+        nationality: request.nationality.as_ref().map(|text| text.as_str()),
+        expiry: request.expiry.as_ref().map(|text| text.as_str()),
+    };
+    validate(&raw, now).map_err(|error| (error.reason, path_of(error.field)))
+}
+
+/// The API's path of a document field.
+fn path_of(field: yanqian_vocabulary::Field) -> &'static str {
+    use yanqian_vocabulary::Field;
+    match field {
+        Field::Number => "document.number",
+        Field::Name => "document.name",
+        Field::BirthDate => "document.birth_date",
+        Field::Nationality => "document.nationality",
+        Field::Expiry => "document.expiry",
+    }
+}
+
+/// Which part of the request an agreement's refusal is about.
+fn field_of(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::AgreementPurpose | Reason::AgreementCallerPurpose => Some("purpose"),
+        Reason::AgreementDocumentType => Some("document.type"),
+        Reason::AgreementField => Some("document"),
+        _ => None,
+    }
+}

@@ -1,0 +1,212 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use yanqian_vocabulary::{CallerId, EntityId, NodeId, Nonce, Timestamp, VerificationId};
+
+use super::{Begin, Begun, Finish, Orphan, StateError, StateStore, StoredReply};
+
+/// `PRAGMA user_version` after all migrations.
+const VERSION: i64 = 1;
+
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE verification (
+    entity TEXT NOT NULL,
+    node TEXT NOT NULL,
+    id BLOB NOT NULL,
+    caller TEXT NOT NULL,
+    idempotency_tag BLOB,
+    fingerprint BLOB,
+    sealed_reply BLOB,             -- NULL while the check is under way
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER,
+    PRIMARY KEY (entity, id)
+) STRICT;
+CREATE UNIQUE INDEX verification_key ON verification (entity, caller, idempotency_tag)
+    WHERE idempotency_tag IS NOT NULL;
+CREATE INDEX verification_expiry ON verification (expires_ms);
+CREATE TABLE accepted_answer (
+    entity TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    nonce BLOB NOT NULL,
+    serial TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (entity, platform, nonce),
+    UNIQUE (entity, platform, serial)
+) STRICT;
+CREATE INDEX accepted_answer_expiry ON accepted_answer (expires_ms);
+"];
+
+/// The embedded store: one file, write-ahead log, `synchronous=FULL`.
+#[derive(Debug)]
+pub struct SqliteState {
+    connection: Connection,
+    entity: EntityId,
+    node: NodeId,
+}
+
+impl From<rusqlite::Error> for StateError {
+    fn from(error: rusqlite::Error) -> Self {
+        // SQLite's messages name tables and columns, never values.
+        Self::Store(error.to_string())
+    }
+}
+
+impl SqliteState {
+    /// Opens or creates the file and brings its schema up to date.
+    pub fn open(file: &Path, entity: EntityId, node: NodeId) -> Result<Self, StateError> {
+        let connection = Connection::open(file)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found > VERSION {
+            return Err(StateError::Newer { found, known: VERSION });
+        }
+        for (from, sql) in (0i64..).zip(MIGRATIONS).filter(|(from, _)| *from >= found) {
+            let next = from + 1;
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {next}; COMMIT;"))?;
+        }
+        Ok(Self { connection, entity, node })
+    }
+}
+
+fn id_of(octets: &[u8]) -> Result<VerificationId, StateError> {
+    <[u8; 16]>::try_from(octets)
+        .ok()
+        .and_then(|octets| VerificationId::from_bytes(octets).ok())
+        .ok_or_else(|| StateError::Store("a row holds a malformed verification id".to_owned()))
+}
+
+impl StateStore for SqliteState {
+    fn begin_batch(&mut self) -> Result<(), StateError> {
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    fn commit_batch(&mut self) -> Result<(), StateError> {
+        Ok(self.connection.execute_batch("COMMIT")?)
+    }
+
+    fn roll_back(&mut self) {
+        // Fails only when no transaction is open, which is what is wanted.
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+
+    fn begin(&mut self, begin: &Begin) -> Result<Begun, StateError> {
+        let known = self
+            .connection
+            .prepare_cached(
+                "SELECT id, fingerprint, sealed_reply FROM verification
+                 WHERE entity = ?1 AND caller = ?2 AND idempotency_tag = ?3",
+            )?
+            .query_row(params![self.entity.as_str(), begin.caller.as_str(), begin.tag], |row| {
+                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
+            })
+            .optional()?;
+        match known {
+            Some((_, fingerprint, _)) if fingerprint != begin.fingerprint => Ok(Begun::Mismatch),
+            Some((_, _, None)) => Ok(Begun::InFlight),
+            Some((id, _, Some(sealed))) => Ok(Begun::Final(StoredReply { id: id_of(&id)?, sealed })),
+            None => {
+                self.connection
+                    .prepare_cached(
+                        "INSERT INTO verification (entity, node, id, caller, idempotency_tag, fingerprint, created_ms)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    )?
+                    .execute(params![
+                        self.entity.as_str(),
+                        self.node.as_str(),
+                        begin.id.as_bytes(),
+                        begin.caller.as_str(),
+                        begin.tag,
+                        begin.fingerprint,
+                        begin.now.unix_millis()
+                    ])?;
+                Ok(Begun::New)
+            }
+        }
+    }
+
+    fn release(&mut self, caller: &CallerId, tag: &[u8; 32], id: VerificationId) -> Result<(), StateError> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM verification
+                 WHERE entity = ?1 AND caller = ?2 AND idempotency_tag = ?3 AND id = ?4 AND sealed_reply IS NULL",
+            )?
+            .execute(params![self.entity.as_str(), caller.as_str(), tag, id.as_bytes()])?;
+        Ok(())
+    }
+
+    fn finish(&mut self, finish: &Finish) -> Result<(), StateError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO verification (entity, node, id, caller, idempotency_tag, sealed_reply, created_ms, expires_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (entity, id) DO UPDATE SET sealed_reply = ?6, expires_ms = ?8",
+            )?
+            .execute(params![
+                self.entity.as_str(),
+                self.node.as_str(),
+                finish.id.as_bytes(),
+                finish.caller.as_str(),
+                finish.tag,
+                finish.sealed,
+                finish.now.unix_millis(),
+                finish.expires.unix_millis()
+            ])?;
+        Ok(())
+    }
+
+    fn find(&mut self, caller: &CallerId, id: VerificationId) -> Result<Option<StoredReply>, StateError> {
+        let sealed = self
+            .connection
+            .prepare_cached(
+                "SELECT sealed_reply FROM verification
+                 WHERE entity = ?1 AND id = ?2 AND caller = ?3 AND sealed_reply IS NOT NULL",
+            )?
+            .query_row(params![self.entity.as_str(), id.as_bytes(), caller.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(sealed.map(|sealed| StoredReply { id, sealed }))
+    }
+
+    fn accept_answer(
+        &mut self,
+        platform: &str,
+        nonce: Nonce,
+        serial: &str,
+        expires: Timestamp,
+    ) -> Result<bool, StateError> {
+        let inserted = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO accepted_answer (entity, platform, nonce, serial, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![self.entity.as_str(), platform, nonce.as_bytes(), serial, expires.unix_millis()])?;
+        Ok(inserted == 1)
+    }
+
+    fn orphans(&mut self) -> Result<Vec<Orphan>, StateError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, caller, idempotency_tag FROM verification
+             WHERE entity = ?1 AND node = ?2 AND sealed_reply IS NULL",
+        )?;
+        let rows = statement.query_map(params![self.entity.as_str(), self.node.as_str()], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?, row.get::<_, [u8; 32]>(2)?))
+        })?;
+        rows.map(|row| {
+            let (id, caller, tag) = row?;
+            let caller =
+                CallerId::new(caller).map_err(|_| StateError::Store("a row holds a malformed caller".into()))?;
+            Ok(Orphan { id: id_of(&id)?, caller, tag })
+        })
+        .collect()
+    }
+
+    fn purge(&mut self, now: Timestamp) -> Result<usize, StateError> {
+        let now = now.unix_millis();
+        let replies = self.connection.execute("DELETE FROM verification WHERE expires_ms < ?1", [now])?;
+        let answers = self.connection.execute("DELETE FROM accepted_answer WHERE expires_ms < ?1", [now])?;
+        Ok(replies + answers)
+    }
+}

@@ -1,0 +1,161 @@
+//! Claims that every state store must meet, run here over `SQLite`; a shared database has to pass the same.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use yanqian_vocabulary::{EntityId, NodeId};
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(millis)
+}
+
+fn id(n: u8) -> VerificationId {
+    VerificationId::new(at(1), [n; 10])
+}
+
+fn caller(name: &str) -> CallerId {
+    CallerId::new(name).unwrap()
+}
+
+fn begin(n: u8, who: &str, tag: u8, fingerprint: u8) -> Begin {
+    Begin { id: id(n), caller: caller(who), tag: [tag; 32], fingerprint: [fingerprint; 32], now: at(1) }
+}
+
+fn finish(n: u8, who: &str, tag: Option<u8>, expires: i64) -> Finish {
+    Finish {
+        id: id(n),
+        caller: caller(who),
+        tag: tag.map(|tag| [tag; 32]),
+        sealed: vec![n],
+        now: at(1),
+        expires: at(expires),
+    }
+}
+
+fn open(directory: &std::path::Path) -> SqliteState {
+    let (entity, node) = (EntityId::new("bank").unwrap(), NodeId::new("n1").unwrap());
+    SqliteState::open(&directory.join("state.sqlite"), entity, node).unwrap()
+}
+
+fn with_store(claim: impl FnOnce(&mut dyn StateStore)) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    store.begin_batch().unwrap();
+    claim(&mut store);
+    store.commit_batch().unwrap();
+}
+
+#[test]
+fn a_key_in_use_answers_in_flight_and_another_request_under_it_a_mismatch() {
+    with_store(|store| {
+        assert_eq!(store.begin(&begin(1, "a", 1, 1)).unwrap(), Begun::New);
+        assert_eq!(store.begin(&begin(2, "a", 1, 1)).unwrap(), Begun::InFlight);
+        assert_eq!(store.begin(&begin(3, "a", 1, 9)).unwrap(), Begun::Mismatch);
+    });
+}
+
+#[test]
+fn the_same_key_of_another_caller_is_another_key() {
+    with_store(|store| {
+        assert_eq!(store.begin(&begin(1, "a", 1, 1)).unwrap(), Begun::New);
+        assert_eq!(store.begin(&begin(2, "b", 1, 1)).unwrap(), Begun::New);
+    });
+}
+
+#[test]
+fn a_finished_key_gives_its_reply_and_a_released_key_is_free() {
+    with_store(|store| {
+        store.begin(&begin(1, "a", 1, 1)).unwrap();
+        store.finish(&finish(1, "a", Some(1), 100)).unwrap();
+        assert_eq!(
+            store.begin(&begin(2, "a", 1, 1)).unwrap(),
+            Begun::Final(StoredReply { id: id(1), sealed: vec![1] })
+        );
+        store.release(&caller("a"), &[1; 32], id(1)).unwrap();
+        assert_eq!(store.begin(&begin(2, "a", 1, 9)).unwrap(), Begun::Mismatch, "a final reply cannot be released");
+
+        store.begin(&begin(3, "a", 2, 1)).unwrap();
+        store.release(&caller("a"), &[2; 32], id(3)).unwrap();
+        assert_eq!(store.begin(&begin(4, "a", 2, 9)).unwrap(), Begun::New);
+    });
+}
+
+#[test]
+fn a_reply_is_found_by_its_own_caller_only() {
+    with_store(|store| {
+        store.finish(&finish(1, "a", None, 100)).unwrap();
+        assert!(store.find(&caller("a"), id(1)).unwrap().is_some());
+        assert_eq!(store.find(&caller("b"), id(1)).unwrap(), None);
+        assert_eq!(store.find(&caller("a"), id(2)).unwrap(), None);
+    });
+}
+
+#[test]
+fn an_answer_is_accepted_once_by_nonce_and_once_by_serial_even_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let mut store = open(directory.path());
+        assert!(store.accept_answer("p", Nonce::new([1; 16]), "s1", at(100)).unwrap());
+    }
+    let mut store = open(directory.path());
+    assert!(!store.accept_answer("p", Nonce::new([1; 16]), "s2", at(100)).unwrap());
+    assert!(!store.accept_answer("p", Nonce::new([2; 16]), "s1", at(100)).unwrap());
+    assert!(store.accept_answer("q", Nonce::new([1; 16]), "s1", at(100)).unwrap());
+}
+
+#[test]
+fn checks_under_way_are_orphans_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let mut store = open(directory.path());
+        store.begin(&begin(1, "a", 1, 1)).unwrap();
+        store.begin(&begin(2, "a", 2, 1)).unwrap();
+        store.finish(&finish(2, "a", Some(2), 100)).unwrap();
+    }
+    let orphans = open(directory.path()).orphans().unwrap();
+    assert_eq!(orphans, vec![Orphan { id: id(1), caller: caller("a"), tag: [1; 32] }]);
+}
+
+#[test]
+fn what_expired_is_purged_and_nothing_else() {
+    with_store(|store| {
+        store.finish(&finish(1, "a", None, 100)).unwrap();
+        store.finish(&finish(2, "a", None, 200)).unwrap();
+        store.begin(&begin(3, "a", 3, 3)).unwrap();
+        store.accept_answer("p", Nonce::new([1; 16]), "s", at(100)).unwrap();
+        assert_eq!(store.purge(at(150)).unwrap(), 2);
+        assert!(store.find(&caller("a"), id(2)).unwrap().is_some());
+        assert_eq!(store.begin(&begin(4, "a", 3, 3)).unwrap(), Begun::InFlight);
+    });
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let connection = rusqlite::Connection::open(directory.path().join("state.sqlite")).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let (entity, node) = (EntityId::new("bank").unwrap(), NodeId::new("n1").unwrap());
+    let error = SqliteState::open(&directory.path().join("state.sqlite"), entity, node).expect_err("newer");
+    assert!(matches!(error, StateError::Newer { found: 99, known: 1 }));
+}
+
+#[tokio::test]
+async fn operations_through_the_thread_are_durable_when_they_return() {
+    let directory = tempfile::tempdir().unwrap();
+    let (handle, thread) = StateHandle::start(Box::new(open(directory.path()))).unwrap();
+    let results = futures_join(&handle, 50).await;
+    assert!(results.into_iter().all(|begun| begun == Begun::New));
+    drop(handle);
+    thread.join();
+    assert_eq!(open(directory.path()).orphans().unwrap().len(), 50);
+}
+
+async fn futures_join(handle: &StateHandle, count: u8) -> Vec<Begun> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..count {
+        let handle = handle.clone();
+        tasks.spawn(async move { handle.call(move |store| store.begin(&begin(n, "a", n, n))).await.unwrap() });
+    }
+    tasks.join_all().await
+}
