@@ -1,0 +1,144 @@
+//! Writes a site's configuration files. Agreement and profiles are the repository's own, so that what runs here is what
+//! the project ships; daemon and worker files say where this site's things are.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::error::{Doing as _, HarnessError};
+use crate::options::{File, Options};
+use crate::places::{Places, copy_tree, write_private, write_public};
+use crate::users::Users;
+
+/// Label of the signing key in the token.
+pub(crate) const SIGNING_KEY: &str = "yanqian-sign";
+/// Label of the token.
+pub(crate) const TOKEN_LABEL: &str = "yanqian-dev";
+
+fn table(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    Value::Table(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn text(path: &Path) -> Value {
+    Value::String(path.display().to_string())
+}
+
+/// Everything that the daemon reads, the signing certificate excepted: that comes with the enrolment.
+pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -> Result<(), HarnessError> {
+    let pki = places.pki();
+    let users = &options.users;
+    let tls = places.etc().join("tls");
+    let read = |path: &Path| std::fs::read(path).doing(|| path.display().to_string());
+    write_public(&tls.join("server.pem"), &read(&pki.internal("server").certificate)?)?;
+    write_private(&tls.join("server.key"), &read(&pki.internal("server").key)?, users.daemon)?;
+    write_public(&tls.join("callers-ca.pem"), &read(&pki.internal("ca").certificate)?)?;
+    let mut key = [0; 32];
+    random(&mut key)?;
+    write_private(&places.state_key(), hex::encode(key).as_bytes(), users.daemon)?;
+    copy_tree(&pki.trust(), &places.trust())?;
+    copy_changed(options, "samples/agreement.toml", Some(File::Agreement), &places.agreement())?;
+    let profile = format!("platform-profiles/{}.toml", options.form);
+    copy_changed(options, &profile, Some(File::Profile), &places.platform_profile())?;
+
+    let config = table([
+        ("format_version", 1.into()),
+        ("entity", table([("id", "example-bank".into()), ("node", "node-1".into())])),
+        (
+            "paths",
+            table([
+                ("state_dir", text(&places.state())),
+                ("state_key_file", "state.key".into()),
+                ("agreement", "agreement.toml".into()),
+            ]),
+        ),
+        (
+            "listen",
+            table([
+                ("address", "127.0.0.1:0".into()),
+                ("certificate", "tls/server.pem".into()),
+                ("key", "tls/server.key".into()),
+                ("client_ca", "tls/callers-ca.pem".into()),
+                ("ready_file", text(&places.daemon_ready())),
+            ]),
+        ),
+        ("metrics", table([("address", "127.0.0.1:0".into())])),
+        (
+            "platform",
+            table([
+                ("id", "reference".into()),
+                ("profile", "platform-profile.toml".into()),
+                ("endpoint", endpoint.into()),
+                ("trust", "trust".into()),
+                ("customer_number", "YQ000001".into()),
+                ("application", "yanqian".into()),
+            ]),
+        ),
+        ("hsm", daemon_hsm(places, users)),
+        ("limits", Value::Table(Table::new())),
+    ]);
+    let config = changed(config, options, File::Daemon)?;
+    write_public(&places.daemon_config(), config.as_bytes())
+}
+
+/// Fresh octets for keys and PINs.
+pub(crate) fn random(octets: &mut [u8]) -> Result<(), HarnessError> {
+    getrandom::fill(octets).map_err(|error| HarnessError::Unexpected(format!("random octets: {error}")))
+}
+
+/// The worker's configuration and the soft token's profile.
+pub(crate) fn write_worker(places: &Places, options: &Options, module: &Path) -> Result<(), HarnessError> {
+    copy_changed(options, "hsm-profiles/softtoken.toml", None, &places.hsm_profile())?;
+    let config = table([("format_version", 1.into()), ("module", text(module))]);
+    write_public(&places.worker_config(), changed(config, options, File::Worker)?.as_bytes())
+}
+
+fn daemon_hsm(places: &Places, users: &Users) -> Value {
+    let mut hsm = table([
+        ("socket", text(&places.socket())),
+        ("signing_key", SIGNING_KEY.into()),
+        ("signing_certificate", "entity-signing.pem".into()),
+    ]);
+    if let (Some(user), Value::Table(hsm)) = (users.worker, &mut hsm) {
+        hsm.insert("worker_uid".to_owned(), i64::from(user.uid).into());
+    }
+    hsm
+}
+
+/// A file of the repository, octet for octet unless the site wants a value otherwise.
+fn copy_changed(options: &Options, from: &str, file: Option<File>, to: &Path) -> Result<(), HarnessError> {
+    let source = options.repository.join(from);
+    let mut content = std::fs::read_to_string(&source).doing(|| source.display().to_string())?;
+    if let Some(file) = file.filter(|file| options.changes.iter().any(|change| change.file == *file)) {
+        let value = toml::from_str(&content).map_err(|error| HarnessError::Unexpected(format!("{from}: {error}")))?;
+        content = changed(Value::Table(value), options, file)?;
+    }
+    write_public(to, content.as_bytes())
+}
+
+fn changed(mut value: Value, options: &Options, file: File) -> Result<String, HarnessError> {
+    for change in options.changes.iter().filter(|change| change.file == file) {
+        put(&mut value, &change.key, change.value.clone())?;
+    }
+    toml::to_string(&value).map_err(|error| HarnessError::Unexpected(format!("{file:?}: {error}")))
+}
+
+/// Changes one value of a file of a running site; a process sees it at its next start.
+pub(crate) fn rewrite(path: &Path, key: &str, value: Value) -> Result<(), HarnessError> {
+    let wrong = |error: &dyn std::fmt::Display| HarnessError::Unexpected(format!("{}: {error}", path.display()));
+    let content = std::fs::read_to_string(path).doing(|| path.display().to_string())?;
+    let mut whole: Value = toml::from_str(&content).map_err(|error| wrong(&error))?;
+    put(&mut whole, key, value)?;
+    write_public(path, toml::to_string(&whole).map_err(|error| wrong(&error))?.as_bytes())
+}
+
+fn put(whole: &mut Value, key: &str, value: Value) -> Result<(), HarnessError> {
+    let mut place = whole;
+    for part in key.split('.') {
+        let table = place
+            .as_table_mut()
+            .ok_or_else(|| HarnessError::Unexpected(format!("`{key}` does not lead through tables")))?;
+        place = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+    }
+    *place = value;
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The simulator's control listener as seen from another process.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Full;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+pub use yanqian_platform_sim::{Misbehaviour, Seen, Stats};
+
+use crate::error::HarnessError;
+use crate::http::exchange;
+
+/// Tells the platform how to behave and asks what it saw.
+#[derive(Debug, Clone, Copy)]
+pub struct Control {
+    address: SocketAddr,
+}
+
+impl Control {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address }
+    }
+
+    /// Misbehaves in the next `times` answers.
+    pub async fn misbehave(&self, misbehaviour: Misbehaviour, times: u32) -> Result<(), HarnessError> {
+        self.order(json!({ "misbehave": misbehaviour.name(), "times": times })).await
+    }
+
+    /// Behaves again and answers at once.
+    pub async fn behave(&self) -> Result<(), HarnessError> {
+        self.order(json!({ "misbehave": null, "delay_ms": 0 })).await
+    }
+
+    /// Holds back every answer.
+    pub async fn delay(&self, milliseconds: u64) -> Result<(), HarnessError> {
+        self.order(json!({ "delay_ms": milliseconds })).await
+    }
+
+    /// Every request so far.
+    pub async fn seen(&self) -> Result<Vec<Seen>, HarnessError> {
+        self.call("GET", "/seen", Value::Null).await
+    }
+
+    /// Counters.
+    pub async fn stats(&self) -> Result<Stats, HarnessError> {
+        self.call("GET", "/stats", Value::Null).await
+    }
+
+    /// Forgets requests, nonces, counters and orders.
+    pub async fn reset(&self) -> Result<(), HarnessError> {
+        self.call::<Value>("POST", "/reset", Value::Null).await.map(drop)
+    }
+
+    async fn order(&self, order: Value) -> Result<(), HarnessError> {
+        self.call::<Value>("POST", "/control", order).await.map(drop)
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: &str, path: &str, body: Value) -> Result<T, HarnessError> {
+        let reply = plain(self.address, method, path, &body).await?;
+        match (reply.status, serde_json::from_slice(&reply.body)) {
+            (200, Ok(value)) => Ok(value),
+            (status, _) => Err(HarnessError::http(
+                format!("simulator's {path}"),
+                &format_args!("{status} {}", String::from_utf8_lossy(&reply.body)),
+            )),
+        }
+    }
+}
+
+/// One exchange without TLS, as the control and metrics listeners on loopback have it.
+pub(crate) async fn plain(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Result<crate::http::Reply, HarnessError> {
+    let peer = format!("http://{address}{path}");
+    let stream = TcpStream::connect(address).await.map_err(|error| HarnessError::http(&*peer, &error))?;
+    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .body(Full::new(body))
+        .map_err(|error| HarnessError::Unexpected(error.to_string()))?;
+    exchange(&peer, stream, request).await
+}

@@ -1,0 +1,38 @@
+//! A whole site on one machine: development PKI, token, platform simulator, HSM worker and daemon as real processes,
+//! started as an operator would start them, and handles to ask, to break and to look into each of them.
+//!
+//! The harness shares no decision with the appliance: it reads the ledger through the command line, the metrics through
+//! their page, and the platform's view through the simulator's control listener.
+
+#![forbid(unsafe_code)]
+
+mod binaries;
+mod caller;
+mod cli;
+mod config;
+mod control;
+mod enrol;
+mod error;
+mod http;
+mod ledger;
+mod metrics;
+mod options;
+pub mod people;
+mod places;
+mod process;
+mod site;
+mod supervisor;
+mod users;
+
+pub use binaries::Binaries;
+pub use caller::{Caller, REAL_NAME, read_some};
+pub use cli::Output;
+pub use control::{Control, Misbehaviour, Seen, Stats};
+pub use error::HarnessError;
+pub use http::Reply;
+pub use ledger::Record;
+pub use metrics::Metrics;
+pub use options::{File, Form, Options};
+pub use places::Places;
+pub use site::{Addresses, Site};
+pub use users::{User, Users};

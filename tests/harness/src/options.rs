@@ -1,0 +1,78 @@
+use std::path::PathBuf;
+
+pub use yanqian_platform_sim::Form;
+
+use crate::binaries::Binaries;
+use crate::error::HarnessError;
+use crate::users::Users;
+
+/// A configuration file of a site that a test may want otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum File {
+    /// `yanqian.toml`
+    Daemon,
+    /// The worker's configuration.
+    Worker,
+    /// The platform profile.
+    Profile,
+    /// `agreement.toml`
+    Agreement,
+}
+
+/// One value that differs from the usual.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) file: File,
+    /// Keys from the top, joined by dots.
+    pub(crate) key: String,
+    pub(crate) value: toml::Value,
+}
+
+/// What kind of site to build.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where; none: a new temporary directory that goes with the site.
+    pub directory: Option<PathBuf>,
+    pub binaries: Binaries,
+    /// The platform's wire form, and with it the daemon's platform profile.
+    pub form: Form,
+    pub users: Users,
+    /// Root of the source tree, for profiles and samples.
+    pub repository: PathBuf,
+    /// Told each step of [`crate::Site::build`].
+    pub progress: fn(&str),
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Options {
+    /// The reference form, and separate users where this process may give them.
+    pub fn new(binaries: Binaries) -> Self {
+        Self {
+            directory: None,
+            binaries,
+            form: Form::Reference,
+            users: Users::for_this_process(),
+            repository: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")),
+            progress: |_| {},
+            changes: Vec::new(),
+        }
+    }
+
+    /// As [`Self::new`] with the executables of the running test's build.
+    pub fn for_test() -> Result<Self, HarnessError> {
+        Ok(Self::new(Binaries::beside_this_test()?))
+    }
+
+    #[must_use]
+    pub fn form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// Changes one value of a configuration file, such as `limits.head_ms`.
+    #[must_use]
+    pub fn with(mut self, file: File, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.changes.push(Change { file, key: key.to_owned(), value: value.into() });
+        self
+    }
+}

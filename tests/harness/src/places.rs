@@ -1,0 +1,190 @@
+//! Where a site's files lie, and who may read which. With separate users the kernel keeps them apart: the daemon cannot
+//! read the PIN or the token, the worker cannot read the daemon's state, and neither can read the platform's keys.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use yanqian_devpki::Layout;
+
+use crate::error::{Doing as _, HarnessError};
+use crate::users::{User, Users, give};
+
+/// The directories of a site.
+#[derive(Debug, Clone)]
+pub struct Places {
+    root: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The site's own directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The development PKI, private keys included.
+    pub fn pki(&self) -> Layout {
+        Layout::at(self.root.join("pki"))
+    }
+
+    /// The daemon's configuration, agreement, profile, TLS files and state key.
+    pub fn etc(&self) -> PathBuf {
+        self.root.join("etc")
+    }
+
+    pub fn daemon_config(&self) -> PathBuf {
+        self.etc().join("yanqian.toml")
+    }
+
+    pub fn agreement(&self) -> PathBuf {
+        self.etc().join("agreement.toml")
+    }
+
+    pub fn platform_profile(&self) -> PathBuf {
+        self.etc().join("platform-profile.toml")
+    }
+
+    /// The daemon's trust store; `certs/README.md` describes it.
+    pub fn trust(&self) -> PathBuf {
+        self.etc().join("trust")
+    }
+
+    pub fn signing_certificate(&self) -> PathBuf {
+        self.etc().join("entity-signing.pem")
+    }
+
+    pub fn state_key(&self) -> PathBuf {
+        self.etc().join("state.key")
+    }
+
+    /// `ledger/` and `state.sqlite`.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.state().join("ledger")
+    }
+
+    /// The daemon's ready file.
+    pub fn daemon_ready(&self) -> PathBuf {
+        self.root.join("run").join("ready.json")
+    }
+
+    /// The worker's configuration, PINs, latch and token.
+    pub fn hsm(&self) -> PathBuf {
+        self.root.join("hsm")
+    }
+
+    pub fn worker_config(&self) -> PathBuf {
+        self.hsm().join("worker.toml")
+    }
+
+    pub fn hsm_profile(&self) -> PathBuf {
+        self.hsm().join("hsm-profile.toml")
+    }
+
+    pub fn token(&self) -> PathBuf {
+        self.hsm().join("token")
+    }
+
+    pub fn pin(&self) -> PathBuf {
+        self.hsm().join("pin")
+    }
+
+    pub fn so_pin(&self) -> PathBuf {
+        self.hsm().join("so-pin")
+    }
+
+    /// The worker's socket, in a directory that others may enter.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("hsm-run").join("worker.sock")
+    }
+
+    pub fn platform_ready(&self) -> PathBuf {
+        self.root.join("platform").join("ready.json")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    pub fn daemon_log(&self) -> PathBuf {
+        self.logs().join("daemon.log")
+    }
+
+    pub fn worker_log(&self) -> PathBuf {
+        self.logs().join("worker.log")
+    }
+
+    pub fn platform_log(&self) -> PathBuf {
+        self.logs().join("sim.log")
+    }
+
+    pub(crate) fn binaries(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
+    /// Makes the directories.
+    pub(crate) fn create(&self, users: &Users) -> Result<(), HarnessError> {
+        let open = 0o755;
+        let closed = 0o700;
+        mode(&self.root, open)?;
+        let directories: [(&str, u32, Option<User>); 9] = [
+            ("bin", open, None),
+            ("pki", open, None),
+            ("etc", open, None),
+            ("etc/tls", open, None),
+            ("state", closed, users.daemon),
+            ("run", open, users.daemon),
+            ("hsm", closed, users.worker),
+            ("hsm-run", open, users.worker),
+            ("platform", open, users.platform),
+        ];
+        for (name, bits, owner) in directories {
+            let path = self.root.join(name);
+            std::fs::create_dir(&path).doing(|| format!("making {}", path.display()))?;
+            mode(&path, bits)?;
+            give(&path, owner)?;
+        }
+        let logs = self.logs();
+        std::fs::create_dir(&logs).doing(|| format!("making {}", logs.display()))
+    }
+}
+
+fn mode(path: &Path, bits: u32) -> Result<(), HarnessError> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).doing(|| format!("chmod {}", path.display()))
+}
+
+/// Writes a file that everybody may read.
+pub(crate) fn write_public(path: &Path, content: &[u8]) -> Result<(), HarnessError> {
+    std::fs::write(path, content).doing(|| format!("writing {}", path.display()))?;
+    mode(path, 0o644)
+}
+
+/// Writes a file that only `owner` may read.
+pub(crate) fn write_private(path: &Path, content: &[u8], owner: Option<User>) -> Result<(), HarnessError> {
+    std::fs::write(path, content).doing(|| format!("writing {}", path.display()))?;
+    mode(path, 0o600)?;
+    give(path, owner)
+}
+
+/// Copies a directory of public files.
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<(), HarnessError> {
+    let what = || format!("copying {}", from.display());
+    std::fs::create_dir_all(to).doing(what)?;
+    mode(to, 0o755)?;
+    for entry in std::fs::read_dir(from).doing(what)? {
+        let path = entry.doing(what)?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_tree(&path, &target)?;
+        } else {
+            write_public(&target, &std::fs::read(&path).doing(what)?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,367 @@
+//! A whole site of real processes on loopback: platform, HSM worker, daemon.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::caller::Caller;
+use crate::cli::{self, Output};
+use crate::control::{Control, plain};
+use crate::error::{Doing as _, HarnessError};
+use crate::ledger::Record;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::places::Places;
+use crate::process::{LOOK, Process};
+use crate::supervisor::{Policy, Supervisor};
+use crate::{binaries::Binaries, config, enrol, users};
+
+/// How long a process may take until it is ready; generous, because test machines are busy.
+const READY: Duration = Duration::from_mins(1);
+/// How long an orderly stop may take.
+const STOP: Duration = Duration::from_secs(30);
+
+/// As the unit file of the worker has it: starting again cannot mend a configuration (78) or a refused PIN (77).
+const WORKER_POLICY: Policy =
+    Policy { pause: Duration::from_millis(200), limit: 30, window: Duration::from_mins(1), prevent: &[77, 78] };
+
+/// Where a running daemon listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The internal API.
+    pub api: SocketAddr,
+    pub metrics: SocketAddr,
+}
+
+/// A running site. Everything ends and is removed when this is dropped.
+#[derive(Debug)]
+pub struct Site {
+    daemon: Option<Process>,
+    worker: Option<Supervisor>,
+    platform: Option<Process>,
+    addresses: Addresses,
+    control: Control,
+    endpoint: String,
+    binaries: Binaries,
+    options: Options,
+    places: Places,
+    _directory: Option<TempDir>,
+}
+
+impl Site {
+    /// Builds everything and starts it; returns when the daemon serves.
+    pub async fn build(options: Options) -> Result<Self, HarnessError> {
+        let say = options.progress;
+        let directory = match &options.directory {
+            Some(_) => None,
+            None => {
+                Some(tempfile::Builder::new().prefix("yanqian-").tempdir().doing(|| "making a directory".to_owned())?)
+            }
+        };
+        let root = options.directory.as_deref().or(directory.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
+        let places = Places::new(root);
+        places.create(&options.users)?;
+        let users = options.users;
+        let binaries =
+            if users.are_separate() { options.binaries.copy_to(&places.binaries())? } else { options.binaries.clone() };
+
+        say("development PKI: platform, entity, internal callers");
+        yanqian_devpki::generate(places.pki().directory(), &yanqian_devpki::Options::default())?;
+        users::give_tree(&places.pki().directory().join("platform"), users.platform)?;
+        users::give_tree(&places.pki().directory().join("entity"), users.platform)?;
+
+        say("token: initialised through the PKCS#11 module");
+        config::write_worker(&places, &options, &binaries.token_module)?;
+        enrol::init_token(&binaries.yanqian, &places, users.worker)?;
+
+        say("platform simulator");
+        let mut platform = start_platform(&places, &options, &binaries)?;
+        let ready = wait_for_file(&places.platform_ready(), &mut platform).await?;
+        let control = Control::new(address(&ready, "control")?);
+        let endpoint = format!("https://localhost:{}", address(&ready, "https")?.port());
+
+        say("HSM worker");
+        let worker = start_worker(&places, &options, &binaries)?;
+        let mut site = Self {
+            daemon: None,
+            worker: Some(worker),
+            platform: Some(platform),
+            addresses: Addresses { api: unset(), metrics: unset() },
+            control,
+            endpoint,
+            binaries,
+            options,
+            places,
+            _directory: directory,
+        };
+        site.worker_ready().await?;
+
+        say("signing key made in the token, certificate issued for it");
+        enrol::enrol(&site.binaries.yanqian, &site.places, users.worker)?;
+
+        say("daemon");
+        config::write_daemon(&site.places, &site.options, &site.endpoint)?;
+        site.start_daemon().await?;
+        Ok(site)
+    }
+
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// `https://localhost:PORT` of the platform.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// An internal system by its name in the development PKI: `core-banking`, `branch-kiosk` or `stranger`. It keeps the
+    /// daemon's present address: ask again after a restart.
+    pub fn caller(&self, name: &str) -> Result<Caller, HarnessError> {
+        let pki = self.places.pki();
+        Caller::new(name, self.addresses.api, &pki, Some(&pki.caller(name)))
+    }
+
+    /// A client without a certificate.
+    pub fn nobody(&self) -> Result<Caller, HarnessError> {
+        Caller::new("nobody", self.addresses.api, &self.places.pki(), None)
+    }
+
+    /// The platform's controls.
+    pub fn sim(&self) -> Control {
+        self.control
+    }
+
+    /// Runs the appliance's command line under the daemon's user.
+    pub fn yanqian(&self, arguments: &[&str]) -> Result<Output, HarnessError> {
+        cli::run(&self.binaries.yanqian, arguments, self.options.users.daemon)
+    }
+
+    /// Runs the appliance's command line under the worker's user.
+    pub fn yanqian_as_worker(&self, arguments: &[&str]) -> Result<Output, HarnessError> {
+        cli::run(&self.binaries.yanqian, arguments, self.options.users.worker)
+    }
+
+    /// The worker's state and counters, as `yanqian hsm status --json` prints them.
+    pub fn worker_status(&self) -> Result<Value, HarnessError> {
+        let config = self.places.worker_config().display().to_string();
+        let arguments = ["hsm", "status", "--config", &config, "--json"];
+        let text = cli::expect(&self.binaries.yanqian, &arguments, self.options.users.worker)?;
+        serde_json::from_str(&text).map_err(|error| HarnessError::Unexpected(format!("hsm status: {error}: {text}")))
+    }
+
+    /// Signatures that the token made for requests since the worker started: all but self-proofs.
+    pub fn signatures(&self) -> Result<u64, HarnessError> {
+        let status = self.worker_status()?;
+        let count = |name: &str| status.get(name).and_then(Value::as_u64);
+        match (count("signatures_total"), count("self_proofs_total")) {
+            (Some(all), Some(proofs)) => Ok(all.saturating_sub(proofs)),
+            _ => Err(HarnessError::Unexpected(format!("hsm status lacks its counters: {status}"))),
+        }
+    }
+
+    /// All records, oldest first.
+    pub fn ledger_records(&self) -> Result<Vec<Record>, HarnessError> {
+        let ledger = self.places.ledger().display().to_string();
+        let text =
+            cli::expect(&self.binaries.yanqian, &["ledger", "show", "--json", &ledger], self.options.users.daemon)?;
+        Record::parse_all(&text)
+    }
+
+    /// The records that name a verification.
+    pub fn records_of(&self, id: &str) -> Result<Vec<Record>, HarnessError> {
+        Ok(self.ledger_records()?.into_iter().filter(|record| record.verification() == id).collect())
+    }
+
+    /// `yanqian ledger verify`, whatever it says.
+    pub fn ledger_verify(&self) -> Result<Output, HarnessError> {
+        self.yanqian(&["ledger", "verify", &self.places.ledger().display().to_string()])
+    }
+
+    /// One scrape of `/metrics`.
+    pub async fn metrics(&self) -> Result<Metrics, HarnessError> {
+        let reply = plain(self.addresses.metrics, "GET", "/metrics", &Value::Null).await?;
+        Ok(Metrics::parse(&String::from_utf8_lossy(&reply.body)))
+    }
+
+    /// Status and text of `/healthz` or `/readyz`.
+    pub async fn probe(&self, path: &str) -> Result<(u16, String), HarnessError> {
+        let reply = plain(self.addresses.metrics, "GET", path, &Value::Null).await?;
+        Ok((reply.status, String::from_utf8_lossy(&reply.body).into_owned()))
+    }
+
+    pub fn daemon_pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Process::pid)
+    }
+
+    pub fn worker_pid(&self) -> Option<u32> {
+        self.worker.as_ref().map(Supervisor::pid)
+    }
+
+    /// Times that the worker was started.
+    pub fn worker_starts(&self) -> usize {
+        self.worker.as_ref().map_or(0, Supervisor::starts)
+    }
+
+    /// SIGKILL to the worker; its supervisor starts it again.
+    pub fn kill_worker(&self) {
+        if let Some(worker) = &self.worker {
+            worker.kill();
+        }
+    }
+
+    /// SIGTERM to the worker, and no new start.
+    pub fn stop_worker(&mut self) -> Option<ExitStatus> {
+        self.worker.take()?.stop(STOP)
+    }
+
+    /// Starts a worker that was stopped.
+    pub async fn start_worker(&mut self) -> Result<(), HarnessError> {
+        self.worker = Some(start_worker(&self.places, &self.options, &self.binaries)?);
+        self.worker_ready().await
+    }
+
+    /// SIGKILL to the daemon: no chance to tidy up.
+    pub fn kill_daemon(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill();
+        }
+    }
+
+    /// SIGTERM to the daemon; none when it did not end in time.
+    pub fn stop_daemon(&mut self) -> Option<ExitStatus> {
+        self.daemon.take()?.stop(STOP)
+    }
+
+    /// SIGTERM to the daemon without waiting.
+    pub fn ask_daemon_to_stop(&self) {
+        if let Some(daemon) = &self.daemon {
+            daemon.signal(rustix::process::Signal::TERM);
+        }
+    }
+
+    /// How the daemon ended, if it did.
+    pub fn daemon_ended(&mut self) -> Option<ExitStatus> {
+        self.daemon.as_mut()?.ended()
+    }
+
+    /// Starts the daemon (after an end of the present one, if any) and waits until it serves, on new ports.
+    pub async fn start_daemon(&mut self) -> Result<(), HarnessError> {
+        self.kill_daemon();
+        let _ = std::fs::remove_file(self.places.daemon_ready());
+        let config = self.places.daemon_config().display().to_string();
+        let mut command = Command::new(&self.binaries.yanqian);
+        command.args(["serve", "--config", &config]);
+        let mut daemon = Process::start("daemon", &mut command, &self.places.daemon_log(), self.options.users.daemon)?;
+        let ready = wait_for_file(&self.places.daemon_ready(), &mut daemon).await?;
+        self.daemon = Some(daemon);
+        self.addresses = Addresses { api: address(&ready, "listen")?, metrics: address(&ready, "metrics")? };
+        Ok(())
+    }
+
+    /// Changes a value of the daemon's configuration; it counts from the next start on.
+    pub fn reconfigure(&self, key: &str, value: impl Into<toml::Value>) -> Result<(), HarnessError> {
+        config::rewrite(&self.places.daemon_config(), key, value.into())
+    }
+
+    /// Ends everything in order, daemon first, and says how the daemon and the worker ended.
+    pub fn stop(mut self) -> (Option<ExitStatus>, Option<ExitStatus>) {
+        let daemon = self.stop_daemon();
+        let worker = self.stop_worker();
+        if let Some(mut platform) = self.platform.take() {
+            platform.stop(STOP);
+        }
+        (daemon, worker)
+    }
+
+    /// Waits until the worker answers on its socket.
+    pub async fn worker_ready(&self) -> Result<(), HarnessError> {
+        let began = Instant::now();
+        loop {
+            let Some(worker) = &self.worker else {
+                return Err(HarnessError::Unexpected("the worker was stopped".to_owned()));
+            };
+            if let Some(reason) = worker.gave_up() {
+                return Err(worker.failure(reason));
+            }
+            if std::os::unix::net::UnixStream::connect(self.places.socket()).is_ok() && self.worker_status().is_ok() {
+                return Ok(());
+            }
+            if began.elapsed() > READY {
+                return Err(worker.failure("was not ready in time"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell_logs();
+        }
+    }
+}
+
+impl Site {
+    #[allow(clippy::print_stderr)] // for the reader of a failed test; the files go with the site
+    fn tell_logs(&self) {
+        for log in [self.places.daemon_log(), self.places.worker_log(), self.places.platform_log()] {
+            eprintln!("--- end of {}:\n{}", log.display(), crate::process::tail(&log));
+        }
+    }
+}
+
+fn unset() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn start_platform(places: &Places, options: &Options, binaries: &Binaries) -> Result<Process, HarnessError> {
+    let mut command = Command::new(&binaries.platform_sim);
+    command.arg("--pki").arg(places.pki().directory());
+    command.arg("--form").arg(options.form.to_string()).arg("--ready-file").arg(places.platform_ready());
+    command.args(["--customer", "YQ000001", "--purpose", "P001", "--purpose", "P002"]);
+    Process::start("platform simulator", &mut command, &places.platform_log(), options.users.platform)
+}
+
+fn start_worker(places: &Places, options: &Options, binaries: &Binaries) -> Result<Supervisor, HarnessError> {
+    let (program, config, token) = (binaries.yanqian.clone(), places.worker_config(), places.token());
+    let (log, user) = (places.worker_log(), options.users.worker);
+    Supervisor::start(WORKER_POLICY, move || {
+        let mut command = Command::new(&program);
+        command.args(["hsm-worker", "--config"]).arg(&config).env("YANQIAN_SOFTTOKEN_DIR", &token);
+        Process::start("HSM worker", &mut command, &log, user)
+    })
+}
+
+async fn wait_for_file(file: &Path, process: &mut Process) -> Result<Value, HarnessError> {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            return Ok(value);
+        }
+        if let Some(status) = process.ended() {
+            return Err(process.failure(format!("ended with {status} before it was ready")));
+        }
+        if began.elapsed() > READY {
+            return Err(process.failure("was not ready in time"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn address(ready: &Value, name: &str) -> Result<SocketAddr, HarnessError> {
+    let text = ready.get(name).and_then(Value::as_str).unwrap_or_default();
+    text.parse().map_err(|_| HarnessError::Unexpected(format!("a ready file without {name}: {ready}")))
+}
