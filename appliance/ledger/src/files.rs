@@ -26,6 +26,8 @@ pub(crate) struct Current {
     pub(crate) start: ChainValue,
     /// Octets up to the end of the last durable frame.
     pub(crate) length: u64,
+    /// Octets for which space is reserved, or was asked for where the file system cannot.
+    pub(crate) reserved: u64,
     /// Over those octets, so that sealing needs no second reading.
     pub(crate) hasher: Sm3,
 }
@@ -70,6 +72,29 @@ pub(crate) fn reserve_space(file: &dyn StoredFile, length: u64) -> io::Result<()
     }
 }
 
+/// A segment's space is reserved in steps of this size, or of a whole segment where that is less.
+const STEP: u64 = 4 << 20;
+
+pub(crate) fn step(config: &LedgerConfig) -> u64 {
+    STEP.min(config.segment_octets)
+}
+
+impl Current {
+    /// Reserves space for at least `octets` more, and for a whole step where the disk still has it.
+    pub(crate) fn ensure_space(&mut self, octets: u64, step: u64) -> io::Result<()> {
+        let needed = self.length + octets;
+        if needed <= self.reserved {
+            return Ok(());
+        }
+        let ahead = needed + step;
+        self.reserved = match reserve_space(&*self.file, ahead) {
+            Err(error) if is_full(&error) => reserve_space(&*self.file, needed).map(|()| needed)?,
+            result => result.map(|()| ahead)?,
+        };
+        Ok(())
+    }
+}
+
 /// Makes an empty mark, durable before any segment exists.
 pub(crate) fn create_mark(storage: &dyn Storage) -> io::Result<Box<dyn StoredFile>> {
     let file = storage.create(mark::FILE_NAME)?;
@@ -99,7 +124,8 @@ pub(crate) fn create_segment(storage: &dyn Storage, header: SegmentHeader, space
     let id = file.state()?.ok_or_else(|| changed("a new segment vanished"))?.id;
     let mut hasher = Sm3::new();
     hasher.update(&octets);
-    Ok(Current { file, id, start: ChainValue::of_header(&octets), length: wide(octets.len()), hasher, header })
+    let (start, length) = (ChainValue::of_header(&octets), wide(octets.len()));
+    Ok(Current { file, id, header, start, length, reserved: space, hasher })
 }
 
 impl Files {
@@ -197,7 +223,7 @@ impl Files {
             previous_segment: SegmentHash::new(self.current.hasher.clone().finish()),
             created: self.last.time.map_or(now, |last| last.max(now)),
         };
-        let next = create_segment(storage, header, config.segment_octets)?;
+        let next = create_segment(storage, header, step(config))?;
         let sealed = std::mem::replace(&mut self.current, next);
         self.last.chain = self.current.start;
         let state = sealed.file.state()?.ok_or_else(|| changed("a segment vanished while it was sealed"))?;
@@ -213,8 +239,8 @@ impl Files {
             return Ok(true);
         }
         self.drop_reserve(storage)?;
-        let taken = fill_reserve(storage, config.reserve_octets)
-            .and_then(|()| reserve_space(&*self.current.file, config.segment_octets.max(self.current.length)));
+        let taken =
+            fill_reserve(storage, config.reserve_octets).and_then(|()| self.current.ensure_space(1, step(config)));
         match taken {
             Ok(()) => self.reserve_held = true,
             Err(error) if is_full(&error) => self.drop_reserve(storage)?,
@@ -227,10 +253,13 @@ impl Files {
     /// Gives the reserve's space to the segment being written.
     pub(crate) fn release_reserve(&mut self, storage: &dyn Storage, config: &LedgerConfig) -> io::Result<()> {
         self.drop_reserve(storage)?;
-        match reserve_space(&*self.current.file, self.current.length + config.reserve_octets) {
-            Err(error) if is_full(&error) => Ok(()), // someone else took it; the next write will tell
-            result => result,
+        let reserved = self.current.length + config.reserve_octets;
+        match reserve_space(&*self.current.file, reserved) {
+            Ok(()) => self.current.reserved = self.current.reserved.max(reserved),
+            Err(error) if is_full(&error) => {} // someone else took it; the next write will tell
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn drop_reserve(&mut self, storage: &dyn Storage) -> io::Result<()> {

@@ -12,7 +12,7 @@ use yanqian_vocabulary::Timestamp;
 
 use crate::config::{Clock, LedgerConfig};
 use crate::error::{Doing, OpenError};
-use crate::files::{Current, Files, Last, UNFINISHED, create_mark, create_segment, is_full, reserve_space};
+use crate::files::{Current, Files, Last, UNFINISHED, create_mark, create_segment, step};
 use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
 use crate::storage::{Storage, StoredFile, wide, write_all};
 
@@ -70,7 +70,7 @@ pub(crate) fn open(
     let last = Last { sequence: summary.last_sequence, time: summary.last_time, chain: summary.chain };
     let dangling: Vec<_> = verifier.open_intents().cloned().collect();
     let tail = found.tail;
-    let current = take_over(storage, config, found, &octets, mark).doing("repairing the last segment")?;
+    let current = take_over(storage, found, &octets, mark).doing("repairing the last segment")?;
     let mark_file = open_mark(storage, mark.is_some()).doing("opening durable.mark")?;
     // The last run may have been killed between making a segment and making its name durable.
     storage.sync_names().doing("syncing the ledger's directory")?;
@@ -115,7 +115,7 @@ fn begin(
         previous_segment: SegmentHash::ORIGIN,
         created: clock.now(),
     };
-    let current = create_segment(storage, header, config.segment_octets).doing("making the first segment")?;
+    let current = create_segment(storage, header, step(config)).doing("making the first segment")?;
     let last = Last { sequence: 0, time: None, chain: current.start };
     let files = Files::new(storage, current, last, BTreeMap::new(), mark_file, mark.unwrap_or(Mark::NOTHING), &[])
         .doing("writing durable.mark")?;
@@ -163,13 +163,7 @@ fn first_to_prove(storage: &dyn Storage, config: &LedgerConfig, segments: &[u64]
 }
 
 /// Cuts the tail and makes durable what stays.
-fn take_over(
-    storage: &dyn Storage,
-    config: &LedgerConfig,
-    found: Segment,
-    octets: &[u8],
-    mark: Option<Mark>,
-) -> io::Result<Current> {
+fn take_over(storage: &dyn Storage, found: Segment, octets: &[u8], mark: Option<Mark>) -> io::Result<Current> {
     let file = storage.open(&file_name(found.header.segment), true)?;
     let kept = usize::try_from(found.length).map_or(octets, |length| &octets[..length]);
     file.set_length(found.length)?;
@@ -179,14 +173,11 @@ fn take_over(
     let beyond = usize::try_from(durable).unwrap_or(usize::MAX).min(kept.len());
     write_all(&*file, &kept[beyond..], wide(beyond))?;
     file.sync()?;
-    match reserve_space(&*file, config.segment_octets.max(found.length)) {
-        Err(error) if !is_full(&error) => return Err(error),
-        _ => {} // a full disk shows when the reserve is taken
-    }
     let id = file.state()?.ok_or(io::ErrorKind::NotFound)?.id;
     let mut hasher = Sm3::new();
     hasher.update(kept);
-    Ok(Current { file, id, header: found.header, start: found.start, length: found.length, hasher })
+    // Space is reserved with the first write, or with the reserve; a full disk shows there.
+    Ok(Current { file, id, header: found.header, start: found.start, length: found.length, reserved: 0, hasher })
 }
 
 /// A header that cannot be read, told as verification tells it.

@@ -233,7 +233,7 @@ fn a_disk_that_is_full_at_start_still_opens_and_takes_refusals_as_far_as_it_can(
     let disk = SimDisk::default();
     drop(open(&disk).unwrap());
     disk.delete("reserve");
-    disk.set_capacity(Some(disk.used() + 2500));
+    disk.set_capacity(Some(disk.used() + 1500));
     let (ledger, _) = open(&disk).unwrap();
     assert_eq!(ledger.state(), LedgerState::RefusalsOnly);
     assert_eq!(wait(ledger.submit(context(), intent(1)).unwrap()), Err(LedgerError::Full));

@@ -1,5 +1,7 @@
 //! The one thread that owns the files.
 
+mod draft;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,12 +9,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use yanqian_evidence::{Body, Context, Decision, Frame, LeafHash, MAX_RECORD, Management, Outcome, Times};
-use yanqian_vocabulary::{Reason, Timestamp};
+use yanqian_evidence::{Body, Context, Frame, LeafHash, MAX_RECORD, Management};
+use yanqian_vocabulary::Timestamp;
+
+use draft::{Batch, abandoned};
+pub(crate) use draft::{Command, Draft};
 
 use crate::config::{Clock, LedgerConfig};
 use crate::error::{LedgerError, OpenError};
-use crate::files::{Files, Last, is_full};
+use crate::files::{Files, Last, is_full, step};
 use crate::ledger::Appended;
 use crate::recovery::{self, Recovery};
 use crate::stats::{Failure, LedgerState, Shared};
@@ -20,38 +25,6 @@ use crate::storage::{Storage, wide, write_all};
 
 /// A batch is closed at this many octets, so that one sync never waits for an unbounded write.
 const BATCH_OCTETS: usize = 4 << 20;
-
-type Reply = oneshot::Sender<Result<Appended, LedgerError>>;
-
-pub(crate) enum Command {
-    Append(Draft),
-    Reopen(oneshot::Sender<Result<Recovery, OpenError>>),
-}
-
-/// A record before it has a sequence and a time. The ledger's own records have nobody to reply to.
-pub(crate) struct Draft {
-    pub(crate) context: Arc<Context>,
-    pub(crate) body: Box<Body>,
-    pub(crate) reply: Option<Reply>,
-}
-
-impl Draft {
-    fn refuse(self, error: LedgerError) {
-        if let Some(reply) = self.reply {
-            let _ = reply.send(Err(error)); // nobody waits any more
-        }
-    }
-}
-
-/// Records that will share one write and one sync.
-struct Batch {
-    octets: Vec<u8>,
-    entries: Vec<(Draft, Appended)>,
-    last: Last,
-    /// Intents that this batch ends.
-    ended: BTreeSet<u64>,
-    notes: usize,
-}
 
 pub(crate) struct Writer {
     storage: Box<dyn Storage>,
@@ -147,7 +120,11 @@ impl Writer {
     fn append_some(&mut self, waiting: &mut VecDeque<Draft>) {
         let Some(batch) = self.build(waiting) else { return };
         let Some(files) = self.files.as_mut() else { return };
-        if let Err(error) = write_all(&*files.current.file, &batch.octets, files.current.length) {
+        let current = &mut files.current;
+        let written = current
+            .ensure_space(wide(batch.octets.len()), step(&self.config))
+            .and_then(|()| write_all(&*current.file, &batch.octets, current.length));
+        if let Err(error) = written {
             // The frames may stand there in part. On a full disk they are cut off again and nothing is lost but them.
             let cut = files.current.file.set_length(files.current.length);
             if !is_full(&error) || cut.is_err() {
@@ -385,24 +362,5 @@ impl Writer {
         if let Err(error) = ended {
             tracing::warn!(%error, "the ledger was not closed cleanly; the next start will repair it");
         }
-    }
-}
-
-fn abandoned(verification: yanqian_vocabulary::VerificationId, intent: u64, received: Timestamp) -> Outcome {
-    Outcome {
-        verification,
-        intent,
-        decision: Decision::Refused { reason: Reason::EvidenceUnavailable },
-        signature: None,
-        answer: None,
-        signer: None,
-        chain: Vec::new(),
-        revocation: Vec::new(),
-        platform_time: None,
-        platform_serial: None,
-        steps: Vec::new(),
-        times: Times { received, signed: None, sent: None, answered: None },
-        trust: None,
-        platform_status: None,
     }
 }
