@@ -1,0 +1,94 @@
+//! The loopback listener for operators and monitoring: `/metrics`, `/healthz`, `/readyz`. Plain HTTP, no secrets.
+
+use std::convert::Infallible;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::{Encoder, Registry, TextEncoder};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// Why the daemon is not ready, in words for operators; empty when it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Readiness(Arc<RwLock<Vec<String>>>);
+
+impl Readiness {
+    pub(crate) fn set(&self, reasons: Vec<String>) {
+        if let Ok(mut current) = self.0.write() {
+            *current = reasons;
+        }
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        self.0.read().map_or_else(|_| vec!["internal error".to_owned()], |reasons| reasons.clone())
+    }
+}
+
+/// Connections at once; a scraper and a few probes need no more.
+const CONNECTIONS: usize = 32;
+
+/// Serves until the task is dropped.
+pub(crate) async fn serve(listener: TcpListener, registry: Registry, readiness: Readiness) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (registry, readiness) = (registry.clone(), readiness.clone());
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let response = answer(&request, &registry, &readiness);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let serving = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(10))
+                .half_close(false)
+                .serve_connection(TokioIo::new(stream), service);
+            // A monitor that goes away in mid-answer is no event.
+            let _ = serving.await;
+            drop(slot);
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, registry: &Registry, readiness: &Readiness) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    }
+    match request.uri().path() {
+        "/metrics" => metrics(registry),
+        "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" => match readiness.reasons() {
+            reasons if reasons.is_empty() => text(StatusCode::OK, "ready\n".to_owned()),
+            reasons => text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
+        },
+        _ => text(StatusCode::NOT_FOUND, "no such page\n".to_owned()),
+    }
+}
+
+fn metrics(registry: &Registry) -> Response<Full<Bytes>> {
+    let mut page = Vec::new();
+    if TextEncoder::new().encode(&registry.gather(), &mut page).is_err() {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot encode metrics\n".to_owned());
+    }
+    let mut response = Response::new(Full::new(Bytes::from(page)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+    response
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,236 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerConfig, WorkerError};
+use yanqian_messages::{certificates_from_pem_or_der, pem_encode};
+
+use super::output::{complain, say, write};
+use super::{EXIT_CONFIG, small_runtime};
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Initialise a blank token: label, security officer's PIN, user PIN (the worker must not run)
+    #[command(
+        after_help = "The user PIN is the one that the worker's configuration names.\n\nExample:\n  yanqian hsm init-token --config worker.toml --label yanqian --so-pin-file so.pin"
+    )]
+    InitToken(InitToken),
+    /// Make an SM2 key pair in the token
+    #[command(after_help = "Example:\n  yanqian hsm keygen --config worker.toml --label yanqian-sign")]
+    Keygen(KeyArgument),
+    /// List keys and certificates
+    #[command(after_help = "Example:\n  yanqian hsm list --config worker.toml")]
+    List(ListArgument),
+    /// Make a certification request (PKCS #10), signed by the key
+    #[command(
+        after_help = "Example:\n  yanqian hsm csr --config worker.toml --label yanqian-sign --subject 'C=CN, O=Example Bank, CN=Example Bank signing' --out entity.csr"
+    )]
+    Csr(Csr),
+    /// Put a certificate beside its key
+    #[command(
+        after_help = "Example:\n  yanqian hsm import-cert --config worker.toml --label yanqian-sign --cert entity-signing.pem"
+    )]
+    ImportCert(ImportCert),
+    /// Show the worker's state and counters
+    #[command(after_help = "Example:\n  yanqian hsm status --config worker.toml --json")]
+    Status(ListArgument),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InitToken {
+    /// The worker's configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Label for the token, at most 32 octets
+    #[arg(long)]
+    label: String,
+    /// File with the security officer's PIN, readable by its owner only
+    #[arg(long, value_name = "FILE")]
+    so_pin_file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct KeyArgument {
+    /// The worker's configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Label of the key pair
+    #[arg(long)]
+    label: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ListArgument {
+    /// The worker's configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Csr {
+    #[command(flatten)]
+    key: KeyArgument,
+    /// Subject: KEY=value pairs separated by commas; keys C, ST, L, O, OU, CN
+    #[arg(long)]
+    subject: String,
+    /// Where to write the request (PEM); standard output when absent
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ImportCert {
+    #[command(flatten)]
+    key: KeyArgument,
+    /// Certificate file, PEM or DER
+    #[arg(long, value_name = "FILE")]
+    cert: PathBuf,
+}
+
+/// Why a command of this group failed, with its exit code.
+struct Failure(u8, String);
+
+impl Failure {
+    fn config(error: impl ToString) -> Self {
+        Self(EXIT_CONFIG, error.to_string())
+    }
+
+    fn of(error: impl ToString) -> Self {
+        Self(1, error.to_string())
+    }
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        Self::of(error)
+    }
+}
+
+pub(super) fn run(command: Command) -> ExitCode {
+    let result = match command {
+        Command::InitToken(arguments) => init_token(&arguments),
+        other => small_runtime().map_err(Failure::of).and_then(|runtime| runtime.block_on(through_worker(other))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(code, problem)) => {
+            complain(&problem);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn client(config: &Path) -> Result<WorkerClient, Failure> {
+    let config = WorkerConfig::load(config).map_err(Failure::config)?;
+    Ok(WorkerClient::new(ClientConfig::new(config.socket)))
+}
+
+async fn through_worker(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::InitToken(_) => Ok(()),
+        Command::Keygen(arguments) => {
+            let entry = client(&arguments.config)?.generate_key(&arguments.label).await?;
+            print_keys(&[entry], false);
+            Ok(())
+        }
+        Command::List(arguments) => {
+            print_keys(&client(&arguments.config)?.list_keys().await?, arguments.json);
+            Ok(())
+        }
+        Command::Csr(arguments) => {
+            let der = client(&arguments.key.config)?.csr(&arguments.key.label, &arguments.subject).await?;
+            let pem = pem_encode("CERTIFICATE REQUEST", &der);
+            match arguments.out {
+                Some(file) => {
+                    std::fs::write(&file, pem).map_err(|error| Failure::of(format!("{}: {error}", file.display())))
+                }
+                None => write(pem.as_bytes()).map_err(Failure::of),
+            }
+        }
+        Command::ImportCert(arguments) => {
+            let file = arguments.cert.display();
+            let octets = std::fs::read(&arguments.cert).map_err(|error| Failure::of(format!("{file}: {error}")))?;
+            let certificates =
+                certificates_from_pem_or_der(&octets).map_err(|error| Failure::of(format!("{file}: {error}")))?;
+            let leaf = certificates.first().ok_or_else(|| Failure::of(format!("{file}: holds no certificate")))?;
+            client(&arguments.key.config)?.import_certificate(&arguments.key.label, leaf.as_der()).await?;
+            say(format_args!("{}: {}", arguments.key.label, leaf.subject()));
+            Ok(())
+        }
+        Command::Status(arguments) => status(&arguments).await,
+    }
+}
+
+fn print_keys(keys: &[KeyEntry], as_json: bool) {
+    for key in keys {
+        let id = key.public_key.and_then(|sec1| yanqian_sm::PublicKey::from_sec1(&sec1).ok());
+        let id = id.map(|key| hex::encode(key.key_id())).unwrap_or_default();
+        let certificate = key.certificate_hash.map(hex::encode).unwrap_or_default();
+        if as_json {
+            say(
+                json!({ "label": key.label, "key_id": id, "certificate": certificate, "proven": key.proven, "problem": key.problem }),
+            );
+        } else {
+            let proven = if key.proven { "proven" } else { "not proven" };
+            let certificate = if certificate.is_empty() { "no certificate" } else { "certificate" };
+            say(format_args!("{}  {id}  {proven}  {certificate}", key.label));
+            if let Some(problem) = &key.problem {
+                say(format_args!("    {problem}"));
+            }
+        }
+    }
+}
+
+async fn status(arguments: &ListArgument) -> Result<(), Failure> {
+    let status = client(&arguments.config)?.status().await?;
+    let values = json!({
+        "pid": status.pid,
+        "software": status.software,
+        "profile": status.profile,
+        "grade": status.grade,
+        "token_label": status.token_label,
+        "token_serial": status.token_serial,
+        "token_model": status.token_model,
+        "token_manufacturer": status.token_manufacturer,
+        "signatures_total": status.signatures_total,
+        "sign_failures_total": status.sign_failures_total,
+        "logins_total": status.logins_total,
+        "self_proofs_total": status.self_proofs_total,
+        "sessions_reopened_total": status.sessions_reopened_total,
+        "busy_total": status.busy_total,
+        "queue_depth": status.queue_depth,
+        "queue_capacity": status.queue_capacity,
+        "threads": status.threads,
+    });
+    if arguments.json {
+        say(values);
+    } else if let Some(values) = values.as_object() {
+        for (name, value) in values {
+            say(format_args!("{name:24} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+        }
+    }
+    Ok(())
+}
+
+fn init_token(arguments: &InitToken) -> Result<(), Failure> {
+    let config = WorkerConfig::load(&arguments.config).map_err(Failure::config)?;
+    yanqian_hsm::init_token(&config, &arguments.label, &arguments.so_pin_file).map_err(Failure::of)?;
+    say(format_args!("token `{}` initialised", arguments.label));
+    Ok(())
+}
+
+/// `yanqian hsm-worker`: the exit code says what a supervisor should do.
+pub(super) fn worker(config: &Path) -> ExitCode {
+    super::start_logging();
+    match WorkerConfig::load(config) {
+        Ok(config) => ExitCode::from(yanqian_hsm::run_worker(&config)),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}

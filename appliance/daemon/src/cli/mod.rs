@@ -1,0 +1,100 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 77 the token refused the PIN, 78 wrong configuration
+//! (as `sysexits.h` has it).
+
+mod check;
+mod hsm;
+mod ledger;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use output::complain;
+
+/// A configuration file is wrong or cannot be used.
+pub(crate) const EXIT_CONFIG: u8 = 78;
+
+#[derive(Parser, Debug)]
+#[command(name = "yanqian", version, about, long_about = None, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  yanqian check --config /etc/yanqian/yanqian.toml
+  yanqian hsm keygen --config /etc/yanqian-hsm/worker.toml --label yanqian-sign
+  yanqian ledger verify /var/lib/yanqian/ledger";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve internal systems (the daemon)
+    #[command(after_help = "Example:\n  yanqian serve --config /etc/yanqian/yanqian.toml")]
+    Serve(ConfigArgument),
+    /// Hold the token and sign for the daemon (the worker; its own process and user)
+    #[command(after_help = "Example:\n  yanqian hsm-worker --config /etc/yanqian-hsm/worker.toml")]
+    HsmWorker(ConfigArgument),
+    /// Check configuration, profiles, certificates and the token's reachability
+    #[command(
+        after_help = "Prints a table. Exits with 78 when anything is wrong.\n\nExample:\n  yanqian check --config /etc/yanqian/yanqian.toml"
+    )]
+    Check(ConfigArgument),
+    /// Keys and certificates in the token, through the worker
+    #[command(subcommand)]
+    Hsm(hsm::Command),
+    /// The evidence on disk
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+}
+
+#[derive(Args, Debug)]
+struct ConfigArgument {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the command to its exit code.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Serve(argument) => crate::serve::run(&argument.config),
+        Command::HsmWorker(argument) => hsm::worker(&argument.config),
+        Command::Check(argument) => check::run(&argument.config),
+        Command::Hsm(command) => hsm::run(command),
+        Command::Ledger(command) => ledger::run(&command),
+    }
+}
+
+/// Logs to standard error: JSON when `YANQIAN_LOG_FORMAT=json`, plain lines otherwise; level by `YANQIAN_LOG`.
+pub(crate) fn start_logging() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("YANQIAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let started = if std::env::var_os("YANQIAN_LOG_FORMAT").is_some_and(|format| format == "json") {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+    if let Err(error) = started {
+        complain(&error);
+    }
+}
+
+/// A runtime for short commands.
+fn small_runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,86 @@
+//! The daemon's configuration file: strict TOML, every error with file, line and key.
+
+mod raw;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use yanqian_gateway::{BodyLimits, ServerLimits};
+use yanqian_vocabulary::{EntityId, NodeId, PlatformId};
+
+pub(crate) use raw::parse;
+
+/// The configuration could not be used. The text names the file and, where it can, line and key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{file}: {source}")]
+    Read { file: PathBuf, source: std::io::Error },
+    #[error("{file}: {source}")]
+    Syntax { file: PathBuf, source: toml::de::Error },
+    #[error("{file}: key `{key}`: {problem}")]
+    Value { file: PathBuf, key: &'static str, problem: String },
+}
+
+/// A validated configuration. Relative paths in the file are relative to the file's own directory.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) file: PathBuf,
+    pub(crate) entity: EntityId,
+    pub(crate) node: NodeId,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) state_key_file: PathBuf,
+    pub(crate) agreement: PathBuf,
+    pub(crate) listen: Listen,
+    pub(crate) metrics_address: SocketAddr,
+    pub(crate) platform: Platform,
+    pub(crate) hsm: Hsm,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Debug)]
+pub(crate) struct Listen {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) client_ca: PathBuf,
+    /// Written with the bound addresses once the daemon serves; for supervisors that asked for port 0.
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Platform {
+    pub(crate) id: PlatformId,
+    pub(crate) profile: PathBuf,
+    pub(crate) endpoint: String,
+    pub(crate) trust: PathBuf,
+    pub(crate) customer_number: String,
+    pub(crate) application: String,
+    /// How long revocation data may be used past its `nextUpdate` (I6).
+    pub(crate) revocation_grace: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Hsm {
+    pub(crate) socket: PathBuf,
+    pub(crate) worker_uid: Option<u32>,
+    pub(crate) signing_key: String,
+    pub(crate) signing_certificate: PathBuf,
+}
+
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_in_flight: u32,
+    pub(crate) body: BodyLimits,
+    pub(crate) server: ServerLimits,
+    /// How long final replies and idempotency keys are kept.
+    pub(crate) reply_retention: Duration,
+}
+
+impl Config {
+    pub(crate) fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        parse(&text, file)
+    }
+}

@@ -1,0 +1,250 @@
+//! The file's own shape, and the one way from it to a [`Config`].
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use yanqian_gateway::{BodyLimits, ServerLimits};
+use yanqian_vocabulary::{EntityId, NodeId, PlatformId};
+
+use super::{Config, ConfigError, Hsm, Limits, Listen, Platform};
+
+const FORMAT_VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    format_version: u32,
+    entity: RawEntity,
+    paths: RawPaths,
+    listen: RawListen,
+    metrics: RawMetrics,
+    platform: RawPlatform,
+    hsm: RawHsm,
+    #[serde(default)]
+    limits: RawLimits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEntity {
+    id: EntityId,
+    node: NodeId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPaths {
+    state_dir: PathBuf,
+    state_key_file: PathBuf,
+    agreement: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawListen {
+    address: SocketAddr,
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: PathBuf,
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMetrics {
+    address: SocketAddr,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlatform {
+    id: PlatformId,
+    profile: PathBuf,
+    endpoint: String,
+    trust: PathBuf,
+    customer_number: String,
+    application: String,
+    #[serde(default)]
+    revocation_grace_seconds: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHsm {
+    socket: PathBuf,
+    worker_uid: Option<u32>,
+    signing_key: String,
+    signing_certificate: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    max_in_flight: NonZeroU32,
+    max_connections: NonZeroU32,
+    max_body_bytes: NonZeroU32,
+    max_head_bytes: NonZeroU32,
+    max_headers: NonZeroU32,
+    handshake_ms: NonZeroU64,
+    head_ms: NonZeroU64,
+    body_ms: NonZeroU64,
+    body_idle_ms: NonZeroU64,
+    shutdown_ms: NonZeroU64,
+    reply_retention_seconds: NonZeroU64,
+}
+
+const fn n32(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).expect("a constant above zero")
+}
+
+const fn n64(n: u64) -> NonZeroU64 {
+    NonZeroU64::new(n).expect("a constant above zero")
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self {
+            max_in_flight: n32(256),
+            max_connections: n32(1024),
+            max_body_bytes: n32(16 * 1024),
+            max_head_bytes: n32(16 * 1024),
+            max_headers: n32(64),
+            handshake_ms: n64(5_000),
+            head_ms: n64(10_000),
+            body_ms: n64(10_000),
+            body_idle_ms: n64(3_000),
+            shutdown_ms: n64(20_000),
+            reply_retention_seconds: n64(86_400),
+        }
+    }
+}
+
+fn size(n: NonZeroU32) -> usize {
+    usize::try_from(n.get()).unwrap_or(usize::MAX)
+}
+
+impl From<RawLimits> for Limits {
+    fn from(raw: RawLimits) -> Self {
+        let millis = |n: NonZeroU64| Duration::from_millis(n.get());
+        Self {
+            max_in_flight: raw.max_in_flight.get(),
+            body: BodyLimits {
+                max_bytes: size(raw.max_body_bytes),
+                deadline: millis(raw.body_ms),
+                idle: millis(raw.body_idle_ms),
+            },
+            server: ServerLimits {
+                max_connections: size(raw.max_connections),
+                handshake: millis(raw.handshake_ms),
+                header: millis(raw.head_ms),
+                max_headers: size(raw.max_headers),
+                max_head_bytes: size(raw.max_head_bytes),
+                shutdown: millis(raw.shutdown_ms),
+            },
+            reply_retention: Duration::from_secs(raw.reply_retention_seconds.get()),
+        }
+    }
+}
+
+/// Parses and validates; `file` is named in errors and is the base of relative paths.
+pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
+    let raw: RawConfig =
+        toml::from_str(text).map_err(|source| ConfigError::Syntax { file: file.to_owned(), source })?;
+    let value_error = |key: &'static str, problem: &str| ConfigError::Value {
+        file: file.to_owned(),
+        key,
+        problem: problem.to_owned(),
+    };
+    if raw.format_version != FORMAT_VERSION {
+        return Err(value_error("format_version", "this version of yanqian reads format_version = 1"));
+    }
+    if !raw.metrics.address.ip().is_loopback() {
+        return Err(value_error("metrics.address", "metrics carry no authentication: use a loopback address"));
+    }
+    if raw.limits.max_head_bytes.get() < 8192 {
+        return Err(value_error("limits.max_head_bytes", "at least 8192"));
+    }
+    for (key, text) in [
+        ("platform.customer_number", &raw.platform.customer_number),
+        ("platform.application", &raw.platform.application),
+        ("hsm.signing_key", &raw.hsm.signing_key),
+    ] {
+        if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
+            return Err(value_error(key, "1 to 64 octets without control characters"));
+        }
+    }
+    let base = file.parent().unwrap_or(Path::new(""));
+    let at = |path: PathBuf| base.join(path);
+    Ok(Config {
+        file: file.to_owned(),
+        entity: raw.entity.id,
+        node: raw.entity.node,
+        state_dir: at(raw.paths.state_dir),
+        state_key_file: at(raw.paths.state_key_file),
+        agreement: at(raw.paths.agreement),
+        listen: Listen {
+            address: raw.listen.address,
+            certificate: at(raw.listen.certificate),
+            key: at(raw.listen.key),
+            client_ca: at(raw.listen.client_ca),
+            ready_file: raw.listen.ready_file.map(at),
+        },
+        metrics_address: raw.metrics.address,
+        platform: Platform {
+            id: raw.platform.id,
+            profile: at(raw.platform.profile),
+            endpoint: raw.platform.endpoint,
+            trust: at(raw.platform.trust),
+            customer_number: raw.platform.customer_number,
+            application: raw.platform.application,
+            revocation_grace: Duration::from_secs(raw.platform.revocation_grace_seconds.into()),
+        },
+        hsm: Hsm {
+            socket: at(raw.hsm.socket),
+            worker_uid: raw.hsm.worker_uid,
+            signing_key: raw.hsm.signing_key,
+            signing_certificate: at(raw.hsm.signing_certificate),
+        },
+        limits: raw.limits.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../../../samples/yanqian.toml");
+
+    fn refused(text: &str) -> String {
+        parse(text, Path::new("/etc/yanqian/yanqian.toml")).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn the_sample_configuration_parses_and_its_paths_are_relative_to_the_file() {
+        let config = parse(SAMPLE, Path::new("/etc/yanqian/yanqian.toml")).expect("the sample is valid");
+        assert_eq!(config.agreement, Path::new("/etc/yanqian/agreement.toml"));
+        assert_eq!(config.state_dir, Path::new("/var/lib/yanqian"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_file_line_and_key() {
+        let error = refused(&SAMPLE.replace("[entity]", "[entity]\ncolour = \"red\""));
+        assert!(
+            error.contains("/etc/yanqian/yanqian.toml") && error.contains("line") && error.contains("colour"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_key() {
+        let error = refused(&SAMPLE.replace("127.0.0.1:9464", "0.0.0.0:9464"));
+        assert!(error.contains("metrics.address"), "{error}");
+        let error = refused(&SAMPLE.replace("format_version = 1", "format_version = 2"));
+        assert!(error.contains("format_version"), "{error}");
+        let error = refused(&SAMPLE.replace("max_in_flight = 256", "max_in_flight = 0"));
+        assert!(error.contains("max_in_flight") || error.contains("nonzero"), "{error}");
+    }
+}

@@ -1,0 +1,19 @@
+//! `yanqian`: the appliance's one binary. `serve` faces the network, `hsm-worker` holds the token; the rest is for
+//! operators.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod cli;
+mod config;
+mod parts;
+mod record_json;
+mod serve;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cli::run(cli::Arguments::parse())
+}

@@ -1,0 +1,130 @@
+//! The pieces that a configuration names, loaded and checked one by one: `check` tables them, `serve` puts them together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use yanqian_agreement::Agreement;
+use yanqian_evidence::{Context, SoftwareVersion};
+use yanqian_gateway::StateKeys;
+use yanqian_messages::{Certificate, certificates_from_pem_or_der};
+use yanqian_platform::{PlatformClient, Profile};
+use yanqian_sm::{PublicKey, sm3};
+use yanqian_trust::SharedTrust;
+use yanqian_vocabulary::{AgreementHash, CertificateHash, KeyId, TokenGrade};
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+
+/// A piece cannot be used; the text names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct PartError(String);
+
+impl PartError {
+    fn file(file: &Path, problem: impl std::fmt::Display) -> Self {
+        Self(format!("{}: {problem}", file.display()))
+    }
+}
+
+impl From<String> for PartError {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// The agreement, which must be this entity's with this platform, and the hash of its file.
+pub(crate) fn agreement(config: &Config) -> Result<(Agreement, AgreementHash), PartError> {
+    let file = &config.agreement;
+    let text = std::fs::read_to_string(file).map_err(|error| PartError::file(file, error))?;
+    let agreement = Agreement::parse(&text, file).map_err(|error| PartError(error.to_string()))?;
+    if agreement.entity != config.entity {
+        return Err(PartError::file(
+            file,
+            format!("key `entity`: is `{}`, but {} says `{}`", agreement.entity, config.file.display(), config.entity),
+        ));
+    }
+    if agreement.platform != config.platform.id {
+        return Err(PartError::file(
+            file,
+            format!(
+                "key `platform`: is `{}`, but {} says `{}`",
+                agreement.platform,
+                config.file.display(),
+                config.platform.id
+            ),
+        ));
+    }
+    Ok((agreement, AgreementHash::new(sm3(&[text.as_bytes()]))))
+}
+
+/// The platform profile with a client for its endpoint.
+pub(crate) fn platform(config: &Config) -> Result<(Arc<Profile>, PlatformClient), PartError> {
+    let profile = Profile::load(&config.platform.profile).map_err(|error| PartError(error.to_string()))?;
+    let profile = Arc::new(profile);
+    let client = PlatformClient::new(Arc::clone(&profile), &config.platform.endpoint)
+        .map_err(|error| PartError::file(&config.file, format!("key `platform.endpoint`: {error}")))?;
+    Ok((profile, client))
+}
+
+pub(crate) fn trust(config: &Config) -> Result<SharedTrust, PartError> {
+    let grace = u32::try_from(config.platform.revocation_grace.as_secs()).unwrap_or(u32::MAX);
+    SharedTrust::open(&config.platform.trust, grace).map_err(|error| PartError(error.to_string()))
+}
+
+/// The signing certificate with its SM2 key.
+pub(crate) fn signing_certificate(config: &Config) -> Result<(Certificate, PublicKey), PartError> {
+    let file = &config.hsm.signing_certificate;
+    let octets = std::fs::read(file).map_err(|error| PartError::file(file, error))?;
+    let certificates = certificates_from_pem_or_der(&octets).map_err(|error| PartError::file(file, error))?;
+    let certificate = certificates.into_iter().next().ok_or_else(|| PartError::file(file, "holds no certificate"))?;
+    let key = *certificate.public_key().ok_or_else(|| PartError::file(file, "does not hold an SM2 key"))?;
+    let may_sign = certificate.key_usage().is_none_or(|usage| usage.digital_signature || usage.non_repudiation);
+    if !may_sign || certificate.is_ca() {
+        return Err(PartError::file(file, "is not a signing certificate (key usage)"));
+    }
+    Ok((certificate, key))
+}
+
+/// The state key: 64 hexadecimal digits in a file that only its owner can read.
+pub(crate) fn state_keys(config: &Config) -> Result<StateKeys, PartError> {
+    use std::os::unix::fs::MetadataExt;
+    let file = &config.state_key_file;
+    let fail = |problem: &str| PartError::file(file, problem);
+    let mode = std::fs::metadata(file).map_err(|error| PartError::file(file, error))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(fail("can be read by group or others; make it mode 0600"));
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|error| PartError::file(file, error))?);
+    let mut key = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text.trim(), key.as_mut_slice()).map_err(|_| fail("expected 64 hexadecimal digits"))?;
+    Ok(StateKeys::derive(&key))
+}
+
+/// What every record says of the conditions under which it was written.
+pub(crate) fn context(
+    config: &Config,
+    agreement: AgreementHash,
+    profile: &Profile,
+    certificate: &Certificate,
+    grade: TokenGrade,
+) -> Result<Context, PartError> {
+    Ok(Context {
+        entity: config.entity.clone(),
+        node: config.node.clone(),
+        software: software()?,
+        agreement,
+        platform: config.platform.id.clone(),
+        platform_profile: profile.hash(),
+        key: KeyId::new(certificate.key_id()),
+        certificate: CertificateHash::new(certificate.hash()),
+        grade,
+    })
+}
+
+pub(crate) fn software() -> Result<SoftwareVersion, PartError> {
+    SoftwareVersion::new(env!("CARGO_PKG_VERSION")).map_err(|error| PartError(error.to_string()))
+}
+
+pub(crate) fn ledger_directory(config: &Config) -> PathBuf {
+    config.state_dir.join("ledger")
+}

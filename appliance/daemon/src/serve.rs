@@ -1,0 +1,344 @@
+//! `yanqian serve`: start-up in the order in which things depend on each other, then serving, then an orderly end.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use yanqian_evidence::{Body, Label, Management, Origin};
+use yanqian_gateway::{
+    Clock, Core, CoreLimits, CoreParts, Metrics, PlatformLink, SigningKey, SqliteState, StateHandle, StateThread,
+    SystemClock,
+};
+use yanqian_hsm::{ClientConfig, Status, WorkerClient};
+use yanqian_ledger::{Ledger, LedgerConfig, LedgerState, read_records};
+use yanqian_trust::SharedTrust;
+use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
+
+use crate::admin::{self, Readiness};
+use crate::cli::{EXIT_CONFIG, start_logging};
+use crate::config::Config;
+use crate::parts;
+use crate::tls;
+
+/// Why the daemon ended or did not start.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    /// Starting again without a change would fail again.
+    #[error("{0}")]
+    Configuration(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+fn configuration(error: impl std::fmt::Display) -> ServeError {
+    ServeError::Configuration(error.to_string())
+}
+
+fn failed(error: impl std::fmt::Display) -> ServeError {
+    ServeError::Failed(error.to_string())
+}
+
+pub(crate) fn run(file: &Path) -> ExitCode {
+    start_logging();
+    let served = Config::load(file).map_err(configuration).and_then(|config| {
+        let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
+        let served = runtime.block_on(serve(config));
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        served
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            let code = if matches!(error, ServeError::Configuration(_)) { EXIT_CONFIG } else { 1 };
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// How often the trust store's directory is looked at, and components' states are told to metrics.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
+const AGGREGATE: Duration = Duration::from_secs(60);
+/// Between attempts to reach the worker at start.
+const WORKER_RETRY: Duration = Duration::from_millis(250);
+
+async fn serve(config: Config) -> Result<(), ServeError> {
+    yanqian_trust::openssl_self_test().map_err(failed)?;
+    let mut stop = Box::pin(stop_signal()?);
+    let readiness = Readiness::default();
+    readiness.set(vec!["starting".to_owned()]);
+    let registry = Registry::new();
+    let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+    let metrics = Metrics::register(&registry).map_err(failed)?;
+    let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
+    let admin_address = admin.local_addr().map_err(failed)?;
+    let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
+
+    let (core, ledger, state_thread, trust) = tokio::select! {
+        started = start(&config, metrics.clone(), &readiness) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    let tls = tls::server_config(&config.listen).map_err(configuration)?;
+    let listener = TcpListener::bind(config.listen.address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    core.append(Management::Started {}.into()).await.map_err(failed)?;
+    readiness.set(Vec::new());
+    if let Some(file) = &config.listen.ready_file {
+        write_ready(file, address, admin_address).map_err(failed)?;
+    }
+    tracing::info!(%address, metrics = %admin_address, "serving");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    let watch = tokio::spawn(watch(Arc::clone(&core), Arc::clone(&ledger), trust, metrics, readiness.clone()));
+    yanqian_gateway::serve(Arc::clone(&core), listener, tls, config.limits.server, &mut stop).await;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    readiness.set(vec!["stopping".to_owned()]);
+    watch.abort();
+    admin.abort();
+    let _ = watch.await;
+    if let Err(error) = core.record_aggregate().await {
+        tracing::error!(%error, "last aggregate cannot be recorded");
+    }
+    let stopped = core.append(Management::Stopped { cause: Label::new("signal") }.into()).await;
+    if let Some(file) = &config.listen.ready_file {
+        let _ = std::fs::remove_file(file);
+    }
+    drop(core);
+    drop(ledger);
+    // Checks that outlived the shutdown limit still hold the state store; the runtime's own timeout ends them.
+    let _ = tokio::time::timeout(Duration::from_secs(5), tokio::task::spawn_blocking(|| state_thread.join())).await;
+    tracing::info!("stopped");
+    stopped.map(|_| ()).map_err(failed)
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>);
+
+async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Result<Started, ServeError> {
+    let (agreement, agreement_hash) = parts::agreement(config).map_err(configuration)?;
+    let (profile, client) = parts::platform(config).map_err(configuration)?;
+    let trust = Arc::new(parts::trust(config).map_err(configuration)?);
+    let (certificate, public_key) = parts::signing_certificate(config).map_err(configuration)?;
+    let keys = parts::state_keys(config).map_err(configuration)?;
+    tls::server_config(&config.listen).map_err(configuration)?;
+    create_private(&config.state_dir).map_err(failed)?;
+
+    let mut worker = ClientConfig::new(&config.hsm.socket);
+    worker.expected_uid = config.hsm.worker_uid;
+    let worker = WorkerClient::new(worker);
+    let status = reach_worker(&worker, readiness).await;
+    let grade: TokenGrade = status.grade.parse().map_err(failed)?;
+    if grade == TokenGrade::Development {
+        tracing::warn!(
+            token = status.token_label,
+            model = status.token_model,
+            "THE TOKEN IS OF DEVELOPMENT GRADE: a soft token protects no key; every record says so"
+        );
+    }
+
+    let context = parts::context(config, agreement_hash, &profile, &certificate, grade).map_err(failed)?;
+    let (ledger, recovery) = open_ledger(config).map_err(failed)?;
+    let ledger = Arc::new(ledger);
+    let closed = ledger.close_dangling(&recovery, &context.software).await.map_err(failed)?;
+    if closed > 0 {
+        tracing::warn!(
+            closed,
+            "checks that the last run left open are now outcome-unknown: reconcile with the platform"
+        );
+    }
+    let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
+    let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
+
+    let configuration_hash = std::fs::read(&config.file).map(|octets| yanqian_sm::sm3(&[&octets])).map_err(failed)?;
+    let loaded = Management::ConfigurationLoaded {
+        configuration: ContentDigest::new(configuration_hash),
+        trust: trust.current().ok().map(|store| TrustHash::new(*store.hash())),
+        certificate: yanqian_evidence::Der::new(certificate.as_der()).ok(),
+    };
+    set_expiries(&metrics, &trust, certificate.not_after());
+    let core = Core::new(CoreParts {
+        clock: Arc::new(SystemClock),
+        context,
+        agreement,
+        ledger: Arc::clone(&ledger),
+        state,
+        keys,
+        signing: SigningKey {
+            worker: worker.clone(),
+            label: config.hsm.signing_key.clone(),
+            certificate,
+            public_key,
+            needs_message: status.needs_message,
+        },
+        platform: PlatformLink {
+            profile,
+            client,
+            trust: Arc::clone(&trust),
+            customer_number: config.platform.customer_number.clone(),
+            application: config.platform.application.clone(),
+        },
+        metrics,
+        limits: CoreLimits {
+            max_in_flight: config.limits.max_in_flight,
+            body: config.limits.body,
+            reply_retention_millis: i64::try_from(config.limits.reply_retention.as_millis()).unwrap_or(i64::MAX),
+        },
+    });
+    core.append(loaded.into()).await.map_err(failed)?;
+    settle_orphans(config, &core).await?;
+    prove_key(&core, &worker, &config.hsm.signing_key, &public_key).await?;
+    Ok((core, ledger, state_thread, trust))
+}
+
+/// Waits for the worker: it may start later than the daemon, and the daemon can do nothing without it.
+async fn reach_worker(worker: &WorkerClient, readiness: &Readiness) -> Status {
+    let mut told = false;
+    loop {
+        match worker.status().await {
+            Ok(status) => return status,
+            Err(error) => {
+                readiness.set(vec![format!("waiting for the HSM worker: {error}")]);
+                if !told {
+                    tracing::warn!(%error, "waiting for the HSM worker");
+                    told = true;
+                }
+                tokio::time::sleep(WORKER_RETRY).await;
+            }
+        }
+    }
+}
+
+/// The token must hold the certificate's key and sign with it before anything is served (I2: a management record).
+async fn prove_key(
+    core: &Core,
+    worker: &WorkerClient,
+    label: &str,
+    key: &yanqian_sm::PublicKey,
+) -> Result<(), ServeError> {
+    let proven = worker.self_proof(label, key).await;
+    let refused = proven.is_err().then_some(yanqian_vocabulary::Reason::SignatureDefective);
+    core.append(Management::SelfProof { refused }.into()).await.map_err(failed)?;
+    proven.map_err(|error| failed(format_args!("key `{label}` did not prove itself: {error}")))
+}
+
+fn open_ledger(config: &Config) -> Result<(Ledger, yanqian_ledger::Recovery), String> {
+    let directory = parts::ledger_directory(config);
+    create_private(&directory).map_err(|error| error.to_string())?;
+    let origin = Origin::new(format!("{}/{}", config.entity, config.node)).map_err(|error| error.to_string())?;
+    let clock = yanqian_ledger::Clock::new(|| SystemClock.now());
+    Ledger::open(&directory, LedgerConfig::new(config.node.clone(), origin), clock)
+        .map_err(|error| format!("{}: {error}", directory.display()))
+}
+
+fn create_private(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// Idempotency keys of checks that a crash cut off: the ledger knows whether anything can have been sent.
+async fn settle_orphans(config: &Config, core: &Arc<Core>) -> Result<(), ServeError> {
+    let directory = parts::ledger_directory(config);
+    let intents = tokio::task::spawn_blocking(move || -> Result<BTreeSet<VerificationId>, String> {
+        let mut intents = BTreeSet::new();
+        for entry in read_records(&directory).map_err(|error| error.to_string())? {
+            if let Body::Intent(intent) = entry.map_err(|error| error.to_string())?.record.body {
+                intents.insert(intent.verification);
+            }
+        }
+        Ok(intents)
+    });
+    let intents = intents.await.map_err(failed)?.map_err(failed)?;
+    let settled = core.settle_orphans(|id| intents.contains(&id)).await.map_err(failed)?;
+    if settled > 0 {
+        tracing::warn!(settled, "idempotency keys of checks that the last run left open are settled");
+    }
+    Ok(())
+}
+
+fn set_expiries(metrics: &Metrics, trust: &SharedTrust, signing: i64) {
+    metrics.certificate_expiry.with_label_values(&["signing"]).set(signing);
+    if let Ok(store) = trust.current() {
+        for certificate in store.certificates() {
+            let gauge = metrics.certificate_expiry.with_label_values(&[certificate.role]);
+            let soonest = if gauge.get() == 0 { certificate.not_after } else { gauge.get().min(certificate.not_after) };
+            gauge.set(soonest);
+        }
+    }
+}
+
+/// Follows what changes beneath a running daemon: trust store, ledger, counts.
+async fn watch(core: Arc<Core>, ledger: Arc<Ledger>, trust: Arc<SharedTrust>, metrics: Metrics, readiness: Readiness) {
+    let mut aggregate = tokio::time::interval(AGGREGATE);
+    aggregate.tick().await;
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            _ = aggregate.tick() => {
+                if let Err(error) = core.record_aggregate().await {
+                    tracing::error!(%error, "aggregate cannot be recorded; its counts are kept for the next");
+                }
+                if let Err(error) = core.purge().await {
+                    tracing::error!(%error, "expired state cannot be forgotten");
+                }
+            }
+            _ = look.tick() => look_around(&core, &ledger, &trust, &metrics, &readiness).await,
+        }
+    }
+}
+
+async fn look_around(core: &Core, ledger: &Ledger, trust: &Arc<SharedTrust>, metrics: &Metrics, readiness: &Readiness) {
+    let followed = Arc::clone(trust);
+    let changed = tokio::task::spawn_blocking(move || followed.refresh_if_changed()).await.unwrap_or(false);
+    let store = trust.current();
+    if changed && let Ok(store) = &store {
+        let record = Management::TrustLoaded { trust: TrustHash::new(*store.hash()) };
+        if let Err(error) = core.append(record.into()).await {
+            tracing::error!(%error, "trust store's change cannot be recorded");
+        }
+    }
+    if let LedgerState::Failed(_) = ledger.state() {
+        match ledger.reopen().await {
+            Ok(_) => tracing::warn!("ledger opened again after a failure"),
+            Err(error) => tracing::error!(%error, "ledger cannot be opened again; no check is served"),
+        }
+    }
+    let state = ledger.state();
+    let mut reasons = Vec::new();
+    if let Err(error) = &store {
+        reasons.push(format!("trust store: {error}"));
+    }
+    if state != LedgerState::Writing {
+        reasons.push(format!("ledger: {}", state.as_str()));
+    }
+    let up = |component: &str, up: bool| metrics.component_up.with_label_values(&[component]).set(i64::from(up));
+    up("trust", store.is_ok());
+    up("ledger", state == LedgerState::Writing);
+    readiness.set(reasons);
+}
+
+/// Tells a supervisor where the daemon listens. Written under another name first, so that no reader sees half a file.
+fn write_ready(file: &Path, listen: std::net::SocketAddr, metrics: std::net::SocketAddr) -> std::io::Result<()> {
+    let mut unfinished = file.as_os_str().to_owned();
+    unfinished.push(".new");
+    let text = serde_json::json!({ "listen": listen.to_string(), "metrics": metrics.to_string() });
+    let mut out = std::fs::File::create(&unfinished)?;
+    writeln!(out, "{text}")?;
+    std::fs::rename(unfinished, file)
+}
