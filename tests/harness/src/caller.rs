@@ -1,6 +1,7 @@
 //! An internal system: an HTTP/1.1 client that shows its certificate.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use yanqian_devpki::{Layout, Pair};
+use yanqian_devpki::Pair;
 
 use crate::error::HarnessError;
 use crate::http::{Reply, exchange};
@@ -32,12 +33,17 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A client with the certificate of `identity`, or with none.
-    pub fn new(name: &str, address: SocketAddr, pki: &Layout, identity: Option<&Pair>) -> Result<Self, HarnessError> {
+    /// A client that trusts the authority `server_ca` and shows the certificate of `identity`, or none.
+    pub fn new(
+        name: &str,
+        address: SocketAddr,
+        server_ca: &Path,
+        identity: Option<&Pair>,
+    ) -> Result<Self, HarnessError> {
         let wrong = |error: &dyn std::fmt::Display| HarnessError::Unexpected(format!("TLS files of {name}: {error}"));
-        let certificate = |file: &std::path::Path| CertificateDer::from_pem_file(file).map_err(|error| wrong(&error));
+        let certificate = |file: &Path| CertificateDer::from_pem_file(file).map_err(|error| wrong(&error));
         let mut roots = RootCertStore::empty();
-        roots.add(certificate(&pki.internal("ca").certificate)?).map_err(|error| wrong(&error))?;
+        roots.add(certificate(server_ca)?).map_err(|error| wrong(&error))?;
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(&error))?

@@ -88,7 +88,18 @@ pub(crate) fn random(octets: &mut [u8]) -> Result<(), HarnessError> {
 /// The worker's configuration and the soft token's profile.
 pub(crate) fn write_worker(places: &Places, options: &Options, module: &Path) -> Result<(), HarnessError> {
     copy_changed(options, "hsm-profiles/softtoken.toml", None, &places.hsm_profile())?;
-    let config = table([("format_version", 1.into()), ("module", text(module))]);
+    let clients = options.users.daemon.map(|user| Value::from(i64::from(user.uid)));
+    let config = table([
+        ("format_version", 1.into()),
+        ("socket", text(&places.socket())),
+        ("client_uids", Value::Array(clients.into_iter().collect())),
+        ("profile", text(&places.hsm_profile())),
+        ("module", text(module)),
+        ("module_env", table([("YANQIAN_SOFTTOKEN_DIR", text(&places.token()))])),
+        ("token_label", TOKEN_LABEL.into()),
+        ("pin_file", text(&places.pin())),
+        ("state_dir", text(&places.worker_state())),
+    ]);
     write_public(&places.worker_config(), changed(config, options, File::Worker)?.as_bytes())
 }
 

@@ -39,6 +39,8 @@ pub struct Options {
     pub users: Users,
     /// Root of the source tree, for profiles and samples.
     pub repository: PathBuf,
+    /// Level of the logs of daemon and worker, as `YANQIAN_LOG` takes it.
+    pub log: &'static str,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
     pub(crate) changes: Vec<Change>,
@@ -53,6 +55,7 @@ impl Options {
             form: Form::Reference,
             users: Users::for_this_process(),
             repository: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")),
+            log: "info",
             progress: |_| {},
             changes: Vec::new(),
         }

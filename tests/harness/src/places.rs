@@ -91,6 +91,11 @@ impl Places {
         self.hsm().join("token")
     }
 
+    /// The worker's own state: the PIN latch.
+    pub fn worker_state(&self) -> PathBuf {
+        self.hsm().join("state")
+    }
+
     pub fn pin(&self) -> PathBuf {
         self.hsm().join("pin")
     }
@@ -133,7 +138,7 @@ impl Places {
         let open = 0o755;
         let closed = 0o700;
         mode(&self.root, open)?;
-        let directories: [(&str, u32, Option<User>); 9] = [
+        let directories: [(&str, u32, Option<User>); 10] = [
             ("bin", open, None),
             ("pki", open, None),
             ("etc", open, None),
@@ -141,6 +146,7 @@ impl Places {
             ("state", closed, users.daemon),
             ("run", open, users.daemon),
             ("hsm", closed, users.worker),
+            ("hsm/state", closed, users.worker),
             ("hsm-run", open, users.worker),
             ("platform", open, users.platform),
         ];

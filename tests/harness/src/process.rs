@@ -90,7 +90,7 @@ impl Drop for Process {
     }
 }
 
-/// User, environment and directory that every child gets. The soft token's directory and the like are added by the caller.
+/// User, environment and directory that every child gets; what the command sets itself is kept.
 pub(crate) fn prepare(command: &mut Command, user: Option<User>) {
     let kept: Vec<_> =
         command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();

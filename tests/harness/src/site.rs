@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use yanqian_devpki::Pair;
 
 use crate::caller::Caller;
 use crate::cli::{self, Output};
@@ -18,7 +19,8 @@ use crate::options::Options;
 use crate::places::Places;
 use crate::process::{LOOK, Process};
 use crate::supervisor::{Policy, Supervisor};
-use crate::{binaries::Binaries, config, enrol, users};
+use crate::users::{User, give_tree};
+use crate::{binaries::Binaries, config, enrol};
 
 /// How long a process may take until it is ready; generous, because test machines are busy.
 const READY: Duration = Duration::from_mins(1);
@@ -71,8 +73,8 @@ impl Site {
 
         say("development PKI: platform, entity, internal callers");
         yanqian_devpki::generate(places.pki().directory(), &yanqian_devpki::Options::default())?;
-        users::give_tree(&places.pki().directory().join("platform"), users.platform)?;
-        users::give_tree(&places.pki().directory().join("entity"), users.platform)?;
+        give_tree(&places.pki().directory().join("platform"), users.platform)?;
+        give_tree(&places.pki().directory().join("entity"), users.platform)?;
 
         say("token: initialised through the PKCS#11 module");
         config::write_worker(&places, &options, &binaries.token_module)?;
@@ -129,13 +131,27 @@ impl Site {
     /// An internal system by its name in the development PKI: `core-banking`, `branch-kiosk` or `stranger`. It keeps the
     /// daemon's present address: ask again after a restart.
     pub fn caller(&self, name: &str) -> Result<Caller, HarnessError> {
-        let pki = self.places.pki();
-        Caller::new(name, self.addresses.api, &pki, Some(&pki.caller(name)))
+        self.caller_with(name, Some(&self.places.pki().caller(name)))
     }
 
     /// A client without a certificate.
     pub fn nobody(&self) -> Result<Caller, HarnessError> {
-        Caller::new("nobody", self.addresses.api, &self.places.pki(), None)
+        self.caller_with("nobody", None)
+    }
+
+    /// A client with any certificate and key.
+    pub fn caller_with(&self, name: &str, identity: Option<&Pair>) -> Result<Caller, HarnessError> {
+        Caller::new(name, self.addresses.api, &self.places.pki().internal("ca").certificate, identity)
+    }
+
+    /// Whether the daemon's user may read a file; asked of the kernel, not of the mode bits.
+    pub fn daemon_may_read(&self, file: &Path) -> bool {
+        may_read(file, self.options.users.daemon)
+    }
+
+    /// Whether the worker's user may read a file.
+    pub fn worker_may_read(&self, file: &Path) -> bool {
+        may_read(file, self.options.users.worker)
     }
 
     /// The platform's controls.
@@ -262,7 +278,7 @@ impl Site {
         let _ = std::fs::remove_file(self.places.daemon_ready());
         let config = self.places.daemon_config().display().to_string();
         let mut command = Command::new(&self.binaries.yanqian);
-        command.args(["serve", "--config", &config]);
+        command.args(["serve", "--config", &config]).env("YANQIAN_LOG", self.options.log);
         let mut daemon = Process::start("daemon", &mut command, &self.places.daemon_log(), self.options.users.daemon)?;
         let ready = wait_for_file(&self.places.daemon_ready(), &mut daemon).await?;
         self.daemon = Some(daemon);
@@ -323,6 +339,11 @@ impl Site {
     }
 }
 
+fn may_read(file: &Path, user: Option<User>) -> bool {
+    let file = file.display().to_string();
+    cli::run(Path::new("/bin/cat"), &[&file], user).is_ok_and(|output| output.code == Some(0))
+}
+
 fn unset() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -336,11 +357,11 @@ fn start_platform(places: &Places, options: &Options, binaries: &Binaries) -> Re
 }
 
 fn start_worker(places: &Places, options: &Options, binaries: &Binaries) -> Result<Supervisor, HarnessError> {
-    let (program, config, token) = (binaries.yanqian.clone(), places.worker_config(), places.token());
-    let (log, user) = (places.worker_log(), options.users.worker);
+    let (program, config) = (binaries.yanqian.clone(), places.worker_config());
+    let (log, user, level) = (places.worker_log(), options.users.worker, options.log);
     Supervisor::start(WORKER_POLICY, move || {
         let mut command = Command::new(&program);
-        command.args(["hsm-worker", "--config"]).arg(&config).env("YANQIAN_SOFTTOKEN_DIR", &token);
+        command.args(["hsm-worker", "--config"]).arg(&config).env("YANQIAN_LOG", level);
         Process::start("HSM worker", &mut command, &log, user)
     })
 }

@@ -23,14 +23,18 @@ pub struct Users {
     pub platform: Option<User>,
 }
 
-const fn user(number: u32) -> User {
-    User { uid: number, gid: number }
+const fn user(uid: u32, gid: u32) -> User {
+    User { uid, gid }
 }
 
 impl Users {
-    /// Three users outside the ranges that distributions give away.
-    pub const SEPARATE: Self =
-        Self { daemon: Some(user(64_001)), worker: Some(user(64_002)), platform: Some(user(64_003)) };
+    /// Three users outside the ranges that distributions give away. Daemon and worker share a group, to which the worker's
+    /// socket belongs; no file does.
+    pub const SEPARATE: Self = Self {
+        daemon: Some(user(64_001, 64_000)),
+        worker: Some(user(64_002, 64_000)),
+        platform: Some(user(64_003, 64_003)),
+    };
     /// Everything under the present user.
     pub const SAME: Self = Self { daemon: None, worker: None, platform: None };
 
