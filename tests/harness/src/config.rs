@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::error::{Doing as _, HarnessError};
-use crate::options::{File, Options};
+use crate::options::{File, Form, Options};
 use crate::places::{Places, copy_tree, write_private, write_public};
 use crate::users::Users;
 
@@ -36,7 +36,11 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
     random(&mut key)?;
     write_private(&places.state_key(), hex::encode(key).as_bytes(), users.daemon)?;
     copy_tree(&pki.trust(), &places.trust())?;
-    copy_changed(options, "samples/agreement.toml", Some(File::Agreement), &places.agreement())?;
+    let mut agreed = options.clone();
+    if options.form != Form::Reference {
+        agreed = agreed.with(File::Agreement, "platform", options.form.to_string());
+    }
+    copy_changed(&agreed, "samples/agreement.toml", Some(File::Agreement), &places.agreement())?;
     let profile = format!("platform-profiles/{}.toml", options.form);
     copy_changed(options, &profile, Some(File::Profile), &places.platform_profile())?;
 
@@ -65,7 +69,7 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
         (
             "platform",
             table([
-                ("id", "reference".into()),
+                ("id", options.form.to_string().into()),
                 ("profile", "platform-profile.toml".into()),
                 ("endpoint", endpoint.into()),
                 ("trust", "trust".into()),
