@@ -71,14 +71,9 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Octets of the frame.
-    pub fn len(&self) -> usize {
+    /// Octets of the whole frame.
+    pub fn octets(&self) -> usize {
         FRAME_HEAD + self.record.len()
-    }
-
-    /// Always false: a record has at least one octet.
-    pub fn is_empty(&self) -> bool {
-        false
     }
 
     /// Appends the frame to `out`.

@@ -266,6 +266,38 @@ fn a_deleted_or_replaced_file_is_noticed_within_a_second_without_any_append() {
 }
 
 #[test]
+fn a_record_is_not_acknowledged_into_a_file_that_was_deleted() {
+    let disk = SimDisk::default();
+    let mut config = small();
+    config.watch = Duration::from_hours(1);
+    let (ledger, _) = Ledger::open_storage(Box::new(disk.clone()), config, clock()).unwrap();
+    wait(ledger.submit(context(), refusal(1)).unwrap()).unwrap();
+    disk.delete("00000001.seg");
+    assert_eq!(wait(ledger.submit(context(), refusal(2)).unwrap()), Err(LedgerError::Failed));
+    assert_eq!(ledger.state(), LedgerState::Failed(Failure::FileChanged));
+}
+
+#[test]
+fn a_disk_that_cannot_reserve_and_fills_up_within_a_record_keeps_no_part_of_it() {
+    let disk = SimDisk::default();
+    disk.refuse_to_reserve();
+    let mut large = small();
+    large.segment_octets = 1 << 20;
+    let (ledger, _) = Ledger::open_storage(Box::new(disk.clone()), large, clock()).unwrap();
+    let sequence = wait(ledger.submit(context(), intent(1)).unwrap()).unwrap().sequence;
+    disk.set_capacity(Some(disk.used() + 1600));
+    let batch: Vec<_> = (2..20).map(|n| ledger.submit(context(), intent(n)).unwrap()).collect();
+    let refused = batch.into_iter().filter_map(|append| wait(append).err()).collect::<Vec<_>>();
+    assert!(!refused.is_empty() && refused.iter().all(|error| *error == LedgerError::Full), "{refused:?}");
+    let end = wait(ledger.submit(context(), outcome(1, sequence)).unwrap()).unwrap();
+    while wait(ledger.submit(context(), refusal(200)).unwrap()).is_ok() {}
+    assert_eq!(ledger.state(), LedgerState::RefusalsOnly);
+    assert_eq!(verify_storage(&disk).unwrap().incomplete_tail, None);
+    drop(ledger);
+    assert_holds(&disk, &[end], "after a full disk");
+}
+
+#[test]
 fn a_deleted_segment_of_a_real_directory_is_noticed_within_a_second() {
     let directory = tempfile::tempdir().unwrap();
     let (ledger, _) = Ledger::open(directory.path(), config(), clock()).unwrap();

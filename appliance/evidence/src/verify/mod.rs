@@ -155,7 +155,7 @@ impl Verifier {
                 }
             };
             let record = self.check_frame(&frame, &header).map_err(at)?;
-            let end = offset + frame.len();
+            let end = offset + frame.octets();
             self.check_mark(number, wide(end), &frame).map_err(at)?;
             self.account(&frame, &record).map_err(at)?;
             visit(Located { segment: &header, offset: wide(offset), frame: &frame, record: &record });

@@ -55,6 +55,7 @@ struct Inner {
     faults: BTreeMap<u64, Fault>,
     crashed: bool,
     capacity: Option<u64>,
+    cannot_reserve: bool,
 }
 
 /// Handles share one disk.
@@ -121,6 +122,11 @@ impl SimDisk {
     /// Octets that files may take; `None` for no limit.
     pub fn set_capacity(&self, capacity: Option<u64>) {
         self.inner().capacity = capacity;
+    }
+
+    /// From now on space cannot be reserved, as on some network file systems.
+    pub fn refuse_to_reserve(&self) {
+        self.inner().cannot_reserve = true;
     }
 
     pub fn used(&self) -> u64 {
@@ -388,6 +394,9 @@ impl StoredFile for SimFile {
     fn reserve(&self, length: u64) -> io::Result<()> {
         let mut inner = self.disk.inner();
         let fault = inner.begin()?;
+        if inner.cannot_reserve {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         if !inner.has_room(self.file, length) {
             return Err(io::ErrorKind::StorageFull.into());
         }
