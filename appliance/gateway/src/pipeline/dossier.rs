@@ -1,3 +1,4 @@
+use crate::reply::Shed;
 use yanqian_evidence::{Der, Octets, PlatformSerial, Revocation, Signer, Step};
 use yanqian_vocabulary::{
     CallerId, CallerReference, CertificateHash, DocumentType, Field, Mode, PurposeCode, Reason, RuleId, Timestamp,
@@ -51,6 +52,8 @@ pub(crate) struct Refused {
     pub(super) dossier: Dossier,
     pub(super) reason: Reason,
     pub(super) field: Option<&'static str>,
+    /// Set when the ledger itself cannot take the end: then nothing is decided, and the reply says only that.
+    pub(super) shed: Option<Shed>,
 }
 
 impl Dossier {
@@ -77,6 +80,12 @@ impl Dossier {
     }
 
     pub(super) fn refused(self, reason: Reason, field: Option<&'static str>) -> Box<Refused> {
-        Box::new(Refused { dossier: self, reason, field })
+        Box::new(Refused { dossier: self, reason, field, shed: None })
+    }
+
+    /// Leaves the way without a decision, because the ledger did not take the intent. If the disk takes it after all, the
+    /// ledger itself gives it an outcome that says that nothing was signed.
+    pub(super) fn shed(self, shed: Shed) -> Box<Refused> {
+        Box::new(Refused { dossier: self, reason: shed.reason(), field: None, shed: Some(shed) })
     }
 }

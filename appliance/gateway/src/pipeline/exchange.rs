@@ -16,6 +16,7 @@ use yanqian_vocabulary::{CertificateHash, ContentDigest, FieldVerdicts, Nonce, R
 use super::dossier::{Dossier, Proof, Refused};
 use super::scope::InScope;
 use crate::core::Core;
+use crate::reply::Shed;
 use crate::secrets;
 use crate::state::StateHandle;
 
@@ -87,11 +88,12 @@ impl InScope {
             }
             Err(error) => {
                 tracing::warn!(%error, "intent cannot be recorded; nothing is signed");
-                let reason = match error {
-                    LedgerError::Busy => Reason::Overloaded,
-                    _ => Reason::EvidenceUnavailable,
-                };
-                Err(dossier.refused(reason, None))
+                Err(match error {
+                    // The disk is full: the reserve still carries a refusal.
+                    LedgerError::Full => dossier.refused(Reason::EvidenceUnavailable, None),
+                    LedgerError::Busy => dossier.shed(Shed::Overloaded),
+                    _ => dossier.shed(Shed::EvidenceUnavailable),
+                })
             }
         }
     }

@@ -33,8 +33,20 @@ enum Ending {
 impl Refused {
     /// Records the refusal and answers it.
     pub(crate) async fn conclude(self: Box<Self>, core: &Arc<Core>) -> Result<Reply, Shed> {
-        let Self { dossier, reason, field } = *self;
-        close(core, dossier, Ending::Refused { reason, field }).await?.into_reply(core).await
+        let Self { dossier, reason, field, shed } = *self;
+        let held =
+            dossier.key.filter(|_| dossier.sent_at.is_none()).map(|tag| (dossier.caller.clone(), tag, dossier.id));
+        let closed = match shed {
+            Some(shed) => Err(shed),
+            None => close(core, dossier, Ending::Refused { reason, field }).await,
+        };
+        match closed {
+            Ok(recorded) => recorded.into_reply(core).await,
+            Err(shed) => {
+                release(core, held).await;
+                Err(shed)
+            }
+        }
     }
 }
 
@@ -43,6 +55,14 @@ impl Verified {
     pub(crate) async fn conclude(self, core: &Arc<Core>) -> Result<Reply, Shed> {
         let Self { dossier, overall, fields } = self;
         close(core, dossier, Ending::Verdict { overall, fields }).await?.into_reply(core).await
+    }
+}
+
+/// Frees the idempotency key of a check of which nothing was sent and nothing could be recorded.
+async fn release(core: &Arc<Core>, held: Option<(CallerId, [u8; 32], VerificationId)>) {
+    let Some((caller, tag, id)) = held else { return };
+    if let Err(error) = core.state.call(move |store| store.release(&caller, &tag, id)).await {
+        tracing::error!(%error, verification = %id, "idempotency key cannot be freed; the next start frees it");
     }
 }
 

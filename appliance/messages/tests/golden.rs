@@ -1,0 +1,124 @@
+//! Messages made by foreign implementations; see `golden/README.md`.
+#![allow(clippy::unwrap_used)]
+
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::cms::{CMSOptions, CmsContentInfo};
+use openssl::ec::{EcGroup, EcKey, EcPoint};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
+use openssl::x509::{X509, X509NameBuilder};
+use yanqian_messages::{Certificate, EnvelopedData, MessageError, SignedData, sm2_cipher_from_der, sm2_cipher_to_der};
+use yanqian_sm::{DistinguishingId, E, Signature, Sm4Key, verify};
+
+fn golden(name: &str) -> Vec<u8> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn signer() -> Certificate {
+    Certificate::from_der(&golden("gmssl-certificate.der")).unwrap()
+}
+
+/// The private key of GB/T 32918.5-2017 Annex A.2.
+fn annex_key() -> PKey<Private> {
+    let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
+    let scalar = BigNum::from_hex_str("3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8").unwrap();
+    let mut point = EcPoint::new(&group).unwrap();
+    point.mul_generator2(&group, &scalar, &mut BigNumContext::new().unwrap()).unwrap();
+    let key = PKey::from_ec_key(EcKey::from_private_components(&group, &scalar, &point).unwrap()).unwrap();
+    // Through DER, so that OpenSSL holds it as a provider key: its CMS takes no other.
+    PKey::private_key_from_der(&key.private_key_to_pkcs8().unwrap()).unwrap()
+}
+
+#[test]
+fn signed_messages_of_gmssl_verify_with_and_without_attributes() {
+    let id = DistinguishingId::default();
+    let content = golden("gmssl-content.txt");
+    for (file, with_attributes) in
+        [("gmssl-signed-attributes.der", true), ("gmssl-signed-plain-null.der", false), ("gmssl-signed-501.der", true)]
+    {
+        let message = SignedData::parse(&golden(file)).unwrap();
+        let certificate = message.signer_certificate().unwrap().clone();
+        assert_eq!(certificate, signer(), "{file}");
+        let verified = message.verify_detached(&certificate, &id, &content).unwrap();
+        assert_eq!(verified.signing_time.is_some(), with_attributes, "{file}");
+        let expected = if with_attributes { MessageError::ContentDigest } else { MessageError::Signature };
+        let other = message.verify_detached(&certificate, &id, b"other").err();
+        assert_eq!(other, Some(expected), "{file}");
+    }
+}
+
+#[test]
+fn the_self_signed_certificate_of_gmssl_reads_as_what_it_says() {
+    let certificate = signer();
+    assert_eq!(certificate.serial(), hex::decode("00a1b2c3d4e5f60718").unwrap());
+    assert!(certificate.subject().contains("golden signer"));
+    let usage = certificate.key_usage().unwrap();
+    assert!(usage.digital_signature && usage.non_repudiation && !usage.key_encipherment);
+}
+
+#[test]
+fn an_enveloped_message_of_gmssl_opens_with_its_key() {
+    let message = EnvelopedData::parse(&golden("gmssl-enveloped.der")).unwrap();
+    assert!(message.is_for(&signer()));
+    let cipher = sm2_cipher_to_der(&message.encrypted_key);
+    assert_eq!(sm2_cipher_from_der(&cipher).unwrap(), message.encrypted_key);
+    let key = annex_key();
+    let mut opener = openssl::pkey_ctx::PkeyCtx::new(&key).unwrap();
+    opener.decrypt_init().unwrap();
+    let mut session = Vec::new();
+    opener.decrypt_to_vec(&cipher, &mut session).unwrap();
+    let content = message.open(&Sm4Key::new(session.try_into().unwrap())).unwrap();
+    assert_eq!(content.as_slice(), golden("gmssl-content.txt"));
+}
+
+#[test]
+fn a_raw_signature_of_openssl_verifies() {
+    let certificate = Certificate::from_der(&golden("openssl-certificate.der")).unwrap();
+    let key = certificate.public_key().unwrap();
+    let signature = Signature::from_der(&golden("openssl-raw-signature.der")).unwrap();
+    let content = golden("gmssl-content.txt");
+    verify(key, &E::of_message(key, &DistinguishingId::default(), &[&content]), &signature).unwrap();
+}
+
+#[test]
+fn a_cms_message_of_openssl_is_read_where_the_forms_meet() {
+    let message = SignedData::parse(&golden("openssl-cms-signed.der")).unwrap();
+    let certificate = Certificate::from_der(&golden("openssl-certificate.der")).unwrap();
+    assert_eq!(message.signer_certificate().unwrap(), &certificate);
+    message.verify_detached(&certificate, &DistinguishingId::default(), &golden("gmssl-content.txt")).unwrap();
+}
+
+/// Writes the OpenSSL files anew; run by hand.
+#[test]
+#[ignore = "writes the checked-in files"]
+fn write_openssl_goldens() {
+    let write = |name: &str, octets: &[u8]| {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        std::fs::write(file, octets).unwrap();
+    };
+    let key = annex_key();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "openssl golden signer").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(77).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&openssl::asn1::Asn1Time::from_unix(1_735_689_600).unwrap()).unwrap();
+    builder.set_not_after(&openssl::asn1::Asn1Time::from_unix(2_366_841_600).unwrap()).unwrap();
+    builder.sign(&key, MessageDigest::sm3()).unwrap();
+    let certificate = builder.build();
+    write("openssl-certificate.der", &certificate.to_der().unwrap());
+    let content = golden("gmssl-content.txt");
+    let mut raw = Signer::new(MessageDigest::sm3(), &key).unwrap();
+    raw.update(&content).unwrap();
+    write("openssl-raw-signature.der", &raw.sign_to_vec().unwrap());
+    let options = CMSOptions::DETACHED | CMSOptions::BINARY | CMSOptions::NOSMIMECAP;
+    let cms = CmsContentInfo::sign(Some(&certificate), Some(&key), None, Some(&content), options).unwrap();
+    write("openssl-cms-signed.der", &cms.to_der().unwrap());
+}

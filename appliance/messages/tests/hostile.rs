@@ -1,0 +1,176 @@
+//! Round trips, and octets that nobody meant well.
+#![allow(clippy::unwrap_used)]
+
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
+use proptest::prelude::*;
+use yanqian_messages::{
+    Certificate, CertificationRequestInfo, EnvelopedData, MessageError, SignedAttributes, SignedData, Subject,
+    certificates_from_pem_or_der, encode_detached, seal, sm2_cipher_from_der,
+};
+use yanqian_sm::{DistinguishingId, PublicKey, Signature, Sm4Key, sm3};
+
+fn golden(name: &str) -> Vec<u8> {
+    std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+}
+
+fn certificate_for(key: &PKey<Private>) -> Certificate {
+    let mut name = openssl::x509::X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "hostile tests").unwrap();
+    let name = name.build();
+    let mut builder = openssl::x509::X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    let serial = openssl::bn::BigNum::from_u32(0x80).unwrap().to_asn1_integer().unwrap();
+    builder.set_serial_number(&serial).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.set_not_before(&openssl::asn1::Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&openssl::asn1::Asn1Time::days_from_now(9).unwrap()).unwrap();
+    builder.sign(key, MessageDigest::sm3()).unwrap();
+    Certificate::from_der(&builder.build().to_der().unwrap()).unwrap()
+}
+
+fn key() -> PKey<Private> {
+    let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+}
+
+fn sign(key: &PKey<Private>, octets: &[u8]) -> Signature {
+    let mut signer = Signer::new(MessageDigest::sm3(), key).unwrap();
+    signer.update(octets).unwrap();
+    Signature::from_der(&signer.sign_to_vec().unwrap()).unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_and_verified() {
+    let key = key();
+    let certificate = certificate_for(&key);
+    let content = b"content";
+    for time in [1_700_000_000, 2_600_000_000] {
+        let attributes = SignedAttributes::new(sm3(&[content]), time).unwrap();
+        let message = encode_detached(&certificate, Some(&attributes), &sign(&key, attributes.as_der())).unwrap();
+        let read = SignedData::parse(&message).unwrap();
+        assert_eq!(read.signer().attributes(), Some(&attributes));
+        let verified = read.verify_detached(&certificate, &DistinguishingId::default(), content).unwrap();
+        assert_eq!(verified.signing_time, Some(time));
+    }
+    let plain = encode_detached(&certificate, None, &sign(&key, content)).unwrap();
+    SignedData::parse(&plain).unwrap().verify_detached(&certificate, &DistinguishingId::default(), content).unwrap();
+}
+
+#[test]
+fn a_signature_verifies_only_with_the_certificate_that_the_signer_names() {
+    let (key, other) = (key(), key());
+    let (certificate, stranger) = (certificate_for(&key), certificate_for(&other));
+    let message = encode_detached(&certificate, None, &sign(&key, b"x")).unwrap();
+    let read = SignedData::parse(&message).unwrap();
+    // Same issuer and serial, other key.
+    let error = read.verify_detached(&stranger, &DistinguishingId::default(), b"x").err();
+    assert_eq!(error, Some(MessageError::Signature));
+    let foreign = Certificate::from_der(&golden("gmssl-certificate.der")).unwrap();
+    let error = read.verify_detached(&foreign, &DistinguishingId::default(), b"x").err();
+    assert_eq!(error, Some(MessageError::SignerCertificateMissing));
+}
+
+#[test]
+fn an_envelope_is_for_its_recipient_and_holds_no_plaintext() {
+    let key = key();
+    let certificate = certificate_for(&key);
+    let sealed = seal(&certificate, "机密 secret".as_bytes(), &mut getrandom::SysRng).unwrap();
+    assert!(!sealed.windows(6).any(|window| window == b"secret"));
+    let read = EnvelopedData::parse(&sealed).unwrap();
+    assert!(read.is_for(&certificate));
+    assert!(
+        read.open(&Sm4Key::new([0; 16])).is_err()
+            || read.open(&Sm4Key::new([0; 16])).unwrap().as_slice() != "机密 secret".as_bytes()
+    );
+}
+
+#[test]
+fn a_certification_request_is_accepted_by_openssl() {
+    let key = key();
+    let public = PublicKey::from_spki_der(&key.public_key_to_der().unwrap()).unwrap();
+    let subject = Subject::parse("C=CN, O=Example\\, Bank, CN=Signing").unwrap();
+    let info = CertificationRequestInfo::new(&subject, &public);
+    let signature = sign(&key, info.to_be_signed());
+    let request = openssl::x509::X509Req::from_der(&info.finish(&signature)).unwrap();
+    assert!(request.verify(&key).unwrap());
+    let organization = request.subject_name().entries_by_nid(Nid::ORGANIZATIONNAME).next().unwrap();
+    assert_eq!(organization.data().to_string().unwrap(), "Example, Bank");
+}
+
+#[test]
+fn malformed_subjects_are_refused() {
+    for text in ["", "CN", "CN=", "X=1", "C=cn", "C=CHN", "CN=a\\", "CN=a\nb", &format!("CN={}", "a".repeat(65))] {
+        assert!(matches!(Subject::parse(text), Err(MessageError::Subject(_))), "{text:?}");
+    }
+}
+
+#[test]
+fn octets_after_a_message_are_refused() {
+    for file in ["gmssl-signed-attributes.der", "gmssl-signed-plain-null.der"] {
+        let mut octets = golden(file);
+        octets.push(0);
+        assert!(SignedData::parse(&octets).is_err(), "{file}");
+    }
+    let mut octets = golden("gmssl-enveloped.der");
+    octets.push(0);
+    assert!(EnvelopedData::parse(&octets).is_err());
+}
+
+/// Every single-octet change either leaves the message unreadable, or its signature broken, or touches only what the
+/// signature does not cover and nothing reads.
+#[test]
+fn no_changed_octet_lets_other_content_pass() {
+    let octets = golden("gmssl-signed-attributes.der");
+    let certificate = Certificate::from_der(&golden("gmssl-certificate.der")).unwrap();
+    for index in 0..octets.len() {
+        for flip in [1u8, 0x80] {
+            let mut changed = octets.clone();
+            changed[index] ^= flip;
+            if let Ok(message) = SignedData::parse(&changed) {
+                let passed = message.verify_detached(&certificate, &DistinguishingId::default(), b"other content");
+                assert!(passed.is_err(), "octet {index}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn readers_never_panic_on_arbitrary_octets(octets: Vec<u8>) {
+        let _ = SignedData::parse(&octets);
+        let _ = EnvelopedData::parse(&octets);
+        let _ = Certificate::from_der(&octets);
+        let _ = certificates_from_pem_or_der(&octets);
+        let _ = sm2_cipher_from_der(&octets);
+    }
+
+    #[test]
+    fn readers_never_panic_on_damaged_messages(
+        file in proptest::sample::select(&["gmssl-signed-attributes.der", "gmssl-signed-plain-null.der", "gmssl-enveloped.der", "gmssl-certificate.der", "openssl-cms-signed.der"][..]),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut octets = golden(file);
+        for (place, value) in damage {
+            let place = place.index(octets.len());
+            octets[place] = value;
+        }
+        let shorter = octets[..cut.index(octets.len())].to_vec();
+        for octets in [&octets, &shorter] {
+            let _ = SignedData::parse(octets);
+            let _ = EnvelopedData::parse(octets);
+            let _ = Certificate::from_der(octets);
+        }
+    }
+
+    #[test]
+    fn subjects_of_any_text_never_panic(text: String) {
+        let _ = Subject::parse(&text);
+    }
+}
