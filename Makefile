@@ -1,0 +1,49 @@
+# Yanqian. `make demo` shows it; `make test` is what CI runs; `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+
+PROFILE := checked
+# The soft token is a library of its own; naming its package places the .so beside the binaries.
+SITE := -p yanqian -p yanqian-platform-sim -p yanqian-devpki -p yanqian-demo -p yanqian-softtoken
+
+.PHONY: help demo run test test-long lint bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build in release and show the whole line: checks, refusals, evidence
+	@tools/prerequisites demo
+	cargo build --release --locked $(SITE)
+	@target/release/yanqian-demo
+
+run: ## the demo's set-up left running, with curl lines to paste; Ctrl-C ends it
+	@tools/prerequisites demo
+	cargo build --release --locked $(SITE)
+	@target/release/yanqian-demo --keep-running
+
+# Budgets in seconds on 2 cores from a bare clone; together below 25 minutes.
+test: ## everything, as CI runs it
+	@tools/prerequisites test
+	@tools/suites \
+	  format 10 'cargo fmt --all --check' \
+	  clippy 480 'cargo clippy --profile $(PROFILE) --locked --workspace --all-targets -- -D warnings' \
+	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE)' \
+	  tests 420 'tools/tests $(PROFILE)' \
+	  demo 60 'target/$(PROFILE)/yanqian-demo' \
+	  units 20 'tools/check-units' \
+	  dependencies 30 'cargo deny --all-features check bans licenses sources'
+
+test-long: ## the property tests with many more cases
+	@tools/prerequisites test
+	PROPTEST_CASES=20000 tools/tests $(PROFILE)
+
+lint: ## format and clippy only
+	cargo fmt --all --check
+	cargo clippy --profile $(PROFILE) --locked --workspace --all-targets -- -D warnings
+
+bench: ## speeds as ratios to a named baseline of the same run
+	cargo bench --locked -p yanqian-sm -p yanqian-ledger
+
+clean: ## forget all builds
+	cargo clean
