@@ -80,7 +80,7 @@ fn missing(directory: &Path, file: PathBuf) -> HarnessError {
     HarnessError::Missing {
         file,
         command: format!(
-            "`cargo build --profile {profile} --workspace --bins` and `cargo build --profile {profile} -p yanqian-softtoken` \
+            "`cargo build --profile {profile} -p yanqian -p yanqian-platform-sim -p yanqian-softtoken` \
              (`make test` and `make demo` do)"
         ),
     }

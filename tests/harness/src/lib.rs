@@ -21,6 +21,7 @@ pub mod people;
 mod places;
 mod process;
 mod site;
+mod start;
 mod supervisor;
 mod users;
 

@@ -18,18 +18,13 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::places::Places;
 use crate::process::{LOOK, Process};
-use crate::supervisor::{Policy, Supervisor};
-use crate::users::{User, give_tree};
+use crate::start::{READY, address_of, may_read, start_platform, start_worker, unset, wait_for_file};
+use crate::supervisor::Supervisor;
+use crate::users::give_tree;
 use crate::{binaries::Binaries, config, enrol};
 
-/// How long a process may take until it is ready; generous, because test machines are busy.
-const READY: Duration = Duration::from_mins(1);
 /// How long an orderly stop may take.
 const STOP: Duration = Duration::from_secs(30);
-
-/// As the unit file of the worker has it: starting again cannot mend a configuration (78) or a refused PIN (77).
-const WORKER_POLICY: Policy =
-    Policy { pause: Duration::from_millis(200), limit: 30, window: Duration::from_mins(1), prevent: &[77, 78] };
 
 /// Where a running daemon listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +42,7 @@ pub struct Site {
     platform: Option<Process>,
     addresses: Addresses,
     control: Control,
-    endpoint: String,
+    platform_address: SocketAddr,
     binaries: Binaries,
     options: Options,
     places: Places,
@@ -81,10 +76,10 @@ impl Site {
         enrol::init_token(&binaries.yanqian, &places, users.worker)?;
 
         say("platform simulator");
-        let mut platform = start_platform(&places, &options, &binaries)?;
+        let mut platform = start_platform(&places, &options, &binaries, unset())?;
         let ready = wait_for_file(&places.platform_ready(), &mut platform).await?;
-        let control = Control::new(address(&ready, "control")?);
-        let endpoint = format!("https://localhost:{}", address(&ready, "https")?.port());
+        let control = Control::new(address_of(&ready, "control")?);
+        let platform_address = address_of(&ready, "https")?;
 
         say("HSM worker");
         let worker = start_worker(&places, &options, &binaries)?;
@@ -94,7 +89,7 @@ impl Site {
             platform: Some(platform),
             addresses: Addresses { api: unset(), metrics: unset() },
             control,
-            endpoint,
+            platform_address,
             binaries,
             options,
             places,
@@ -106,7 +101,7 @@ impl Site {
         enrol::enrol(&site.binaries.yanqian, &site.places, users.worker)?;
 
         say("daemon");
-        config::write_daemon(&site.places, &site.options, &site.endpoint)?;
+        config::write_daemon(&site.places, &site.options, &site.endpoint())?;
         site.start_daemon().await?;
         Ok(site)
     }
@@ -124,8 +119,8 @@ impl Site {
     }
 
     /// `https://localhost:PORT` of the platform.
-    pub fn endpoint(&self) -> &str {
-        &self.endpoint
+    pub fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.platform_address.port())
     }
 
     /// An internal system by its name in the development PKI: `core-banking`, `branch-kiosk` or `stranger`. It keeps the
@@ -248,6 +243,24 @@ impl Site {
         self.worker_ready().await
     }
 
+    /// Ends the platform; returns where it listened.
+    pub fn stop_platform(&mut self) -> SocketAddr {
+        if let Some(mut platform) = self.platform.take() {
+            platform.stop(STOP);
+        }
+        self.platform_address
+    }
+
+    /// Starts the platform again where it was; it has forgotten what it saw.
+    pub async fn start_platform_at(&mut self, address: SocketAddr) -> Result<(), HarnessError> {
+        let _ = std::fs::remove_file(self.places.platform_ready());
+        let mut platform = start_platform(&self.places, &self.options, &self.binaries, address)?;
+        let ready = wait_for_file(&self.places.platform_ready(), &mut platform).await?;
+        self.control = Control::new(address_of(&ready, "control")?);
+        self.platform = Some(platform);
+        Ok(())
+    }
+
     /// SIGKILL to the daemon: no chance to tidy up.
     pub fn kill_daemon(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
@@ -282,7 +295,7 @@ impl Site {
         let mut daemon = Process::start("daemon", &mut command, &self.places.daemon_log(), self.options.users.daemon)?;
         let ready = wait_for_file(&self.places.daemon_ready(), &mut daemon).await?;
         self.daemon = Some(daemon);
-        self.addresses = Addresses { api: address(&ready, "listen")?, metrics: address(&ready, "metrics")? };
+        self.addresses = Addresses { api: address_of(&ready, "listen")?, metrics: address_of(&ready, "metrics")? };
         Ok(())
     }
 
@@ -337,52 +350,4 @@ impl Site {
             eprintln!("--- end of {}:\n{}", log.display(), crate::process::tail(&log));
         }
     }
-}
-
-fn may_read(file: &Path, user: Option<User>) -> bool {
-    let file = file.display().to_string();
-    cli::run(Path::new("/bin/cat"), &[&file], user).is_ok_and(|output| output.code == Some(0))
-}
-
-fn unset() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
-}
-
-fn start_platform(places: &Places, options: &Options, binaries: &Binaries) -> Result<Process, HarnessError> {
-    let mut command = Command::new(&binaries.platform_sim);
-    command.arg("--pki").arg(places.pki().directory());
-    command.arg("--form").arg(options.form.to_string()).arg("--ready-file").arg(places.platform_ready());
-    command.args(["--customer", "YQ000001", "--purpose", "P001", "--purpose", "P002"]);
-    Process::start("platform simulator", &mut command, &places.platform_log(), options.users.platform)
-}
-
-fn start_worker(places: &Places, options: &Options, binaries: &Binaries) -> Result<Supervisor, HarnessError> {
-    let (program, config) = (binaries.yanqian.clone(), places.worker_config());
-    let (log, user, level) = (places.worker_log(), options.users.worker, options.log);
-    Supervisor::start(WORKER_POLICY, move || {
-        let mut command = Command::new(&program);
-        command.args(["hsm-worker", "--config"]).arg(&config).env("YANQIAN_LOG", level);
-        Process::start("HSM worker", &mut command, &log, user)
-    })
-}
-
-async fn wait_for_file(file: &Path, process: &mut Process) -> Result<Value, HarnessError> {
-    let began = Instant::now();
-    loop {
-        if let Some(value) = std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-            return Ok(value);
-        }
-        if let Some(status) = process.ended() {
-            return Err(process.failure(format!("ended with {status} before it was ready")));
-        }
-        if began.elapsed() > READY {
-            return Err(process.failure("was not ready in time"));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn address(ready: &Value, name: &str) -> Result<SocketAddr, HarnessError> {
-    let text = ready.get(name).and_then(Value::as_str).unwrap_or_default();
-    text.parse().map_err(|_| HarnessError::Unexpected(format!("a ready file without {name}: {ready}")))
 }

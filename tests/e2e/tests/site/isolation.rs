@@ -1,0 +1,114 @@
+//! The process that faces the network holds neither the token's library nor its PIN.
+
+use std::path::Path;
+
+use crate::support::{assert_verdict, good, site};
+
+const MODULE: &str = "softtoken";
+
+fn proc(pid: u32, entry: &str) -> Vec<u8> {
+    std::fs::read(format!("/proc/{pid}/{entry}")).unwrap_or_else(|error| panic!("/proc/{pid}/{entry}: {error}"))
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+fn open_files(pid: u32) -> Vec<String> {
+    std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .map(|target| target.display().to_string())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_maps_no_pkcs11_module_and_reaches_no_pin() {
+    let site = site().await;
+    let caller = site.caller("core-banking").unwrap();
+    assert_verdict(&caller.ask(&good("r")).await.unwrap(), "match");
+    let (daemon, worker) = (site.daemon_pid().unwrap(), site.worker_pid().unwrap());
+
+    let maps = String::from_utf8(proc(daemon, "maps")).unwrap();
+    assert!(!maps.contains(MODULE) && !maps.to_lowercase().contains("pkcs11"), "{maps}");
+    assert!(String::from_utf8(proc(worker, "maps")).unwrap().contains(MODULE), "the worker does map it");
+
+    let pin = std::fs::read(site.places().pin()).unwrap();
+    let hsm = site.places().hsm().display().to_string();
+    for entry in ["environ", "cmdline"] {
+        let octets = proc(daemon, entry);
+        assert!(!contains(&octets, &pin) && !contains(&octets, hsm.as_bytes()), "{entry}");
+    }
+    let files = open_files(daemon);
+    assert!(!files.iter().any(|file| file.starts_with(&hsm)), "{files:?}");
+    assert!(files.iter().any(|file| file.contains("ledger")), "the list is a real one: {files:?}");
+}
+
+/// Reads what a process has in memory that it can write to.
+fn memory(pid: u32) -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt as _;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let maps = String::from_utf8(proc(pid, "maps")).unwrap();
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw"))) {
+        let (from, to) = line.split(' ').next()?.split_once('-')?;
+        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+        let mut region = vec![0; usize::try_from(to - from).ok()?];
+        if memory.read_exact_at(&mut region, from).is_ok() {
+            all.extend_from_slice(&region);
+        }
+    }
+    Some(all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pin_is_nowhere_in_the_daemons_memory() {
+    let site = site().await;
+    let caller = site.caller("core-banking").unwrap();
+    assert_verdict(&caller.ask(&good("r")).await.unwrap(), "match");
+    // Where the kernel forbids looking (Yama, without root), /proc/maps in the test above must do.
+    let Some(memory) = memory(site.daemon_pid().unwrap()) else { return };
+    assert!(contains(&memory, b"core-banking"), "the search finds what is there");
+    let pin = std::fs::read(site.places().pin()).unwrap();
+    assert!(!contains(&memory, &pin), "the PIN is in the daemon's memory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn separate_users_cannot_read_each_others_secrets() {
+    let site = site().await;
+    if !site.options().users.are_separate() {
+        // Without root everything runs under one user, and there is nothing to keep apart.
+        return;
+    }
+    let places = site.places();
+    let token = places.token().join("token.cbor");
+    for secret in [places.pin(), places.so_pin(), token] {
+        assert!(site.worker_may_read(&secret), "{}", secret.display());
+        assert!(!site.daemon_may_read(&secret), "{}", secret.display());
+    }
+    for secret in [places.state().join("state.sqlite"), places.state_key(), places.etc().join("tls/server.key")] {
+        assert!(site.daemon_may_read(&secret), "{}", secret.display());
+        assert!(!site.worker_may_read(&secret), "{}", secret.display());
+    }
+    let platform = places.pki().platform("signing").key;
+    assert!(!site.daemon_may_read(&platform) && !site.worker_may_read(&platform));
+    let owner = |pid: u32| std::os::unix::fs::MetadataExt::uid(&Path::new(&format!("/proc/{pid}")).metadata().unwrap());
+    let (daemon, worker) = (owner(site.daemon_pid().unwrap()), owner(site.worker_pid().unwrap()));
+    assert!(daemon != 0 && worker != 0 && daemon != worker, "daemon {daemon}, worker {worker}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_listens_on_its_socket_and_on_no_network() {
+    let site = site().await;
+    let worker = site.worker_pid().unwrap();
+    let sockets: Vec<String> = open_files(worker)
+        .into_iter()
+        .filter_map(|file| file.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned))
+        .collect();
+    assert!(!sockets.is_empty());
+    for table in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
+        let text = String::from_utf8(proc(worker, table)).unwrap_or_default();
+        let inodes: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(9)).collect();
+        assert!(!inodes.iter().any(|inode| sockets.iter().any(|socket| socket == inode)), "{table}");
+    }
+}

@@ -1,0 +1,17 @@
+//! What an operator, an internal system and the platform would see, proven on whole sites of real processes.
+
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod bodies;
+mod checks;
+mod crash;
+mod idempotency;
+mod isolation;
+mod ledger;
+mod operation;
+mod outage;
+mod platform;
+mod privacy;
+mod support;
+mod trust;

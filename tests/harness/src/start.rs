@@ -1,0 +1,81 @@
+//! Starting the processes of a site and waiting until they are ready.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::binaries::Binaries;
+use crate::cli;
+use crate::error::HarnessError;
+use crate::options::Options;
+use crate::places::Places;
+use crate::process::{LOOK, Process};
+use crate::supervisor::{Policy, Supervisor};
+use crate::users::User;
+
+/// How long a process may take until it is ready; generous, because test machines are busy.
+pub(crate) const READY: Duration = Duration::from_mins(1);
+/// As the unit file of the worker has it: starting again cannot mend a configuration (78) or a refused PIN (77).
+const WORKER_POLICY: Policy =
+    Policy { pause: Duration::from_millis(200), limit: 30, window: Duration::from_mins(1), prevent: &[77, 78] };
+
+pub(crate) fn may_read(file: &Path, user: Option<User>) -> bool {
+    let file = file.display().to_string();
+    cli::run(Path::new("/bin/cat"), &[&file], user).is_ok_and(|output| output.code == Some(0))
+}
+
+pub(crate) fn unset() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+pub(crate) fn start_platform(
+    places: &Places,
+    options: &Options,
+    binaries: &Binaries,
+    listen: SocketAddr,
+) -> Result<Process, HarnessError> {
+    let mut command = Command::new(&binaries.platform_sim);
+    command.arg("--pki").arg(places.pki().directory());
+    command.arg("--form").arg(options.form.to_string()).arg("--ready-file").arg(places.platform_ready());
+    command.arg("--listen").arg(listen.to_string());
+    command.args(["--customer", "YQ000001", "--purpose", "P001", "--purpose", "P002"]);
+    Process::start("platform simulator", &mut command, &places.platform_log(), options.users.platform)
+}
+
+pub(crate) fn start_worker(
+    places: &Places,
+    options: &Options,
+    binaries: &Binaries,
+) -> Result<Supervisor, HarnessError> {
+    let (program, config) = (binaries.yanqian.clone(), places.worker_config());
+    let (log, user, level) = (places.worker_log(), options.users.worker, options.log);
+    Supervisor::start(WORKER_POLICY, move || {
+        let mut command = Command::new(&program);
+        command.args(["hsm-worker", "--config"]).arg(&config).env("YANQIAN_LOG", level);
+        Process::start("HSM worker", &mut command, &log, user)
+    })
+}
+
+pub(crate) async fn wait_for_file(file: &Path, process: &mut Process) -> Result<Value, HarnessError> {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = std::fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            return Ok(value);
+        }
+        if let Some(status) = process.ended() {
+            return Err(process.failure(format!("ended with {status} before it was ready")));
+        }
+        if began.elapsed() > READY {
+            return Err(process.failure("was not ready in time"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+pub(crate) fn address_of(ready: &Value, name: &str) -> Result<SocketAddr, HarnessError> {
+    let text = ready.get(name).and_then(Value::as_str).unwrap_or_default();
+    text.parse().map_err(|_| HarnessError::Unexpected(format!("a ready file without {name}: {ready}")))
+}
