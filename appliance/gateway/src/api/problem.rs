@@ -155,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_table_of_reasons_is_this_one() {
+        let documented = include_str!("../../../../docs/reasons.md");
+        for reason in Reason::ALL {
+            let problem = Problem::of_reason(*reason, None, None);
+            let detail = problem.detail.unwrap_or_default();
+            let row = format!("| `{}` | {} | {detail} |", problem.code, problem.status.as_u16());
+            assert!(documented.contains(&row), "docs/reasons.md lacks: {row}");
+        }
+    }
+
+    #[test]
     fn a_problem_names_the_field_and_the_verification() {
         let id = VerificationId::new(yanqian_vocabulary::Timestamp::from_unix_millis(1), [0; 10]);
         let json = Problem::of_reason(Reason::NameMalformed, Some("document.name"), Some(id)).to_json();
