@@ -3,8 +3,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerConfig, WorkerError};
+use yanqian_hsm::provision::{self, InitToken as Order};
+use yanqian_hsm::worker::{self, PinSource, WorkerConfig};
+use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerError};
 use yanqian_messages::{certificates_from_pem_or_der, pem_encode};
+
+use zeroize::Zeroizing;
 
 use super::output::{complain, say, write};
 use super::{EXIT_CONFIG, small_runtime};
@@ -218,16 +222,51 @@ async fn status(arguments: &ListArgument) -> Result<(), Failure> {
 
 fn init_token(arguments: &InitToken) -> Result<(), Failure> {
     let config = WorkerConfig::load(&arguments.config).map_err(Failure::config)?;
-    yanqian_hsm::init_token(&config, &arguments.label, &arguments.so_pin_file).map_err(Failure::of)?;
-    say(format_args!("token `{}` initialised", arguments.label));
+    let user_pin = match &config.pin {
+        PinSource::File(file) => read_pin(file)?,
+        PinSource::Credential(_) => {
+            return Err(Failure::config("init-token needs `pin_file`: credentials exist under systemd only"));
+        }
+    };
+    let order = Order {
+        module: config.module,
+        module_env: config.module_env,
+        label: arguments.label.clone(),
+        so_pin: read_pin(&arguments.so_pin_file)?,
+        user_pin,
+        force: false,
+    };
+    let token = provision::init_token(&order).map_err(Failure::of)?;
+    say(format_args!(
+        "token `{}` initialised: {} {}, serial {}",
+        token.label, token.manufacturer, token.model, token.serial
+    ));
     Ok(())
 }
 
+/// A PIN from a file that only its owner can read.
+fn read_pin(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let fail = |problem: &dyn std::fmt::Display| Failure::config(format!("{}: {problem}", file.display()));
+    let mode = std::fs::metadata(file).map_err(|error| fail(&error))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(fail(&"can be read by group or others; make it mode 0600"));
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|error| fail(&error))?);
+    Ok(Zeroizing::new(text.trim_end_matches('\n').to_owned()))
+}
+
 /// `yanqian hsm-worker`: the exit code says what a supervisor should do.
-pub(super) fn worker(config: &Path) -> ExitCode {
+pub(super) fn run_worker(config: &Path) -> ExitCode {
     super::start_logging();
     match WorkerConfig::load(config) {
-        Ok(config) => ExitCode::from(yanqian_hsm::run_worker(&config)),
+        Ok(config) => match worker::run(&config, worker::terminated()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(exit) => {
+                complain(&exit);
+                ExitCode::from(exit.exit_code())
+            }
+        },
         Err(error) => {
             complain(&error);
             ExitCode::from(EXIT_CONFIG)

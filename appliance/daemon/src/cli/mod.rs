@@ -61,7 +61,7 @@ struct ConfigArgument {
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Serve(argument) => crate::serve::run(&argument.config),
-        Command::HsmWorker(argument) => hsm::worker(&argument.config),
+        Command::HsmWorker(argument) => hsm::run_worker(&argument.config),
         Command::Check(argument) => check::run(&argument.config),
         Command::Hsm(command) => hsm::run(command),
         Command::Ledger(command) => ledger::run(&command),
