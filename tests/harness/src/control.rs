@@ -24,6 +24,11 @@ impl Control {
         Self { address }
     }
 
+    /// Where the control listener is; plain HTTP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Misbehaves in the next `times` answers.
     pub async fn misbehave(&self, misbehaviour: Misbehaviour, times: u32) -> Result<(), HarnessError> {
         self.order(json!({ "misbehave": misbehaviour.name(), "times": times })).await

@@ -106,6 +106,11 @@ impl Site {
         Ok(site)
     }
 
+    /// The appliance's executable as this site uses it.
+    pub fn program(&self) -> &Path {
+        &self.binaries.yanqian
+    }
+
     pub fn places(&self) -> &Places {
         &self.places
     }

@@ -1,0 +1,103 @@
+//! `yanqian-demo`: the whole line on one machine, told step by step. An internal system asks, the appliance signs with a key
+//! in a PKCS#11 token, the platform answers, the appliance proves the answer and only then replies; and five times it must
+//! refuse. Exits with 0 only when every line of the table is what it should be.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr)] // telling is what it is for
+
+mod account;
+mod cases;
+mod curl;
+mod paint;
+mod show;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use yanqian_harness::{Binaries, HarnessError, Options, Site};
+
+/// Shows the main job of Yanqian on real processes: platform simulator, HSM worker with a soft token, daemon.
+///
+/// Example: yanqian-demo --keep-running
+#[derive(Parser, Debug)]
+#[command(name = "yanqian-demo", version)]
+struct Arguments {
+    /// Set everything up, print curl lines to paste, and wait for Ctrl-C
+    #[arg(long)]
+    keep_running: bool,
+    /// Directory with the executables [default: where this one lies]
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+    /// Wire form of the platform: reference or second
+    #[arg(long, default_value = "reference")]
+    form: yanqian_harness::Form,
+}
+
+/// As a shell reports a program that was interrupted.
+const INTERRUPTED: u8 = 130;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Whichever of the two ends, the other is dropped, and with it the site: its processes and its directory.
+    let ended = tokio::select! {
+        ended = run(arguments) => ended,
+        () = interrupted() => {
+            println!("\ninterrupted; everything is stopped and removed");
+            return ExitCode::from(INTERRUPTED);
+        }
+    };
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{} {error}", paint::bad("the demo failed:"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<bool, HarnessError> {
+    let site = build(&arguments).await?;
+    if arguments.keep_running {
+        curl::tell(&site);
+        return std::future::pending().await;
+    }
+    let lines = show::all(&site).await?;
+    let (daemon, worker) = site.stop();
+    let stopped = table::Line::of_end(daemon, worker);
+    let lines: Vec<_> = lines.into_iter().chain([stopped]).collect();
+    table::print(&lines);
+    Ok(lines.iter().all(table::Line::is_good))
+}
+
+async fn build(arguments: &Arguments) -> Result<Site, HarnessError> {
+    let binaries = match &arguments.binaries {
+        Some(directory) => Binaries::locate(directory)?,
+        None => Binaries::beside_this_program()?,
+    };
+    println!("{}", paint::title("Setting up a site on loopback"));
+    let mut options = Options::new(binaries).form(arguments.form);
+    options.progress = |step| println!("  {step}");
+    println!("  {}", options.users.describe());
+    let site = Site::build(options).await?;
+    let addresses = site.addresses();
+    println!("  serving on https://{} (metrics on http://{}/metrics)", addresses.api, addresses.metrics);
+    println!("  {}\n", paint::faint("the token is software: development grade, and every record says so"));
+    Ok(site)
+}
+
+async fn interrupted() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals keep their usual effect.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
