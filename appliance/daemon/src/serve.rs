@@ -15,7 +15,8 @@ use yanqian_gateway::{
     Clock, Core, CoreLimits, CoreParts, Metrics, PlatformLink, SigningKey, SqliteState, StateHandle, StateThread,
     SystemClock,
 };
-use yanqian_hsm::{ClientConfig, Status, WorkerClient};
+use yanqian_hsm::protocol::codes;
+use yanqian_hsm::{ClientConfig, Status, WorkerClient, WorkerError};
 use yanqian_ledger::{Ledger, LedgerConfig, LedgerState, read_records};
 use yanqian_trust::SharedTrust;
 use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
@@ -68,6 +69,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const AGGREGATE: Duration = Duration::from_secs(60);
 /// Between attempts to reach the worker at start.
 const WORKER_RETRY: Duration = Duration::from_millis(250);
+const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
+const SELF_PROOF_TRIES: u32 = 20;
 
 async fn serve(config: Config) -> Result<(), ServeError> {
     yanqian_trust::openssl_self_test().map_err(failed)?;
@@ -232,7 +235,15 @@ async fn prove_key(
     label: &str,
     key: &yanqian_sm::PublicKey,
 ) -> Result<(), ServeError> {
-    let proven = worker.self_proof(label, key).await;
+    // The worker makes one self-proof a second, and a daemon that starts again at once has just had it.
+    let mut proven = worker.self_proof(label, key).await;
+    for _ in 0..SELF_PROOF_TRIES {
+        if !matches!(&proven, Err(WorkerError::Refused { code, .. }) if code == codes::RATE_LIMITED) {
+            break;
+        }
+        tokio::time::sleep(SELF_PROOF_RETRY).await;
+        proven = worker.self_proof(label, key).await;
+    }
     let refused = proven.is_err().then_some(yanqian_vocabulary::Reason::SignatureDefective);
     core.append(Management::SelfProof { refused }.into()).await.map_err(failed)?;
     proven.map_err(|error| failed(format_args!("key `{label}` did not prove itself: {error}")))

@@ -54,7 +54,7 @@ pub(crate) fn compose(
         return Ok(Reply::plain(StatusCode::BAD_REQUEST, reason.to_owned()));
     };
     let mut answer = Answer {
-        serial: format!("SIM{}{:06}", now.unix_timestamp(), platform.next_serial()),
+        serial: format!("SIM{}{:06}", now.unix_timestamp_nanos() / 1_000_000, platform.next_serial()),
         time: now,
         nonce: request.nonce.clone(),
         digest: judgement.digest,
