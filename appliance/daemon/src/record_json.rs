@@ -90,7 +90,9 @@ fn outcome_json(outcome: &Outcome) -> Value {
     let steps: Vec<Value> = outcome
         .steps
         .iter()
-        .map(|step| json!({ "name": step.name.as_str(), "refused": step.refused.map(|reason| reason.code()) }))
+        .map(
+            |step| json!({ "name": step.name.as_str(), "refused": step.refused.map(yanqian_vocabulary::Reason::code) }),
+        )
         .collect();
     let revocation: Vec<Value> = outcome
         .revocation

@@ -66,7 +66,7 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 /// How often the trust store's directory is looked at, and components' states are told to metrics.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
-const AGGREGATE: Duration = Duration::from_secs(60);
+const AGGREGATE: Duration = Duration::from_mins(1);
 /// Between attempts to reach the worker at start.
 const WORKER_RETRY: Duration = Duration::from_millis(250);
 const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
@@ -265,22 +265,26 @@ fn create_private(directory: &Path) -> std::io::Result<()> {
 
 /// Idempotency keys of checks that a crash cut off: the ledger knows whether anything can have been sent.
 async fn settle_orphans(config: &Config, core: &Arc<Core>) -> Result<(), ServeError> {
+    let orphans = core.orphans().await.map_err(failed)?;
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(keys = orphans.len(), "settling idempotency keys of checks that the last run left open");
     let directory = parts::ledger_directory(config);
+    let wanted: BTreeSet<VerificationId> = orphans.iter().map(|orphan| orphan.id).collect();
     let intents = tokio::task::spawn_blocking(move || -> Result<BTreeSet<VerificationId>, String> {
         let mut intents = BTreeSet::new();
         for entry in read_records(&directory).map_err(|error| error.to_string())? {
-            if let Body::Intent(intent) = entry.map_err(|error| error.to_string())?.record.body {
+            if let Body::Intent(intent) = entry.map_err(|error| error.to_string())?.record.body
+                && wanted.contains(&intent.verification)
+            {
                 intents.insert(intent.verification);
             }
         }
         Ok(intents)
     });
     let intents = intents.await.map_err(failed)?.map_err(failed)?;
-    let settled = core.settle_orphans(|id| intents.contains(&id)).await.map_err(failed)?;
-    if settled > 0 {
-        tracing::warn!(settled, "idempotency keys of checks that the last run left open are settled");
-    }
-    Ok(())
+    core.settle_orphans(orphans, |id| intents.contains(&id)).await.map_err(failed)
 }
 
 fn set_expiries(metrics: &Metrics, trust: &SharedTrust, signing: i64) {

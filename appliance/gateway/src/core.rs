@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::metrics::{Metrics, RejectCause};
 use crate::reply::Shed;
 use crate::secrets::StateKeys;
-use crate::state::StateHandle;
+use crate::state::{Orphan, StateHandle};
 
 /// The entity's signing key: its label in the token and the certificate that signatures are verified against.
 #[derive(Debug)]
@@ -241,14 +241,18 @@ impl Core {
         }
     }
 
-    /// Settles the idempotency keys that a crash left open: free when the ledger holds no intent for the check, and
-    /// `outcome-unknown` for good when it does (I4). `has_intent` asks the ledger. Call once, before serving.
+    /// The checks whose idempotency keys a crash left open. Ask once, before serving.
+    pub async fn orphans(&self) -> Result<Vec<Orphan>, crate::StateError> {
+        self.state.call(|store| store.orphans()).await
+    }
+
+    /// Settles them: a key is free when the ledger holds no intent for its check, and `outcome-unknown` for good when it
+    /// does (I4). `has_intent` asks the ledger.
     pub async fn settle_orphans(
         self: &Arc<Self>,
+        orphans: Vec<Orphan>,
         has_intent: impl Fn(VerificationId) -> bool,
-    ) -> Result<usize, crate::StateError> {
-        let orphans = self.state.call(|store| store.orphans()).await?;
-        let count = orphans.len();
+    ) -> Result<(), crate::StateError> {
         for orphan in orphans {
             let unknown = has_intent(orphan.id)
                 .then(|| crate::pipeline::unknown_reply(self, &orphan.caller, orphan.id, orphan.tag));
@@ -259,7 +263,7 @@ impl Core {
                 })
                 .await?;
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Forgets expired replies and nonces.

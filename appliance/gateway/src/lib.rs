@@ -18,4 +18,4 @@ pub use clock::{Clock, SystemClock};
 pub use core::{Core, CoreLimits, CoreParts, PlatformLink, SigningKey};
 pub use metrics::{Metrics, RejectCause};
 pub use secrets::StateKeys;
-pub use state::{SqliteState, StateError, StateHandle, StateStore, StateThread};
+pub use state::{Orphan, SqliteState, StateError, StateHandle, StateStore, StateThread};

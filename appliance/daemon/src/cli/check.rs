@@ -117,13 +117,11 @@ fn validity(certificate: &Certificate) -> Result<String, String> {
 fn trust(config: &Config) -> Result<String, String> {
     let store = parts::trust(config).map_err(|error| error.to_string())?;
     let store = store.current().map_err(|error| error.to_string())?;
-    match store.certificates().iter().find(|certificate| certificate.not_after < now()) {
-        Some(expired) => Err(format!("{} `{}` has expired", expired.role, expired.subject)),
-        None => {
-            let soonest = store.certificates().iter().map(|certificate| days_left(certificate.not_after)).min();
-            Ok(format!("{} certificates, {} days left", store.certificates().len(), soonest.unwrap_or(0)))
-        }
+    if let Some(expired) = store.certificates().iter().find(|certificate| certificate.not_after < now()) {
+        return Err(format!("{} `{}` has expired", expired.role, expired.subject));
     }
+    let soonest = store.certificates().iter().map(|certificate| days_left(certificate.not_after)).min();
+    Ok(format!("{} certificates, {} days left", store.certificates().len(), soonest.unwrap_or(0)))
 }
 
 fn state_directory(directory: &Path) -> Result<String, String> {

@@ -99,10 +99,12 @@ pub(super) struct ImportCert {
 struct Failure(u8, String);
 
 impl Failure {
+    #[allow(clippy::needless_pass_by_value)] // the form that `map_err` takes
     fn config(error: impl ToString) -> Self {
         Self(EXIT_CONFIG, error.to_string())
     }
 
+    #[allow(clippy::needless_pass_by_value)]
     fn of(error: impl ToString) -> Self {
         Self(1, error.to_string())
     }

@@ -9,7 +9,7 @@ mod output;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use output::complain;
 
@@ -48,6 +48,16 @@ enum Command {
     /// The evidence on disk
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Write the manual pages of all commands
+    #[command(after_help = "Example:\n  yanqian man --out /usr/local/share/man/man1")]
+    Man(ManArgument),
+}
+
+#[derive(Args, Debug)]
+struct ManArgument {
+    /// Directory for the pages
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -65,6 +75,13 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Check(argument) => check::run(&argument.config),
         Command::Hsm(command) => hsm::run(command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Man(argument) => match clap_mangen::generate_to(Arguments::command(), &argument.out) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&format_args!("{}: {error}", argument.out.display()));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -94,7 +111,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Arguments::command().debug_assert();
     }
 }
