@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -17,9 +18,14 @@ use crate::protocol::{
 /// Frames that may wait for the socket; more than that means the worker does not read.
 const WRITE_QUEUE: usize = 1024;
 
+/// Calls have their own deadlines.
+const FOR_EVER: Duration = Duration::MAX;
+/// From the first octet of a reply to its last.
+const FRAME_LIMIT: Duration = Duration::from_secs(10);
+
 /// One connection with several requests in flight. Ends for good at the first failure; the client makes a new one.
 pub(super) struct Connection {
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: mpsc::Sender<(u64, Vec<u8>)>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
     tasks: [AbortHandle; 2],
@@ -32,10 +38,24 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    waiting: HashMap<u64, oneshot::Sender<Outcome>>,
+    waiting: HashMap<u64, Waiter>,
     /// Set once, when the connection has ended.
     ended: Option<WorkerError>,
     last_used: Option<Instant>,
+}
+
+struct Waiter {
+    reply: oneshot::Sender<Result<Outcome, Lost>>,
+    /// The whole frame is with the kernel, so the worker may have read it.
+    sent: bool,
+}
+
+/// A call that got no reply because its connection ended.
+#[derive(Debug, Clone)]
+pub(super) struct Lost {
+    pub(super) error: WorkerError,
+    /// Whether the worker may have done the work.
+    pub(super) sent: bool,
 }
 
 impl Shared {
@@ -44,11 +64,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes everybody who waits; they find `ended`.
+    /// Tells everybody who waits.
     fn end(&self, error: WorkerError) {
         let mut state = self.state();
+        for (_, waiter) in state.waiting.drain() {
+            let _ = waiter.reply.send(Err(Lost { error: error.clone(), sent: waiter.sent }));
+        }
         state.ended.get_or_insert(error);
-        state.waiting.clear();
     }
 }
 
@@ -69,11 +91,17 @@ impl Connection {
             }
         }
         let hello = Hello { protocol: PROTOCOL, software: SOFTWARE.to_owned() };
-        write_frame(&mut stream, &protocol::encode(&hello).map_err(|error| frame_error(&error))?)
-            .await
-            .map_err(|error| frame_error(&error))?;
-        let welcome = read_frame(&mut stream, || {}).await.map_err(|error| frame_error(&error))?;
-        let welcome = welcome.ok_or_else(|| WorkerError::Unavailable("the worker closed the connection".into()))?;
+        let hello = protocol::encode(&hello).map_err(|error| frame_error(&error))?;
+        // A worker that refuses this uid may have closed already; what it said is still there to read.
+        let written = write_frame(&mut stream, &hello).await;
+        let welcome = match read_frame(&mut stream, FOR_EVER, FRAME_LIMIT).await {
+            Ok(Some(welcome)) => welcome,
+            Ok(None) => {
+                written.map_err(|error| frame_error(&error))?;
+                return Err(WorkerError::Unavailable("the worker closed the connection".into()));
+            }
+            Err(error) => return Err(frame_error(&error)),
+        };
         let welcome: Welcome = protocol::decode(&welcome).map_err(|error| frame_error(&error))?;
         if let Some(refusal) = welcome.refusal {
             return Err(WorkerError::Refused { code: refusal.code, message: refusal.message });
@@ -104,28 +132,25 @@ impl Connection {
             && (!state.waiting.is_empty() || state.last_used.is_none_or(|used| used.elapsed() < idle_limit))
     }
 
-    pub(super) async fn call(&self, operation: Operation) -> Result<Outcome, WorkerError> {
+    pub(super) async fn call(&self, operation: Operation) -> Result<Outcome, Lost> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = protocol::encode(&Request { id, operation }).map_err(|error| frame_error(&error))?;
-        let (sender, receiver) = oneshot::channel();
+        let not_sent = |error| Lost { error, sent: false };
+        let frame = protocol::encode(&Request { id, operation })
+            .map_err(|error| Lost { error: frame_error(&error), sent: true })?;
+        let (reply, received) = oneshot::channel();
         {
             let mut state = self.shared.state();
             if let Some(error) = &state.ended {
-                return Err(error.clone());
+                return Err(not_sent(error.clone()));
             }
             state.last_used = Some(Instant::now());
-            state.waiting.insert(id, sender);
+            state.waiting.insert(id, Waiter { reply, sent: false });
         }
         // Taken out again also when the caller gives up.
         let _waiting = Waiting { shared: &self.shared, id };
-        if self.outgoing.send(frame).await.is_err() {
-            return Err(self.why_ended());
-        }
-        receiver.await.map_err(|_| self.why_ended())
-    }
-
-    fn why_ended(&self) -> WorkerError {
-        self.shared.state().ended.clone().unwrap_or_else(|| WorkerError::Unavailable("the connection ended".into()))
+        // Fails only when the writer has ended, and then the waiter has been told why.
+        let _ = self.outgoing.send((id, frame)).await;
+        received.await.unwrap_or_else(|_| Err(not_sent(WorkerError::Unavailable("the connection ended".into()))))
     }
 }
 
@@ -155,9 +180,10 @@ fn frame_error(error: &FrameError) -> WorkerError {
     }
 }
 
-async fn read_replies(mut reader: OwnedReadHalf, shared: Arc<Shared>) {
+async fn read_replies(reader: OwnedReadHalf, shared: Arc<Shared>) {
+    let mut reader = BufReader::new(reader);
     let error = loop {
-        let content = match read_frame(&mut reader, || {}).await {
+        let content = match read_frame(&mut reader, FOR_EVER, FRAME_LIMIT).await {
             Ok(Some(content)) => content,
             Ok(None) => break WorkerError::Unavailable("the worker closed the connection".into()),
             Err(error) => break frame_error(&error),
@@ -166,8 +192,8 @@ async fn read_replies(mut reader: OwnedReadHalf, shared: Arc<Shared>) {
             // A reply that nobody waits for is one whose caller gave up.
             Ok(reply) => {
                 let waiting = shared.state().waiting.remove(&reply.id);
-                if let Some(waiting) = waiting {
-                    let _ = waiting.send(reply.outcome);
+                if let Some(waiter) = waiting {
+                    let _ = waiter.reply.send(Ok(reply.outcome));
                 }
             }
             Err(error) => break frame_error(&error),
@@ -176,11 +202,15 @@ async fn read_replies(mut reader: OwnedReadHalf, shared: Arc<Shared>) {
     shared.end(error);
 }
 
-async fn write_requests(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>, shared: Arc<Shared>) {
-    while let Some(frame) = frames.recv().await {
+async fn write_requests(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<(u64, Vec<u8>)>, shared: Arc<Shared>) {
+    while let Some((id, frame)) = frames.recv().await {
+        // A frame that is not written whole is never acted on.
         if let Err(error) = write_frame(&mut writer, &frame).await {
             shared.end(frame_error(&error));
             return;
+        }
+        if let Some(waiter) = shared.state().waiting.get_mut(&id) {
+            waiter.sent = true;
         }
     }
 }

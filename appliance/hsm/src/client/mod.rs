@@ -48,7 +48,7 @@ impl ClientConfig {
             expected_uid: None,
             connect_timeout: Duration::from_secs(2),
             call_timeout: Duration::from_secs(10),
-            management_timeout: Duration::from_secs(60),
+            management_timeout: Duration::from_mins(1),
             idle_limit: Duration::from_mins(5),
         }
     }
@@ -120,7 +120,7 @@ impl WorkerClient {
     pub async fn generate_key(&self, label: &str) -> Result<KeyEntry, WorkerError> {
         let operation = Operation::GenerateKey { label: label.to_owned() };
         match self.call(operation, self.inner.config.management_timeout).await? {
-            Answer::Key(key) => Ok(key),
+            Answer::Key(key) => Ok(*key),
             other => Err(unexpected(&other)),
         }
     }
@@ -173,14 +173,21 @@ impl WorkerClient {
     }
 
     async fn call(&self, operation: Operation, limit: Duration) -> Result<Answer, WorkerError> {
-        let outcome = tokio::time::timeout(limit, async { self.connection().await?.call(operation).await })
-            .await
-            .map_err(|_| WorkerError::Timeout(limit))??;
+        let outcome =
+            tokio::time::timeout(limit, self.exchange(operation)).await.map_err(|_| WorkerError::Timeout(limit))??;
         match outcome {
             Outcome::Done(answer) => Ok(answer),
             Outcome::Busy => Err(WorkerError::Busy),
             Outcome::Unavailable(reason) => Err(WorkerError::Unavailable(reason)),
             Outcome::Refused(refusal) => Err(WorkerError::Refused { code: refusal.code, message: refusal.message }),
+        }
+    }
+
+    /// A connection that died since it was last used shows only when it is used; what was not sent goes to a new one.
+    async fn exchange(&self, operation: Operation) -> Result<Outcome, WorkerError> {
+        match self.connection().await?.call(operation.clone()).await {
+            Err(lost) if !lost.sent => self.connection().await?.call(operation).await.map_err(|lost| lost.error),
+            other => other.map_err(|lost| lost.error),
         }
     }
 

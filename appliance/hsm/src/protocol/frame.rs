@@ -1,7 +1,9 @@
 use std::io;
+use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::MAX_FRAME;
 
@@ -14,6 +16,10 @@ pub enum FrameError {
     TooLarge(usize),
     #[error("an empty frame")]
     Empty,
+    #[error("silent for too long")]
+    Idle,
+    #[error("a frame that is not complete in time")]
+    Slow,
     #[error("not one CBOR item of the expected form")]
     Malformed,
 }
@@ -38,16 +44,21 @@ pub fn encode<T: Encode<()>>(message: &T) -> Result<Vec<u8>, FrameError> {
 
 /// The next frame's content; none at the end of the stream, which is an error in the middle of a frame.
 ///
-/// `started` is called once the first octet is there, so that a caller can allow idling between frames but not within.
+/// A peer may be silent for `idle`; once its first octet is there, the frame must be complete within `whole`.
 pub async fn read_frame<R: AsyncRead + Unpin>(
     reader: &mut R,
-    mut started: impl FnMut(),
+    idle: Duration,
+    whole: Duration,
 ) -> Result<Option<Vec<u8>>, FrameError> {
-    let mut prefix = [0; 4];
-    if reader.read(&mut prefix[..1]).await? == 0 {
+    let mut first = [0; 1];
+    if timeout(idle, reader.read(&mut first)).await.map_err(|_| FrameError::Idle)?? == 0 {
         return Ok(None);
     }
-    started();
+    timeout(whole, read_rest(reader, first[0])).await.map_err(|_| FrameError::Slow)?.map(Some)
+}
+
+async fn read_rest<R: AsyncRead + Unpin>(reader: &mut R, first: u8) -> Result<Vec<u8>, FrameError> {
+    let mut prefix = [first, 0, 0, 0];
     reader.read_exact(&mut prefix[1..]).await?;
     let length = u32::from_be_bytes(prefix) as usize;
     match length {
@@ -57,7 +68,7 @@ pub async fn read_frame<R: AsyncRead + Unpin>(
     }
     let mut content = vec![0; length];
     reader.read_exact(&mut content).await?;
-    Ok(Some(content))
+    Ok(content)
 }
 
 /// Writes one frame that [`encode`] made.

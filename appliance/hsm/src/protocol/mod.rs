@@ -244,7 +244,7 @@ pub enum Answer {
     #[n(2)]
     PublicKey(#[cbor(n(0), with = "minicbor::bytes")] [u8; 65]),
     #[n(3)]
-    Key(#[n(0)] KeyEntry),
+    Key(#[n(0)] Box<KeyEntry>),
     /// DER `CertificationRequest`.
     #[n(4)]
     Csr(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
@@ -318,7 +318,7 @@ pub struct Status {
     /// Calls of `C_Login`.
     #[n(12)]
     pub logins_total: u64,
-    /// Self-proofs that verified, those at start included.
+    /// Self-proofs that the token signed, those at start included.
     #[n(13)]
     pub self_proofs_total: u64,
     /// Sessions opened again after an error.

@@ -117,20 +117,31 @@ fn a_frame_above_the_limit_is_not_written() {
     assert!(matches!(encode(&Request { id: 1, operation }), Err(FrameError::TooLarge(_))));
 }
 
+const LONG: std::time::Duration = std::time::Duration::from_mins(1);
+
 #[tokio::test]
 async fn a_frame_above_the_limit_is_not_read() {
     let mut input = &[0x00, 0x01, 0x00, 0x01, 0, 0][..];
-    assert!(matches!(read_frame(&mut input, || {}).await, Err(FrameError::TooLarge(65_537))));
+    assert!(matches!(read_frame(&mut input, LONG, LONG).await, Err(FrameError::TooLarge(65_537))));
     let mut input = &[0, 0, 0, 0][..];
-    assert!(matches!(read_frame(&mut input, || {}).await, Err(FrameError::Empty)));
+    assert!(matches!(read_frame(&mut input, LONG, LONG).await, Err(FrameError::Empty)));
     let mut input = &[0, 0, 0, 9, 1][..];
-    assert!(matches!(read_frame(&mut input, || {}).await, Err(FrameError::Io(_))));
+    assert!(matches!(read_frame(&mut input, LONG, LONG).await, Err(FrameError::Io(_))));
     let mut input = &[][..];
-    assert!(matches!(read_frame(&mut input, || {}).await, Ok(None)));
+    assert!(matches!(read_frame(&mut input, LONG, LONG).await, Ok(None)));
 }
 
 #[test]
 fn a_request_never_prints_what_it_carries() {
     let operation = Operation::Sign { label: "k".into(), e: [7; 32], tbs: Some(b"secret".to_vec()) };
     assert_eq!(format!("{operation:?}"), "Operation(sign)");
+}
+
+#[tokio::test]
+async fn a_slow_frame_and_a_silent_peer_are_told_apart() {
+    let short = std::time::Duration::from_millis(20);
+    let (mut peer, mut input) = tokio::io::duplex(64);
+    assert!(matches!(read_frame(&mut input, short, LONG).await, Err(FrameError::Idle)));
+    tokio::io::AsyncWriteExt::write_all(&mut peer, &[0, 0]).await.unwrap();
+    assert!(matches!(read_frame(&mut input, LONG, short).await, Err(FrameError::Slow)));
 }

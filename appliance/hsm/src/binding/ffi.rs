@@ -1,0 +1,208 @@
+//! The one place with unsafe code: what the crate `cryptoki` cannot do, through `cryptoki-sys`.
+//!
+//! `cryptoki` 0.12 hides vendor mechanisms from lists, asks `C_Sign` for the length first, and rejects numbers below the
+//! vendor range. The module is loaded a second time; the loader gives the same image, so handles mean the same.
+
+use std::path::Path;
+use std::ptr;
+
+use cryptoki_sys::{
+    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FALSE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV,
+    CK_SESSION_HANDLE, CK_SLOT_ID, CK_TRUE, CK_ULONG, CKR_OK,
+};
+
+/// A value of a template, kept where a C pointer to it is aligned as the module expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Bool(CK_BBOOL),
+    Ulong(CK_ULONG),
+    Octets(Vec<u8>),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(if value { CK_TRUE } else { CK_FALSE })
+    }
+}
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
+        Self::Ulong(value)
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Octets(value)
+    }
+}
+
+/// Attributes for a new object.
+pub(crate) type Template = Vec<(CK_ATTRIBUTE_TYPE, Value)>;
+
+/// Why a raw call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RawError {
+    Rv(&'static str, CK_RV),
+    Missing(&'static str),
+    /// A length beyond what was offered.
+    Length(&'static str, u64),
+}
+
+/// The module's function list.
+pub(crate) struct RawModule {
+    /// Keeps the image mapped, and with it every pointer of the list.
+    _library: cryptoki_sys::Pkcs11,
+    list: CK_FUNCTION_LIST,
+}
+
+macro_rules! function {
+    ($self:ident, $name:ident) => {
+        $self.list.$name.ok_or(RawError::Missing(stringify!($name)))?
+    };
+}
+
+fn check(function: &'static str, rv: CK_RV) -> Result<(), RawError> {
+    if rv == CKR_OK { Ok(()) } else { Err(RawError::Rv(function, rv)) }
+}
+
+impl RawModule {
+    /// Loads the module; initialising is `cryptoki`'s part.
+    pub(crate) fn load(path: &Path) -> Result<Self, String> {
+        // SAFETY: loading runs the library's initialisers. The operator named this file as the token's module, and it runs
+        // in a process of its own for that reason.
+        let library = unsafe { cryptoki_sys::Pkcs11::new(path) }.map_err(|error| error.to_string())?;
+        let get = *library.C_GetFunctionList.as_ref().map_err(ToString::to_string)?;
+        let mut list: *mut CK_FUNCTION_LIST = ptr::null_mut();
+        // SAFETY: the symbol has the type that PKCS#11 gives it, and the argument is a valid place for a pointer.
+        let rv = unsafe { get(&raw mut list) };
+        if rv != CKR_OK || list.is_null() {
+            return Err(format!("C_GetFunctionList gave {rv:#x}"));
+        }
+        // SAFETY: not null, and PKCS#11 v2.40 §5.2 promises a constant list as long as the library is mapped, which
+        // `library` beside it ensures. A list of a newer version starts with the same members.
+        let list = unsafe { *list };
+        Ok(Self { _library: library, list })
+    }
+
+    /// All mechanisms of a slot, vendors' included.
+    pub(crate) fn mechanisms(&self, slot: CK_SLOT_ID) -> Result<Vec<u64>, RawError> {
+        const NAME: &str = "C_GetMechanismList";
+        let call = function!(self, C_GetMechanismList);
+        let mut count: CK_ULONG = 0;
+        // SAFETY: a null list asks for the count only.
+        check(NAME, unsafe { call(slot, ptr::null_mut(), &raw mut count) })?;
+        let room = usize::try_from(count).ok().filter(|count| *count <= 65_536).ok_or(RawError::Length(NAME, count))?;
+        let mut list = vec![0; room];
+        // SAFETY: the list has room for `count` numbers, and the module is told so.
+        check(NAME, unsafe { call(slot, list.as_mut_ptr(), &raw mut count) })?;
+        list.truncate(usize::try_from(count).unwrap_or(room));
+        Ok(list)
+    }
+
+    /// `C_SignInit` and `C_Sign`. Without `ask_length`, exactly these two calls; `out` bounds the signature either way.
+    /// Gives the signature's length.
+    pub(crate) fn sign(
+        &self,
+        session: CK_SESSION_HANDLE,
+        key: CK_OBJECT_HANDLE,
+        mechanism: u64,
+        data: &[u8],
+        out: &mut [u8],
+        ask_length: bool,
+    ) -> Result<usize, RawError> {
+        const NAME: &str = "C_Sign";
+        let init = function!(self, C_SignInit);
+        let sign = function!(self, C_Sign);
+        let mut mechanism = CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        // SAFETY: the mechanism lives through the call and has no parameter.
+        check("C_SignInit", unsafe { init(session, &raw mut mechanism, key) })?;
+        // The data is an input; PKCS#11 declares every pointer mutable.
+        let (pointer, length) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
+        let mut written: CK_ULONG = 0;
+        if ask_length {
+            // SAFETY: `data` is valid for `length` octets; a null output asks for the length.
+            check(NAME, unsafe { sign(session, pointer, length, ptr::null_mut(), &raw mut written) })?;
+            if written > out.len() as CK_ULONG {
+                return Err(RawError::Length(NAME, written));
+            }
+        }
+        written = out.len() as CK_ULONG;
+        // SAFETY: `data` is valid for `length` octets and `out` for `written`, which is what the module is told.
+        check(NAME, unsafe { sign(session, pointer, length, out.as_mut_ptr(), &raw mut written) })?;
+        usize::try_from(written).ok().filter(|written| *written <= out.len()).ok_or(RawError::Length(NAME, written))
+    }
+
+    /// `C_GenerateKeyPair` with any mechanism number and any attributes.
+    pub(crate) fn generate_key_pair(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: u64,
+        public: &Template,
+        private: &Template,
+    ) -> Result<(), RawError> {
+        let call = function!(self, C_GenerateKeyPair);
+        let mut mechanism = CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        let (mut public, mut private) = (attributes(public), attributes(private));
+        let (mut public_handle, mut private_handle) = (0, 0);
+        // SAFETY: both attribute lists point into templates that outlive the call, with their true lengths.
+        check("C_GenerateKeyPair", unsafe {
+            call(
+                session,
+                &raw mut mechanism,
+                public.as_mut_ptr(),
+                public.len() as CK_ULONG,
+                private.as_mut_ptr(),
+                private.len() as CK_ULONG,
+                &raw mut public_handle,
+                &raw mut private_handle,
+            )
+        })
+    }
+}
+
+/// C attributes that point into `template`.
+fn attributes(template: &Template) -> Vec<CK_ATTRIBUTE> {
+    template
+        .iter()
+        .map(|(kind, value)| {
+            let (pointer, length) = match value {
+                Value::Bool(value) => (ptr::from_ref(value).cast(), size_of::<CK_BBOOL>()),
+                Value::Ulong(value) => (ptr::from_ref(value).cast(), size_of::<CK_ULONG>()),
+                Value::Octets(octets) => (octets.as_ptr().cast(), octets.len()),
+            };
+            let pointer: *const std::ffi::c_void = pointer;
+            CK_ATTRIBUTE { type_: *kind, pValue: pointer.cast_mut(), ulValueLen: length as CK_ULONG }
+        })
+        .collect()
+}
+
+/// Sets environment variables for the module. Refuses when another thread could be reading the environment.
+pub(crate) fn set_environment<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), String> {
+    let mut variables = variables.into_iter().peekable();
+    if variables.peek().is_none() {
+        return Ok(());
+    }
+    let threads = std::fs::read_dir("/proc/self/task").map_err(|error| format!("/proc/self/task: {error}"))?.count();
+    if threads != 1 {
+        return Err(format!("the module's environment must be set before threads start; there are {threads}"));
+    }
+    for (name, value) in variables {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(format!("{name:?} is not an environment variable"));
+        }
+        // SAFETY: this is the only thread, as was just looked up, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var(name, value) };
+    }
+    Ok(())
+}
+
+unsafe extern "C" {
+    /// Ends the process without running exit handlers, which a module that hangs may have registered.
+    safe fn _exit(status: i32) -> !;
+}
+
+/// Ends the process at once.
+pub(crate) fn exit_now(status: u8) -> ! {
+    _exit(i32::from(status))
+}

@@ -1,0 +1,102 @@
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use cryptoki::session::{Session, SessionState, UserType};
+use cryptoki::types::{AuthPin, RawAuthPin};
+
+use super::ffi::Template;
+use super::{BindingError, Caller};
+
+/// Longest signature taken from a module: raw is 64 octets, DER at most 72; the rest is room for surprises.
+const SIGNATURE_ROOM: usize = 256;
+
+/// One session. Dropping it does nothing; [`Self::close`] closes it, and only while its handle is its own.
+pub(crate) struct TokenSession {
+    caller: Caller,
+    session: Session,
+}
+
+impl TokenSession {
+    pub(super) fn new(caller: Caller, session: Session) -> Self {
+        Self { caller, session }
+    }
+
+    pub(crate) fn close(self) -> Result<(), BindingError> {
+        let Self { caller, session } = self;
+        caller.call("C_CloseSession", |_| session.close())
+    }
+
+    /// Whether the user is logged in, as far as this session can see.
+    pub(crate) fn logged_in(&self) -> Result<bool, BindingError> {
+        let info = self.caller.call("C_GetSessionInfo", |_| self.session.get_session_info())?;
+        Ok(matches!(info.session_state(), SessionState::RoUser | SessionState::RwUser))
+    }
+
+    /// `C_Login` as user. Only the login guard calls this.
+    pub(crate) fn login_user(&self, pin: &RawAuthPin) -> Result<(), BindingError> {
+        self.caller.call("C_Login", |_| self.session.login_with_raw(UserType::User, pin))
+    }
+
+    /// `C_Login` as security officer, for initialising a token.
+    pub(crate) fn login_officer(&self, pin: &AuthPin) -> Result<(), BindingError> {
+        self.caller.call("C_Login", |_| self.session.login(UserType::So, Some(pin)))
+    }
+
+    pub(crate) fn init_user_pin(&self, pin: &AuthPin) -> Result<(), BindingError> {
+        self.caller.call("C_InitPIN", |_| self.session.init_pin(pin))
+    }
+
+    pub(crate) fn logout(&self) -> Result<(), BindingError> {
+        self.caller.call("C_Logout", |_| self.session.logout())
+    }
+
+    pub(crate) fn find(&self, template: &[Attribute]) -> Result<Vec<ObjectHandle>, BindingError> {
+        self.caller.call("C_FindObjects", |_| self.session.find_objects(template))
+    }
+
+    /// The attributes that the object has and shows.
+    pub(crate) fn attributes(
+        &self,
+        object: ObjectHandle,
+        kinds: &[AttributeType],
+    ) -> Result<Vec<Attribute>, BindingError> {
+        self.caller.call("C_GetAttributeValue", |_| self.session.get_attributes(object, kinds))
+    }
+
+    pub(crate) fn create(&self, template: &[Attribute]) -> Result<ObjectHandle, BindingError> {
+        self.caller.call("C_CreateObject", |_| self.session.create_object(template))
+    }
+
+    pub(crate) fn destroy(&self, object: ObjectHandle) -> Result<(), BindingError> {
+        self.caller.call("C_DestroyObject", |_| self.session.destroy_object(object))
+    }
+
+    pub(crate) fn random(&self, octets: &mut [u8]) -> Result<(), BindingError> {
+        self.caller.call("C_GenerateRandom", |_| self.session.generate_random_slice(octets))
+    }
+
+    pub(crate) fn generate_key_pair(
+        &self,
+        mechanism: u64,
+        public: &Template,
+        private: &Template,
+    ) -> Result<(), BindingError> {
+        let session = self.session.handle();
+        self.caller.raw("C_GenerateKeyPair", |raw| raw.generate_key_pair(session, mechanism, public, private))
+    }
+
+    /// What the module gives for `data`, in whatever encoding it has.
+    pub(crate) fn sign(
+        &self,
+        key: ObjectHandle,
+        mechanism: u64,
+        data: &[u8],
+        ask_length: bool,
+    ) -> Result<Vec<u8>, BindingError> {
+        let mut signature = vec![0; SIGNATURE_ROOM];
+        let session = self.session.handle();
+        let length = self
+            .caller
+            .raw("C_Sign", |raw| raw.sign(session, key.handle(), mechanism, data, &mut signature, ask_length))?;
+        signature.truncate(length);
+        Ok(signature)
+    }
+}

@@ -1,0 +1,265 @@
+//! A token family as data: numbers, forms, limits. `hsm-profiles/README.md` explains each field.
+//!
+//! PKCS#11 has no standard SM2 mechanism; the same number means different things to different vendors, and a wrong one
+//! "signs successfully". So no number is compiled in, and a key serves only after its self-proof.
+
+mod raw;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use yanqian_sm::sm3;
+
+use crate::binding::ErrorClass;
+
+/// A profile could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    #[error("{file}: {source}", file = file.display())]
+    Read { file: PathBuf, source: std::io::Error },
+    /// Not TOML, a key missing, unknown, or of the wrong type; the source names line and key.
+    #[error("{file}: {source}", file = file.display())]
+    Syntax { file: PathBuf, source: Box<toml::de::Error> },
+    #[error("{file}: {key}: {problem}", file = file.display())]
+    Value { file: PathBuf, key: String, problem: String },
+}
+
+impl ProfileError {
+    /// A stable label.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "profile-read",
+            Self::Syntax { .. } => "profile-syntax",
+            Self::Value { .. } => "profile-value",
+        }
+    }
+}
+
+/// What protects the keys of such a token. Stands in every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// Software only.
+    Development,
+    /// A key that a token seals and the worker's memory uses.
+    Sealed,
+    /// A key that never leaves a hardware module.
+    Hsm,
+}
+
+impl Grade {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Sealed => "sealed",
+            Self::Hsm => "hsm",
+        }
+    }
+}
+
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How well a profile is known to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// Signatures of such a token have been verified.
+    Proven,
+    /// Numbers from the vendor's header; behaviour not seen.
+    Header,
+    /// From the vendor's documents.
+    VendorDoc,
+}
+
+/// What `CKA_EC_PARAMS` holds when a key is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EcParams {
+    /// The DER object identifier 1.2.156.10197.1.301.
+    Oid,
+    /// The attribute is not sent.
+    Absent,
+}
+
+/// How `CKA_EC_POINT` gives the public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EcPoint {
+    /// A DER OCTET STRING: `04 41 04 ‖ x ‖ y`, 67 octets, as PKCS#11 has it.
+    OctetString,
+    /// `04 ‖ x ‖ y`, 65 octets.
+    Uncompressed,
+    /// `x ‖ y`, 64 octets.
+    Raw,
+    /// Whichever of these the length says; 66 octets are the uncompressed form with one stray octet behind it.
+    Any,
+}
+
+/// What the signing mechanism takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignInput {
+    /// The digest e = SM3(Z ‖ M), 32 octets.
+    E,
+    /// The message; the module computes Z with the default distinguishing id.
+    MessageWithZ,
+    /// The module hashes what it is given and knows no Z; it is given Z ‖ M.
+    MessageWithoutZ,
+}
+
+impl SignInput {
+    /// The word in the profile.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::E => "e",
+            Self::MessageWithZ => "message-with-z",
+            Self::MessageWithoutZ => "message-without-z",
+        }
+    }
+}
+
+/// How the signing mechanism gives the signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignEncoding {
+    /// `r ‖ s`, 64 octets.
+    Raw,
+    /// Canonical DER.
+    Der,
+    /// DER whose integers may lack the leading zero octet or have too many.
+    DerLax,
+}
+
+impl SignEncoding {
+    /// The word in the profile.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Der => "der",
+            Self::DerLax => "der-lax",
+        }
+    }
+}
+
+/// Whether the module may be asked for a signature's length before it signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LengthQuery {
+    Never,
+    Allowed,
+}
+
+/// How many threads may be inside the module at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Threads {
+    Parallel,
+    Serialise,
+}
+
+/// Key types and forms.
+#[derive(Debug, Clone)]
+pub struct KeyForm {
+    /// `CKA_KEY_TYPE`.
+    pub key_type: u64,
+    /// `C_GenerateKeyPair`; none when keys are made elsewhere.
+    pub keygen_mechanism: Option<u64>,
+    pub ec_params: EcParams,
+    pub ec_point: EcPoint,
+    /// Attributes that make the module refuse a whole template.
+    pub never_send: BTreeSet<String>,
+}
+
+/// The signing mechanism.
+#[derive(Debug, Clone)]
+pub struct SignForm {
+    pub mechanism: u64,
+    pub input: SignInput,
+    pub encoding: SignEncoding,
+    pub length_query: LengthQuery,
+}
+
+/// Limits of sessions and calls.
+#[derive(Debug, Clone)]
+pub struct SessionForm {
+    /// Sessions that the token gives one application, at least 1; none when it sets no limit.
+    pub max: Option<u32>,
+    /// A call that takes longer hangs.
+    pub call_timeout: Duration,
+    pub threads: Threads,
+}
+
+/// A token family.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub name: String,
+    pub grade: Grade,
+    pub evidence: Evidence,
+    /// Where the numbers come from.
+    pub source: String,
+    /// What `CK_TOKEN_INFO` must say; empty fields match everything.
+    pub manufacturer: String,
+    pub model: String,
+    pub key: KeyForm,
+    pub sign: SignForm,
+    pub session: SessionForm,
+    /// Return codes that mean something else than the table says.
+    pub errors: BTreeMap<u64, ErrorClass>,
+    file: PathBuf,
+    hash: [u8; 32],
+}
+
+impl Profile {
+    /// Reads a profile file. Unknown keys and values out of range are errors that name file and key.
+    pub fn load(file: &Path) -> Result<Self, ProfileError> {
+        let octets =
+            std::fs::read_to_string(file).map_err(|source| ProfileError::Read { file: file.to_owned(), source })?;
+        Self::parse(&octets, file)
+    }
+
+    /// As [`Self::load`], from text; `file` is named in errors.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ProfileError> {
+        raw::parse(text, file, sm3(&[text.as_bytes()]))
+    }
+
+    /// SM3 of the file's octets.
+    pub const fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// The file it was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether a signature needs the message as well as its digest.
+    pub fn needs_message(&self) -> bool {
+        self.sign.input != SignInput::E
+    }
+
+    /// Whether the profile is for such a token; else the key that differs and what the token says.
+    pub(crate) fn fits(&self, manufacturer: &str, model: &str) -> Result<(), String> {
+        for (key, wanted, found) in
+            [("match.manufacturer", &self.manufacturer, manufacturer), ("match.model", &self.model, model)]
+        {
+            if !wanted.is_empty() && wanted != found {
+                return Err(format!(
+                    "profile {:?} ({}) is for another token: {key} is {wanted:?}, the token says {found:?}",
+                    self.name,
+                    self.file.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

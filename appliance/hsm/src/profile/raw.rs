@@ -1,0 +1,192 @@
+//! The file's own shape, and the one way from it to a [`Profile`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Error, Visitor};
+
+use super::{
+    EcParams, EcPoint, Evidence, Grade, KeyForm, LengthQuery, Profile, ProfileError, SessionForm, SignEncoding,
+    SignForm, SignInput, Threads,
+};
+use crate::binding::{ErrorClass, code_from_name};
+
+const FORMAT_VERSION: u32 = 1;
+
+/// Attributes that a template can do without.
+const OMITTABLE: [&str; 9] = [
+    "CKA_PRIVATE",
+    "CKA_SENSITIVE",
+    "CKA_EXTRACTABLE",
+    "CKA_SIGN",
+    "CKA_VERIFY",
+    "CKA_KEY_TYPE",
+    "CKA_SUBJECT",
+    "CKA_ISSUER",
+    "CKA_SERIAL_NUMBER",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProfile {
+    format_version: u32,
+    name: String,
+    grade: Grade,
+    evidence: Evidence,
+    source: String,
+    #[serde(default, rename = "match")]
+    matching: RawMatch,
+    key: RawKey,
+    sign: RawSign,
+    session: RawSession,
+    #[serde(default)]
+    errors: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawMatch {
+    manufacturer: String,
+    model: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKey {
+    #[serde(rename = "type")]
+    key_type: Number,
+    keygen_mechanism: Option<Number>,
+    ec_params: EcParams,
+    ec_point: EcPoint,
+    #[serde(default)]
+    never_send: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSign {
+    mechanism: Number,
+    input: SignInput,
+    encoding: SignEncoding,
+    length_query: LengthQuery,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSession {
+    max: Option<u32>,
+    call_timeout_ms: u64,
+    threads: Threads,
+}
+
+/// An unsigned number of 64 bits: TOML's integers end at 2^63 - 1, so larger ones are strings such as
+/// `"0xFFFFFFFF80008105"`.
+struct Number(u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberVisitor;
+        impl Visitor<'_> for NumberVisitor {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number from 0 to 2^64 - 1, or such a number in a string that starts with 0x")
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
+                u64::try_from(value)
+                    .map(Number)
+                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(value), &self))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value))
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<Number, E> {
+                hexadecimal(value).map(Number).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(value), &self))
+            }
+        }
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?;
+    // `from_str_radix` would take a sign.
+    if digits.starts_with(['+', '-']) { None } else { u64::from_str_radix(digits, 16).ok() }
+}
+
+pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, ProfileError> {
+    let raw: RawProfile = toml::from_str(text)
+        .map_err(|source| ProfileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
+    let wrong = |key: &str, problem: &str| ProfileError::Value {
+        file: file.to_owned(),
+        key: key.to_owned(),
+        problem: problem.to_owned(),
+    };
+    if raw.format_version != FORMAT_VERSION {
+        return Err(wrong("format_version", "this version of yanqian reads format_version = 1"));
+    }
+    for (key, text, longest) in [("name", &raw.name, 64), ("source", &raw.source, 512)] {
+        if text.is_empty() || text.len() > longest || text.chars().any(char::is_control) {
+            return Err(wrong(key, &format!("1 to {longest} octets without control characters")));
+        }
+    }
+    if raw.session.max == Some(0) {
+        return Err(wrong("session.max", "at least 1; leave it out when the token sets no limit"));
+    }
+    if !(100..=600_000).contains(&raw.session.call_timeout_ms) {
+        return Err(wrong("session.call_timeout_ms", "100 to 600000"));
+    }
+    if let Some(unknown) = raw.key.never_send.iter().find(|name| !OMITTABLE.contains(&name.as_str())) {
+        let known = OMITTABLE.join(", ");
+        return Err(wrong("key.never_send", &format!("{unknown:?} cannot be left out; these can: {known}")));
+    }
+    let mut errors = BTreeMap::new();
+    for (code, word) in &raw.errors {
+        let key = format!("errors.{code:?}");
+        let number = code_from_name(code)
+            .or_else(|| hexadecimal(code))
+            .filter(|number| *number != 0)
+            .ok_or_else(|| wrong(&key, "a name such as \"CKR_DEVICE_ERROR\" or a number such as \"0x80000384\""))?;
+        let class = ErrorClass::from_profile(word).ok_or_else(|| {
+            wrong(&key, "one of \"retry-session\", \"reinit\", \"credentials\", \"exhausted\", \"profile\", \"fatal\"")
+        })?;
+        if errors.insert(number, class).is_some() {
+            return Err(wrong(&key, "this code is there already, in its other spelling"));
+        }
+    }
+    Ok(Profile {
+        name: raw.name,
+        grade: raw.grade,
+        evidence: raw.evidence,
+        source: raw.source,
+        manufacturer: raw.matching.manufacturer,
+        model: raw.matching.model,
+        key: KeyForm {
+            key_type: raw.key.key_type.0,
+            keygen_mechanism: raw.key.keygen_mechanism.map(|number| number.0),
+            ec_params: raw.key.ec_params,
+            ec_point: raw.key.ec_point,
+            never_send: raw.key.never_send,
+        },
+        sign: SignForm {
+            mechanism: raw.sign.mechanism.0,
+            input: raw.sign.input,
+            encoding: raw.sign.encoding,
+            length_query: raw.sign.length_query,
+        },
+        session: SessionForm {
+            max: raw.session.max,
+            call_timeout: Duration::from_millis(raw.session.call_timeout_ms),
+            threads: raw.session.threads,
+        },
+        errors,
+        file: file.to_owned(),
+        hash,
+    })
+}

@@ -1,0 +1,102 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SOFTTOKEN: &str = include_str!("../../../../hsm-profiles/softtoken.toml");
+
+fn parse(text: &str) -> Result<Profile, ProfileError> {
+    Profile::parse(text, Path::new("/etc/yanqian/p.toml"))
+}
+
+fn refused(from: &str, to: &str) -> String {
+    assert!(SOFTTOKEN.contains(from), "{from:?} is not in the profile");
+    let error = parse(&SOFTTOKEN.replacen(from, to, 1)).expect_err("must be refused").to_string();
+    assert!(error.contains("/etc/yanqian/p.toml"), "{error}");
+    error
+}
+
+#[test]
+fn the_shipped_profile_is_valid_and_says_what_it_is() {
+    let profile = parse(SOFTTOKEN).expect("the shipped profile is valid");
+    assert_eq!(profile.name, "softtoken");
+    assert_eq!(profile.grade, Grade::Development);
+    assert_eq!(profile.evidence, Evidence::Proven);
+    assert!(!profile.needs_message());
+    assert_eq!(profile.hash(), sm3(&[SOFTTOKEN.as_bytes()]));
+}
+
+#[test]
+fn unknown_keys_are_refused_by_name_and_line() {
+    let error = refused("[sign]", "[sign]\npadding = true");
+    assert!(error.contains("padding") && error.contains("line"), "{error}");
+    let error = refused("[key]", "colour = 1\n[key]");
+    assert!(error.contains("colour"), "{error}");
+}
+
+#[test]
+fn missing_keys_are_refused_by_name() {
+    assert!(refused("input = \"e\"", "").contains("input"));
+}
+
+#[test]
+fn values_out_of_range_are_refused_by_key() {
+    assert!(refused("format_version = 1", "format_version = 2").contains("format_version"));
+    assert!(refused("call_timeout_ms = 10000", "call_timeout_ms = 1").contains("session.call_timeout_ms"));
+    assert!(refused("never_send = []", "never_send = [\"CKA_LABEL\"]").contains("key.never_send"));
+    assert!(refused("input = \"e\"", "input = \"digest\"").contains("digest"));
+    assert!(refused("mechanism = 0x80008105", "mechanism = -1").contains("-1"));
+    assert!(refused("mechanism = 0x80008105", "mechanism = \"0x+1\"").contains("0x+1"));
+}
+
+#[test]
+fn numbers_of_every_size_are_taken() {
+    for (text, number) in
+        [("0x00010002", 0x0001_0002), ("0", 0), ("\"0xFFFFFFFFFFFFFFFF\"", u64::MAX), ("4294967295", 0xFFFF_FFFF)]
+    {
+        let profile = SOFTTOKEN.replacen("mechanism = 0x80008105", &format!("mechanism = {text}"), 1);
+        assert_eq!(parse(&profile).expect("a valid number").sign.mechanism, number);
+    }
+}
+
+#[test]
+fn the_error_map_takes_names_and_numbers_once_each() {
+    let with = |lines: &str| parse(&format!("{SOFTTOKEN}\n[errors]\n{lines}"));
+    let profile = with("\"0x80000384\" = \"retry-session\"\nCKR_DEVICE_ERROR = \"fatal\"").expect("valid");
+    assert_eq!(profile.errors.get(&0x8000_0384), Some(&ErrorClass::Session));
+    assert_eq!(profile.errors.get(&0x30), Some(&ErrorClass::Fatal));
+    for wrong in [
+        "\"0x30\" = \"fatal\"\nCKR_DEVICE_ERROR = \"reinit\"",
+        "CKR_OK = \"fatal\"",
+        "CKR_NONE = \"fatal\"",
+        "\"0x0\" = \"fatal\"",
+        "\"0x30\" = \"retry-for-ever\"",
+    ] {
+        let error = with(wrong).expect_err(wrong).to_string();
+        assert!(error.contains("errors."), "{error}");
+    }
+}
+
+#[test]
+fn a_profile_of_another_token_says_which_field_differs() {
+    let profile = parse(SOFTTOKEN).expect("valid");
+    assert_eq!(profile.fits("Yanqian project", "SOFT development"), Ok(()));
+    let error = profile.fits("Sansec", "SOFT development").expect_err("another manufacturer");
+    assert!(error.contains("match.manufacturer") && error.contains("Sansec"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn changed_profiles_give_a_profile_or_an_error(
+        position in any::<prop::sample::Index>(), with in "[ -~\n]{0,12}", cut in 0_usize..20,
+    ) {
+        let mut text = SOFTTOKEN.to_owned();
+        let mut start = position.index(text.len());
+        while !text.is_char_boundary(start) { start -= 1; }
+        let mut end = (start + cut).min(text.len());
+        while !text.is_char_boundary(end) { end += 1; }
+        text.replace_range(start..end, &with);
+        let _ = parse(&text);
+    }
+}

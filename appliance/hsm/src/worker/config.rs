@@ -1,0 +1,192 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::pin::PinSource;
+
+const FORMAT_VERSION: u32 = 1;
+
+/// The worker's configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{file}: {source}", file = file.display())]
+    Read { file: PathBuf, source: std::io::Error },
+    /// Not TOML, a key missing, unknown, or of the wrong type; the source names line and key.
+    #[error("{file}: {source}", file = file.display())]
+    Syntax { file: PathBuf, source: Box<toml::de::Error> },
+    #[error("{file}: {key}: {problem}", file = file.display())]
+    Value { file: PathBuf, key: &'static str, problem: String },
+}
+
+/// The worker's configuration. `samples/hsm-worker.toml` explains each key.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    pub socket: PathBuf,
+    /// Group of the socket; none leaves the process's own.
+    pub socket_gid: Option<u32>,
+    /// Uids that may ask for signatures and read state, besides root and the worker's own.
+    pub client_uids: Vec<u32>,
+    /// Uids that may also make keys, import certificates and make certification requests.
+    pub admin_uids: Vec<u32>,
+    pub profile: PathBuf,
+    pub module: PathBuf,
+    /// Environment variables that the module reads.
+    pub module_env: BTreeMap<String, String>,
+    /// `CK_TOKEN_INFO.label` without padding.
+    pub token_label: String,
+    pub pin: PinSource,
+    /// For the PIN latch; must outlive restarts and reboots.
+    pub state_dir: PathBuf,
+    /// Threads that sign, each with one session.
+    pub threads: usize,
+    /// Requests that may wait.
+    pub queue: usize,
+    /// Overrides the profile's.
+    pub call_timeout: Option<Duration>,
+    pub max_connections: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    format_version: u32,
+    socket: PathBuf,
+    socket_gid: Option<u32>,
+    #[serde(default)]
+    client_uids: Vec<u32>,
+    #[serde(default)]
+    admin_uids: Vec<u32>,
+    profile: PathBuf,
+    module: PathBuf,
+    #[serde(default)]
+    module_env: BTreeMap<String, String>,
+    token_label: String,
+    pin_file: Option<PathBuf>,
+    pin_credential: Option<String>,
+    state_dir: PathBuf,
+    #[serde(default = "default_threads")]
+    threads: usize,
+    #[serde(default = "default_queue")]
+    queue: usize,
+    call_timeout_ms: Option<u64>,
+    #[serde(default = "default_connections")]
+    max_connections: usize,
+}
+
+const fn default_threads() -> usize {
+    4
+}
+
+const fn default_queue() -> usize {
+    256
+}
+
+const fn default_connections() -> usize {
+    64
+}
+
+impl WorkerConfig {
+    /// Reads a configuration file. Relative paths are relative to its directory.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        Self::parse(&text, file)
+    }
+
+    /// As [`Self::load`], from text; `file` is named in errors and the base of relative paths.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let raw: RawConfig = toml::from_str(text)
+            .map_err(|source| ConfigError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
+        let wrong = |key: &'static str, problem: &str| ConfigError::Value {
+            file: file.to_owned(),
+            key,
+            problem: problem.to_owned(),
+        };
+        if raw.format_version != FORMAT_VERSION {
+            return Err(wrong("format_version", "this version of yanqian reads format_version = 1"));
+        }
+        if !(1..=32).contains(&raw.token_label.len()) || raw.token_label.chars().any(char::is_control) {
+            return Err(wrong("token_label", "1 to 32 octets without control characters"));
+        }
+        if !(1..=256).contains(&raw.threads) {
+            return Err(wrong("threads", "1 to 256"));
+        }
+        if !(1..=65_536).contains(&raw.queue) {
+            return Err(wrong("queue", "1 to 65536"));
+        }
+        if !(1..=4096).contains(&raw.max_connections) {
+            return Err(wrong("max_connections", "1 to 4096"));
+        }
+        if raw.call_timeout_ms.is_some_and(|limit| !(100..=600_000).contains(&limit)) {
+            return Err(wrong("call_timeout_ms", "100 to 600000"));
+        }
+        let base = file.parent().unwrap_or(Path::new(""));
+        let pin = match (raw.pin_file, raw.pin_credential) {
+            (Some(path), None) => PinSource::File(base.join(path)),
+            (None, Some(name)) if !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != ".." => {
+                PinSource::Credential(name)
+            }
+            (None, Some(_)) => return Err(wrong("pin_credential", "a file name without directory")),
+            (Some(_), Some(_)) => return Err(wrong("pin_file", "pin_file and pin_credential exclude each other")),
+            (None, None) => return Err(wrong("pin_file", "one of pin_file and pin_credential is needed")),
+        };
+        Ok(Self {
+            socket: base.join(raw.socket),
+            socket_gid: raw.socket_gid,
+            client_uids: raw.client_uids,
+            admin_uids: raw.admin_uids,
+            profile: base.join(raw.profile),
+            // A bare name is left to the loader's search path.
+            module: if raw.module.components().count() > 1 { base.join(raw.module) } else { raw.module },
+            module_env: raw.module_env,
+            token_label: raw.token_label,
+            pin,
+            state_dir: base.join(raw.state_dir),
+            threads: raw.threads,
+            queue: raw.queue,
+            call_timeout: raw.call_timeout_ms.map(Duration::from_millis),
+            max_connections: raw.max_connections,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../../../samples/hsm-worker.toml");
+
+    fn parse(text: &str) -> Result<WorkerConfig, ConfigError> {
+        WorkerConfig::parse(text, Path::new("/etc/yanqian/hsm-worker.toml"))
+    }
+
+    fn refused(from: &str, to: &str) -> String {
+        assert!(SAMPLE.contains(from), "{from:?} is not in the sample");
+        parse(&SAMPLE.replacen(from, to, 1)).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn the_sample_is_valid_and_its_paths_are_relative_to_the_file() {
+        let config = parse(SAMPLE).expect("the sample is valid");
+        assert_eq!(config.profile, Path::new("/etc/yanqian/hsm-profiles/softtoken.toml"));
+        assert_eq!(config.pin, PinSource::File("/etc/yanqian/hsm.pin".into()));
+    }
+
+    #[test]
+    fn wrong_values_are_refused_by_file_and_key() {
+        for (from, to, key) in [
+            ("format_version = 1", "format_version = 9", "format_version"),
+            ("threads = 4", "threads = 0", "threads"),
+            ("queue = 256", "queue = 0", "queue"),
+            ("pin_file = \"hsm.pin\"", "", "pin_file"),
+            ("pin_file = \"hsm.pin\"", "pin_credential = \"../pin\"", "pin_credential"),
+            ("token_label = \"yanqian\"", "token_label = \"\"", "token_label"),
+            ("threads = 4", "threads = 4\ncolour = 1", "colour"),
+        ] {
+            let error = refused(from, to);
+            assert!(error.contains("/etc/yanqian/hsm-worker.toml") && error.contains(key), "{error}");
+        }
+    }
+}

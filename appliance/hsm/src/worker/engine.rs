@@ -1,0 +1,249 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cryptoki::slot::{Slot, TokenInfo};
+use yanqian_sm::PublicKey;
+
+use super::exit::{ExitSignal, WorkerExit};
+use super::job::Job;
+use super::latch::TokenTries;
+use super::login::{LoginError, LoginGuard};
+use super::queue::Queue;
+use crate::binding::{BindingError, Caller, TokenSession};
+use crate::client::SOFTWARE;
+use crate::profile::Profile;
+use crate::protocol::{Outcome, Refusal, Status, codes};
+
+/// A key that failed its proof is given another chance after this long.
+const PROOF_PAUSE: Duration = Duration::from_secs(10);
+/// Self-proofs asked for by clients: this many at once, then one each second.
+const PROOF_BURST: u32 = 5;
+
+/// What all threads share.
+pub(super) struct Engine {
+    pub(super) profile: Profile,
+    pub(super) slot: Slot,
+    pub(super) token: Token,
+    pub(super) guard: LoginGuard,
+    pub(super) queue: Queue<Job>,
+    pub(super) exit: ExitSignal,
+    pub(super) counters: Counters,
+    /// Requests read and not answered yet.
+    pub(super) in_flight: AtomicUsize,
+    pub(super) started_at_ms: u64,
+    pub(super) threads: u32,
+    keys: Mutex<HashMap<String, Arc<KnownKey>>>,
+    proofs: Mutex<Bucket>,
+}
+
+/// What the token says about itself.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    pub(super) label: String,
+    pub(super) serial: String,
+    pub(super) model: String,
+    pub(super) manufacturer: String,
+}
+
+impl From<&TokenInfo> for Token {
+    fn from(info: &TokenInfo) -> Self {
+        Self {
+            label: info.label().to_owned(),
+            serial: info.serial_number().to_owned(),
+            model: info.model().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) signatures: AtomicU64,
+    pub(super) sign_failures: AtomicU64,
+    pub(super) self_proofs: AtomicU64,
+    pub(super) sessions_reopened: AtomicU64,
+    pub(super) busy: AtomicU64,
+}
+
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A key pair as this process knows it.
+pub(super) struct KnownKey {
+    pub(super) label: String,
+    pub(super) public: PublicKey,
+    pub(super) id: Vec<u8>,
+    proof: Mutex<Proof>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Proof {
+    Unproven,
+    Proven,
+    Failed(Instant, String),
+}
+
+impl KnownKey {
+    pub(super) fn new(label: &str, public: PublicKey, id: Vec<u8>) -> Self {
+        Self { label: label.to_owned(), public, id, proof: Mutex::new(Proof::Unproven) }
+    }
+
+    fn proof(&self) -> MutexGuard<'_, Proof> {
+        self.proof.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_proof(&self, proof: Proof) {
+        *self.proof() = proof;
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        matches!(*self.proof(), Proof::Proven)
+    }
+
+    pub(super) fn problem(&self) -> Option<String> {
+        match &*self.proof() {
+            Proof::Failed(_, why) => Some(why.clone()),
+            Proof::Unproven | Proof::Proven => None,
+        }
+    }
+
+    /// Whether it may serve, needs a proof first, or is refused for now.
+    pub(super) fn standing(&self) -> Result<bool, Refusal> {
+        match &*self.proof() {
+            Proof::Proven => Ok(true),
+            Proof::Unproven => Ok(false),
+            Proof::Failed(when, _) if when.elapsed() >= PROOF_PAUSE => Ok(false),
+            Proof::Failed(_, why) => Err(Refusal::new(codes::SELF_PROOF, why.clone())),
+        }
+    }
+}
+
+/// A token bucket.
+#[derive(Debug)]
+struct Bucket {
+    left: u32,
+    filled: Instant,
+}
+
+impl Engine {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        profile: Profile,
+        slot: Slot,
+        token: Token,
+        guard: LoginGuard,
+        queue: usize,
+        threads: u32,
+        started_at_ms: u64,
+    ) -> Self {
+        Self {
+            profile,
+            slot,
+            token,
+            guard,
+            queue: Queue::new(queue),
+            exit: ExitSignal::new(),
+            counters: Counters::default(),
+            in_flight: AtomicUsize::new(0),
+            started_at_ms,
+            threads,
+            keys: Mutex::new(HashMap::new()),
+            proofs: Mutex::new(Bucket { left: PROOF_BURST, filled: Instant::now() }),
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<String, Arc<KnownKey>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn known_key(&self, label: &str) -> Option<Arc<KnownKey>> {
+        self.keys().get(label).cloned()
+    }
+
+    /// The known key, unless another key has taken its label: that one starts unproven.
+    pub(super) fn remember_key(&self, label: &str, public: PublicKey, id: Vec<u8>) -> Arc<KnownKey> {
+        let mut keys = self.keys();
+        if let Some(known) = keys.get(label)
+            && known.public == public
+            && known.id == id
+        {
+            return Arc::clone(known);
+        }
+        let known = Arc::new(KnownKey::new(label, public, id));
+        keys.insert(label.to_owned(), Arc::clone(&known));
+        known
+    }
+
+    /// Logs in if needed, through the latch.
+    pub(super) fn log_in(&self, caller: &Caller, session: &TokenSession) -> Result<(), LoginError> {
+        self.guard.ensure(session, || Ok(tries(&caller.token_info(self.slot)?)))
+    }
+
+    /// What a failed login means for the request at hand; the worker may end over it.
+    pub(super) fn login_failed(&self, error: &LoginError) -> Outcome {
+        match error {
+            LoginError::Latch(error) => {
+                self.exit.request(WorkerExit::Credentials(error.to_string()));
+                Outcome::Refused(Refusal::new(codes::CREDENTIALS, "the token refuses the worker's PIN; see its log"))
+            }
+            LoginError::Token(error) => self.token_lost(error),
+        }
+    }
+
+    /// The token cannot be used by this process any more.
+    pub(super) fn token_lost(&self, error: &BindingError) -> Outcome {
+        self.exit.request(WorkerExit::Token(error.to_string()));
+        Outcome::Unavailable("the token is lost; the worker starts again".into())
+    }
+
+    /// Takes one self-proof out of the bucket, if there is one.
+    pub(super) fn may_prove(&self) -> bool {
+        let mut bucket = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = u32::try_from(bucket.filled.elapsed().as_secs()).unwrap_or(u32::MAX);
+        if seconds > 0 {
+            bucket.left = bucket.left.saturating_add(seconds).min(PROOF_BURST);
+            bucket.filled = Instant::now();
+        }
+        let allowed = bucket.left > 0;
+        bucket.left = bucket.left.saturating_sub(1);
+        allowed
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Status {
+            pid: std::process::id(),
+            software: SOFTWARE.to_owned(),
+            started_at_ms: self.started_at_ms,
+            profile: self.profile.name.clone(),
+            profile_hash: self.profile.hash(),
+            grade: self.profile.grade.as_str().to_owned(),
+            token_label: self.token.label.clone(),
+            token_serial: self.token.serial.clone(),
+            token_model: self.token.model.clone(),
+            token_manufacturer: self.token.manufacturer.clone(),
+            signatures_total: read(&self.counters.signatures),
+            sign_failures_total: read(&self.counters.sign_failures),
+            logins_total: self.guard.logins(),
+            self_proofs_total: read(&self.counters.self_proofs),
+            sessions_reopened_total: read(&self.counters.sessions_reopened),
+            busy_total: read(&self.counters.busy),
+            queue_depth: u32::try_from(self.queue.depth()).unwrap_or(u32::MAX),
+            queue_capacity: u32::try_from(self.queue.capacity()).unwrap_or(u32::MAX),
+            threads: self.threads,
+            needs_message: self.profile.needs_message(),
+        }
+    }
+}
+
+/// What the token reports about wrong PINs.
+fn tries(info: &TokenInfo) -> TokenTries {
+    TokenTries {
+        wrong_before: info.user_pin_count_low() || info.user_pin_final_try(),
+        final_try: info.user_pin_final_try(),
+        locked: info.user_pin_locked(),
+    }
+}

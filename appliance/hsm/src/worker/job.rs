@@ -1,0 +1,201 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::UnboundedSender;
+use yanqian_sm::{DistinguishingId, E};
+
+use super::engine::{Engine, count};
+use super::lane::{Lane, Problem};
+use super::queue::Line;
+use crate::protocol::{
+    self, Answer, MAX_LABEL, MAX_RANDOM, MAX_TBS, NONCE_RANGE, Operation, Outcome, Refusal, Reply, codes,
+};
+use crate::self_proof::self_proof_message;
+
+/// A frame on its way to a client, with the place it takes on its connection.
+pub(super) type Outgoing = (Vec<u8>, Place);
+
+/// A request's place on its connection, from reading it until its answer is written.
+pub(super) struct Place {
+    engine: Arc<Engine>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    pub(super) fn new(engine: &Arc<Engine>, permit: OwnedSemaphorePermit) -> Self {
+        engine.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { engine: Arc::clone(engine), _permit: permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.engine.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits for a thread.
+pub(super) struct Job {
+    pub(super) operation: Operation,
+    pub(super) reply: ReplyTo,
+}
+
+/// Where an answer goes. Dropped without one, it says that the worker is unavailable.
+pub(super) struct ReplyTo {
+    pub(super) id: u64,
+    pub(super) way: Option<(UnboundedSender<Outgoing>, Place)>,
+}
+
+impl ReplyTo {
+    pub(super) fn finish(mut self, outcome: Outcome) {
+        self.send(outcome);
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.way.as_ref().is_none_or(|(sender, _)| sender.is_closed())
+    }
+
+    fn send(&mut self, outcome: Outcome) {
+        let Some((sender, place)) = self.way.take() else { return };
+        let reply = Reply { id: self.id, outcome };
+        let frame = protocol::encode(&reply).or_else(|_| {
+            let refusal = Refusal::new(codes::TOKEN, "the answer is larger than a frame");
+            protocol::encode(&Reply { id: self.id, outcome: Outcome::Refused(refusal) })
+        });
+        if let Ok(frame) = frame {
+            // A connection that has ended needs no answer.
+            let _ = sender.send((frame, place));
+        }
+    }
+}
+
+impl Drop for ReplyTo {
+    fn drop(&mut self) {
+        self.send(Outcome::Unavailable("the worker is ending".into()));
+    }
+}
+
+/// The line an operation waits in; none when it needs no token.
+pub(super) const fn line(operation: &Operation) -> Option<Line> {
+    match operation {
+        Operation::Status => None,
+        Operation::Sign { .. }
+        | Operation::PublicKey { .. }
+        | Operation::Random { .. }
+        | Operation::SelfProof { .. } => Some(Line::Sign),
+        Operation::ListKeys
+        | Operation::GenerateKey { .. }
+        | Operation::Csr { .. }
+        | Operation::ImportCertificate { .. } => Some(Line::Manage),
+    }
+}
+
+/// Whether only administrators may ask for it.
+pub(super) const fn is_management(operation: &Operation) -> bool {
+    matches!(operation, Operation::GenerateKey { .. } | Operation::Csr { .. } | Operation::ImportCertificate { .. })
+}
+
+/// Checks everything that needs no token.
+pub(super) fn check(operation: &Operation) -> Result<(), Refusal> {
+    let bad = |message: String| Err(Refusal::new(codes::BAD_REQUEST, message));
+    let label = match operation {
+        Operation::Sign { label, tbs, .. } => {
+            if tbs.as_ref().is_some_and(|tbs| tbs.len() > MAX_TBS) {
+                return bad(format!("tbs: at most {MAX_TBS} octets"));
+            }
+            label
+        }
+        Operation::SelfProof { label, nonce } => {
+            if !NONCE_RANGE.contains(&nonce.len()) {
+                return bad(format!("nonce: {} to {} octets", NONCE_RANGE.start(), NONCE_RANGE.end()));
+            }
+            label
+        }
+        Operation::Random { count } => {
+            return if (1..=MAX_RANDOM).contains(count) { Ok(()) } else { bad(format!("count: 1 to {MAX_RANDOM}")) };
+        }
+        Operation::PublicKey { label }
+        | Operation::GenerateKey { label }
+        | Operation::Csr { label, .. }
+        | Operation::ImportCertificate { label, .. } => label,
+        Operation::ListKeys | Operation::Status => return Ok(()),
+    };
+    if label.is_empty() || label.len() > MAX_LABEL || label.chars().any(char::is_control) {
+        return bad(format!("label: 1 to {MAX_LABEL} octets without control characters"));
+    }
+    Ok(())
+}
+
+impl Lane {
+    /// Answers one request.
+    pub(super) fn perform(&mut self, operation: &Operation) -> Outcome {
+        self.run(|lane| lane.answer(operation)).map_or_else(|outcome| outcome, Outcome::Done)
+    }
+
+    fn answer(&mut self, operation: &Operation) -> Result<Answer, Problem> {
+        match operation {
+            Operation::Sign { label, e, tbs } => {
+                let key = self.proven_key(label)?;
+                let e = E::from_digest(*e);
+                if let Some(tbs) = tbs
+                    && E::of_message(&key.public, &DistinguishingId::default(), &[tbs]) != e
+                {
+                    let why = "tbs does not hash to e with this key and the default distinguishing id";
+                    return Err(Refusal::new(codes::TBS_MISMATCH, why).into());
+                }
+                let signature = self.sign_unproven(label, &e, tbs.as_deref())?;
+                Ok(Answer::Signature(signature.to_raw()))
+            }
+            Operation::SelfProof { label, nonce } => {
+                if !self.engine.may_prove() {
+                    return Err(Refusal::new(codes::RATE_LIMITED, "too many self-proofs; one each second").into());
+                }
+                let (_, key) = self.key(label)?;
+                let message = self_proof_message(nonce);
+                let e = E::of_message(&key.public, &DistinguishingId::default(), &[&message]);
+                let signature = self.sign_unproven(label, &e, Some(&message))?;
+                count(&self.engine.counters.self_proofs);
+                Ok(Answer::Signature(signature.to_raw()))
+            }
+            Operation::PublicKey { label } => Ok(Answer::PublicKey(self.key(label)?.1.public.to_sec1())),
+            Operation::Random { count } => {
+                let mut octets = vec![0; *count as usize];
+                self.session()?.random(&mut octets)?;
+                Ok(Answer::Random(octets))
+            }
+            Operation::ListKeys => self.list_keys(),
+            Operation::GenerateKey { label } => self.generate_key(label),
+            Operation::Csr { label, subject } => self.csr(label, subject),
+            Operation::ImportCertificate { label, certificate } => self.import_certificate(label, certificate),
+            Operation::Status => Ok(Answer::Status(Box::new(self.engine.status()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_out_of_range_are_refused_by_name() {
+        let label = || "k".to_owned();
+        for (operation, field) in [
+            (Operation::PublicKey { label: String::new() }, "label"),
+            (Operation::PublicKey { label: "x".repeat(MAX_LABEL + 1) }, "label"),
+            (Operation::GenerateKey { label: "a\nb".into() }, "label"),
+            (Operation::Sign { label: label(), e: [0; 32], tbs: Some(vec![0; MAX_TBS + 1]) }, "tbs"),
+            (Operation::SelfProof { label: label(), nonce: vec![0; 15] }, "nonce"),
+            (Operation::SelfProof { label: label(), nonce: vec![0; 65] }, "nonce"),
+            (Operation::Random { count: 0 }, "count"),
+            (Operation::Random { count: MAX_RANDOM + 1 }, "count"),
+        ] {
+            let refusal = check(&operation).expect_err("must be refused");
+            assert_eq!(refusal.code, codes::BAD_REQUEST);
+            assert!(refusal.message.starts_with(field), "{}", refusal.message);
+        }
+        let sign = Operation::Sign { label: label(), e: [0; 32], tbs: Some(vec![0; MAX_TBS]) };
+        assert_eq!(check(&sign), Ok(()));
+    }
+}

@@ -1,0 +1,132 @@
+//! Finding a key pair: the private key by its label, the public key by the object's own point, its id, or a certificate.
+
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use yanqian_messages::Certificate;
+use yanqian_sm::PublicKey;
+
+use super::lane::Problem;
+use crate::binding::TokenSession;
+use crate::profile::EcPoint;
+use crate::protocol::{Refusal, codes};
+
+/// A private key of the token, its public half where it can be found.
+pub(super) struct Found {
+    pub(super) label: String,
+    pub(super) id: Vec<u8>,
+    pub(super) public: Result<PublicKey, Refusal>,
+}
+
+/// Certificates stored with a key: handle and DER.
+pub(super) fn certificates(session: &TokenSession, id: &[u8]) -> Result<Vec<(ObjectHandle, Vec<u8>)>, Problem> {
+    if id.is_empty() {
+        return Ok(Vec::new());
+    }
+    let template = [Attribute::Class(ObjectClass::CERTIFICATE), Attribute::Id(id.to_vec())];
+    let mut found = Vec::new();
+    for handle in session.find(&template)? {
+        for attribute in session.attributes(handle, &[AttributeType::Value])? {
+            if let Attribute::Value(der) = attribute {
+                found.push((handle, der));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The private keys with this label.
+pub(super) fn private_keys(session: &TokenSession, label: Option<&str>) -> Result<Vec<ObjectHandle>, Problem> {
+    let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
+    template.extend(label.map(|label| Attribute::Label(label.as_bytes().to_vec())));
+    Ok(session.find(&template)?)
+}
+
+/// Reads what identifies a private key, and finds its public half.
+pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: EcPoint) -> Result<Found, Problem> {
+    let (mut label, mut id, mut point) = (String::new(), Vec::new(), None);
+    for attribute in session.attributes(handle, &[AttributeType::Label, AttributeType::Id, AttributeType::EcPoint])? {
+        match attribute {
+            Attribute::Label(octets) => label = String::from_utf8_lossy(&octets).into_owned(),
+            Attribute::Id(octets) => id = octets,
+            Attribute::EcPoint(octets) if !octets.is_empty() => point = Some(octets),
+            _ => {}
+        }
+    }
+    if point.is_none() {
+        point = public_object(session, &label, &id)?;
+    }
+    let public = match point {
+        Some(octets) => read_point(form, &octets).ok_or_else(|| {
+            Refusal::new(
+                codes::PUBLIC_KEY,
+                format!(
+                    "key {label:?}: CKA_EC_POINT of {} octets is no SM2 key in the form that the profile's key.ec_point says",
+                    octets.len()
+                ),
+            )
+        }),
+        None => certificate_key(session, &id)?.ok_or_else(|| {
+            Refusal::new(
+                codes::PUBLIC_KEY,
+                format!("key {label:?}: the token shows neither a point, nor a public key, nor a certificate for it"),
+            )
+        }),
+    };
+    Ok(Found { label, id, public })
+}
+
+/// The point of the public key object that belongs to a private key.
+fn public_object(session: &TokenSession, label: &str, id: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
+    let link = if id.is_empty() { Attribute::Label(label.as_bytes().to_vec()) } else { Attribute::Id(id.to_vec()) };
+    let objects = session.find(&[Attribute::Class(ObjectClass::PUBLIC_KEY), link])?;
+    // With several, none can be told to be the right one.
+    let [object] = objects.as_slice() else { return Ok(None) };
+    let attributes = session.attributes(*object, &[AttributeType::EcPoint])?;
+    Ok(attributes.into_iter().find_map(|attribute| match attribute {
+        Attribute::EcPoint(octets) if !octets.is_empty() => Some(octets),
+        _ => None,
+    }))
+}
+
+fn certificate_key(session: &TokenSession, id: &[u8]) -> Result<Option<PublicKey>, Problem> {
+    let certificates = certificates(session, id)?;
+    Ok(certificates.iter().find_map(|(_, der)| Certificate::from_der(der).ok()?.public_key().copied()))
+}
+
+/// A public key from `CKA_EC_POINT`.
+fn read_point(form: EcPoint, octets: &[u8]) -> Option<PublicKey> {
+    let point = match (form, octets.len()) {
+        (EcPoint::OctetString | EcPoint::Any, 67) => octets.strip_prefix(&[0x04, 0x41])?,
+        (EcPoint::Uncompressed | EcPoint::Any, 65) => octets,
+        (EcPoint::Any, 66) => &octets[..65],
+        (EcPoint::Raw | EcPoint::Any, 64) => return PublicKey::from_raw(octets.try_into().ok()?).ok(),
+        _ => return None,
+    };
+    PublicKey::from_sec1(point).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The public key of GB/T 32918.5-2017 annex A.
+    const POINT: &str = "0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020\
+                         ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13";
+
+    #[test]
+    fn every_form_of_a_point_is_read_and_only_as_the_profile_says() {
+        let sec1 = hex::decode(POINT).expect("hexadecimal");
+        let octet_string = [&[0x04, 0x41][..], &sec1].concat();
+        let stray = [&sec1[..], &[0x04]].concat();
+        let forms =
+            [(EcPoint::OctetString, &octet_string[..]), (EcPoint::Uncompressed, &sec1), (EcPoint::Raw, &sec1[1..])];
+        for (form, octets) in forms {
+            for (other, octets_of_other) in forms {
+                assert_eq!(read_point(form, octets_of_other).is_some(), form == other);
+            }
+            assert_eq!(read_point(EcPoint::Any, octets).map(|key| key.to_sec1().to_vec()), Some(sec1.clone()));
+        }
+        assert!(read_point(EcPoint::Any, &stray).is_some());
+        assert!(read_point(EcPoint::Any, &sec1[..64]).is_none(), "not on the curve");
+        assert!(read_point(EcPoint::Any, &[]).is_none());
+    }
+}

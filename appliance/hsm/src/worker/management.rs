@@ -1,0 +1,178 @@
+//! Operations of administrators: making keys, certification requests, certificates.
+
+use cryptoki::object::{Attribute, CertificateType, ObjectClass};
+use cryptoki_sys as ck;
+use yanqian_messages::{Certificate, CertificationRequestInfo, Subject};
+use yanqian_sm::{DistinguishingId, E, sm3, verify};
+
+use super::keys;
+use super::lane::{Lane, Problem};
+use crate::binding::ffi::{Template, Value};
+use crate::profile::{EcParams, KeyForm};
+use crate::protocol::{Answer, KeyEntry, Refusal, codes};
+
+/// Keys in one answer; more would not fit a frame.
+const MAX_KEYS: usize = 128;
+
+/// DER of the object identifier 1.2.156.10197.1.301, the SM2 curve (GB/T 35276-2017 §7.1).
+const SM2_CURVE: [u8; 10] = [0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d];
+
+/// Octets of a new key's `CKA_ID`: random, so that it is unlike any other's.
+const ID_LENGTH: usize = 16;
+
+impl Lane {
+    pub(super) fn list_keys(&mut self) -> Result<Answer, Problem> {
+        let form = self.engine.profile.key.ec_point;
+        let session = self.session()?;
+        let mut entries: Vec<KeyEntry> = Vec::new();
+        for handle in keys::private_keys(session, None)?.into_iter().take(MAX_KEYS) {
+            let found = keys::describe(session, handle, form)?;
+            let certificate = keys::certificates(session, &found.id)?.into_iter().next();
+            entries.push(KeyEntry {
+                label: found.label,
+                id: found.id,
+                public_key: found.public.as_ref().ok().map(yanqian_sm::PublicKey::to_sec1),
+                certificate_hash: certificate.map(|(_, der)| sm3(&[&der])),
+                proven: false,
+                problem: found.public.err().map(|refusal| refusal.message),
+            });
+        }
+        for index in 0..entries.len() {
+            let label = entries[index].label.clone();
+            if entries.iter().filter(|entry| entry.label == label).count() > 1 {
+                entries[index].problem = Some("another key has the same label".to_owned());
+            } else if let Some(known) = self.engine.known_key(&label)
+                && entries[index].public_key == Some(known.public.to_sec1())
+            {
+                entries[index].proven = known.is_proven();
+                entries[index].problem = known.problem();
+            }
+        }
+        entries.sort_by(|one, other| one.label.cmp(&other.label));
+        Ok(Answer::Keys(entries))
+    }
+
+    pub(super) fn generate_key(&mut self, label: &str) -> Result<Answer, Problem> {
+        let profile = self.engine.profile.clone();
+        let Some(mechanism) = profile.key.keygen_mechanism else {
+            let why = format!("profile {:?} has no key.keygen_mechanism: make keys by the vendor's tool", profile.name);
+            return Err(Refusal::new(codes::PROFILE, why).into());
+        };
+        let session = self.session()?;
+        if !keys::private_keys(session, Some(label))?.is_empty() {
+            return Err(Refusal::new(codes::LABEL_IN_USE, format!("a key {label:?} is there already")).into());
+        }
+        let mut id = vec![0; ID_LENGTH];
+        getrandom::fill(&mut id)
+            .map_err(|error| Refusal::new(codes::TOKEN, format!("the system's random numbers: {error}")))?;
+        let (public, private) = templates(&profile.key, label, &id);
+        session.generate_key_pair(mechanism, &public, &private)?;
+        tracing::info!(label, "made a key pair");
+        // A recovery of its own: trying the whole again would find the label in use.
+        let key = self.run(|lane| lane.proven_key(label)).map_err(|outcome| Problem::Answered(Box::new(outcome)))?;
+        Ok(Answer::Key(Box::new(KeyEntry {
+            label: label.to_owned(),
+            id: key.id.clone(),
+            public_key: Some(key.public.to_sec1()),
+            certificate_hash: None,
+            proven: true,
+            problem: None,
+        })))
+    }
+
+    pub(super) fn csr(&mut self, label: &str, subject: &str) -> Result<Answer, Problem> {
+        let subject =
+            Subject::parse(subject).map_err(|error| Refusal::new(codes::BAD_REQUEST, format!("subject: {error}")))?;
+        let key = self.proven_key(label)?;
+        let info = CertificationRequestInfo::new(&subject, &key.public);
+        let e = E::of_message(&key.public, &DistinguishingId::default(), &[info.to_be_signed()]);
+        let signature = self.sign_unproven(label, &e, Some(info.to_be_signed()))?;
+        if verify(&key.public, &e, &signature).is_err() {
+            return Err(Problem::NoSignature("a signature that does not verify".into()));
+        }
+        tracing::info!(label, "signed a certification request");
+        Ok(Answer::Csr(info.finish(&signature)))
+    }
+
+    pub(super) fn import_certificate(&mut self, label: &str, der: &[u8]) -> Result<Answer, Problem> {
+        let refuse = |why: String| Err(Problem::Refused(Refusal::new(codes::CERTIFICATE, why)));
+        let certificate = match Certificate::from_der(der) {
+            Ok(certificate) => certificate,
+            Err(error) => return refuse(error.to_string()),
+        };
+        let (_, key) = self.key(label)?;
+        if certificate.public_key() != Some(&key.public) {
+            return refuse(format!("the certificate of {:?} is for another key than {label:?}", certificate.subject()));
+        }
+        if key.id.is_empty() {
+            return refuse(format!("key {label:?} has no CKA_ID, so nothing could link the certificate to it"));
+        }
+        let never_send = self.engine.profile.key.never_send.clone();
+        let session = self.session()?;
+        let stored = keys::certificates(session, &key.id)?;
+        if !stored.iter().any(|(_, there)| there == der) {
+            let mut template = vec![
+                Attribute::Class(ObjectClass::CERTIFICATE),
+                Attribute::CertificateType(CertificateType::X_509),
+                Attribute::Token(true),
+                Attribute::Label(label.as_bytes().to_vec()),
+                Attribute::Id(key.id.clone()),
+                Attribute::Value(der.to_vec()),
+            ];
+            for (name, attribute) in [
+                ("CKA_PRIVATE", Attribute::Private(false)),
+                ("CKA_SUBJECT", Attribute::Subject(certificate.subject_der().to_vec())),
+                ("CKA_ISSUER", Attribute::Issuer(certificate.issuer_der().to_vec())),
+                ("CKA_SERIAL_NUMBER", Attribute::SerialNumber(integer(certificate.serial()))),
+            ] {
+                if !never_send.contains(name) {
+                    template.push(attribute);
+                }
+            }
+            session.create(&template)?;
+            tracing::info!(label, "imported a certificate");
+        }
+        // The new one is there before the old ones go.
+        for (handle, there) in stored {
+            if there != der {
+                session.destroy(handle)?;
+            }
+        }
+        Ok(Answer::Imported)
+    }
+}
+
+/// DER INTEGER around value octets of at most 127 octets, as `CKA_SERIAL_NUMBER` wants it.
+fn integer(value: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(value.len()).unwrap_or(u8::MAX).min(127);
+    [&[0x02, length], &value[..usize::from(length)]].concat()
+}
+
+/// Templates of a new signing pair: private key sensitive, not extractable, for signing only. No `CKA_DERIVE`: with it the
+/// token would multiply any point by the key.
+fn templates(form: &KeyForm, label: &str, id: &[u8]) -> (Template, Template) {
+    let class = |class: u64| (ck::CKA_CLASS, Value::from(class));
+    let common = [
+        (ck::CKA_TOKEN, Value::from(true)),
+        (ck::CKA_LABEL, Value::from(label.as_bytes().to_vec())),
+        (ck::CKA_ID, Value::from(id.to_vec())),
+    ];
+    let optional = |name: &str, kind, value: Value| (!form.never_send.contains(name)).then_some((kind, value));
+    let key_type = || optional("CKA_KEY_TYPE", ck::CKA_KEY_TYPE, Value::from(form.key_type));
+    let mut public = vec![class(ck::CKO_PUBLIC_KEY)];
+    public.extend(common.clone());
+    public.extend(key_type());
+    public.extend(optional("CKA_PRIVATE", ck::CKA_PRIVATE, Value::from(false)));
+    public.extend(optional("CKA_VERIFY", ck::CKA_VERIFY, Value::from(true)));
+    if form.ec_params == EcParams::Oid {
+        public.push((ck::CKA_EC_PARAMS, Value::from(SM2_CURVE.to_vec())));
+    }
+    let mut private = vec![class(ck::CKO_PRIVATE_KEY)];
+    private.extend(common);
+    private.extend(key_type());
+    private.extend(optional("CKA_PRIVATE", ck::CKA_PRIVATE, Value::from(true)));
+    private.extend(optional("CKA_SENSITIVE", ck::CKA_SENSITIVE, Value::from(true)));
+    private.extend(optional("CKA_EXTRACTABLE", ck::CKA_EXTRACTABLE, Value::from(false)));
+    private.extend(optional("CKA_SIGN", ck::CKA_SIGN, Value::from(true)));
+    (public, private)
+}

@@ -1,0 +1,160 @@
+//! The process that loads the vendor's module, holds the PIN and owns the sessions.
+//!
+//! One thread holds the anchor session, which keeps the application logged in, and does management; N threads sign, each
+//! with a session of its own. A call that hangs ends the process ([`EXIT_HANG`]), and so does a token that a new session
+//! does not bring back ([`EXIT_TOKEN`]): the service manager starts it again, which is the one recovery that every module
+//! survives. The daemon keeps running meanwhile and finds the socket again.
+
+mod config;
+mod engine;
+mod exit;
+mod hardening;
+mod job;
+mod keys;
+mod lane;
+mod latch;
+mod login;
+mod management;
+mod pin;
+mod prove;
+mod queue;
+mod server;
+mod socket;
+mod start;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use config::{ConfigError, WorkerConfig};
+pub use exit::{EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_HANG, EXIT_SOCKET, EXIT_STOPPED, EXIT_TOKEN, WorkerExit};
+pub use latch::LatchError;
+pub use pin::{PinError, PinSource};
+
+use self::engine::Engine;
+use self::lane::Lane;
+use self::queue::Role;
+use self::server::Peers;
+use self::socket::Socket;
+use self::start::Ready;
+use crate::binding::ffi;
+
+/// From the decision to end to the end, whatever the module does.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs a worker until `shutdown` is done or it has to end by itself.
+///
+/// Must be called from a process's only thread and outside any async runtime: it sets the module's environment, narrows
+/// the process's rights for good, and starts its own runtime, in which `shutdown` is polled. The process ends at the latest
+/// 5 seconds after `shutdown`, even if the module does not let go.
+///
+/// # Errors
+///
+/// Why the worker ended by itself; [`WorkerExit::exit_code`] is the status to exit with.
+pub fn run(config: &WorkerConfig, shutdown: impl Future<Output = ()>) -> Result<(), WorkerExit> {
+    hardening::apply();
+    let environment = config.module_env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    ffi::set_environment(environment).map_err(|why| WorkerExit::Config(format!("module_env: {why}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| WorkerExit::Config(format!("the runtime: {error}")))?;
+    let Ready { engine, anchor, signers, caller } = start::start(config)?;
+
+    let peers = Peers::new(&config.client_uids, &config.admin_uids, rustix::process::geteuid().as_raw());
+    let role = if signers.is_empty() { Role::Sole } else { Role::Manage };
+    let mut threads = vec![spawn("anchor".into(), anchor, role)?];
+    for (index, lane) in signers.into_iter().enumerate() {
+        threads.push(spawn(format!("signer-{index}"), lane, Role::Sign)?);
+    }
+    let serving = runtime.block_on(async {
+        let socket = Socket::bind(&config.socket, config.socket_gid)?;
+        tracing::info!(socket = %config.socket.display(), threads = engine.threads, "the HSM worker serves");
+        let stop = async {
+            tokio::select! {
+                () = shutdown => tracing::info!("the HSM worker stops"),
+                _ = engine.exit.requested() => {}
+            }
+        };
+        server::serve(&engine, socket, &peers, config.max_connections, stop).await;
+        Ok(())
+    });
+    let result = serving.and(engine.exit.reason().map_or(Ok(()), Err));
+    let status = result.as_ref().err().map_or(EXIT_STOPPED, WorkerExit::exit_code);
+    end(&engine, threads, status);
+    if result.is_ok()
+        && let Err(error) = caller.finalise()
+    {
+        tracing::debug!(%error, "the module does not finalise");
+    }
+    result
+}
+
+/// A future that is done when the process is asked to end by SIGTERM or SIGINT.
+pub async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signal handlers cannot be installed; only SIGKILL ends this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn spawn(name: String, mut lane: Lane, role: Role) -> Result<JoinHandle<()>, WorkerExit> {
+    let work = move || {
+        let engine = Arc::clone(&lane.engine);
+        let _alarm = Alarm(&engine);
+        while let Some(job) = engine.queue.pop(role) {
+            // Nobody waits for it any more: a signature would be for nobody.
+            if job.reply.is_gone() {
+                continue;
+            }
+            let outcome = lane.perform(&job.operation);
+            job.reply.finish(outcome);
+        }
+        lane.end();
+    };
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(work)
+        .map_err(|error| WorkerExit::Token(format!("a thread for a session: {error}")))
+}
+
+/// A thread that panics takes the worker with it instead of silently leaving the pool.
+struct Alarm<'a>(&'a Engine);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.exit.request(WorkerExit::Token("a session's thread panicked".into()));
+        }
+    }
+}
+
+/// Waits for the threads. From here on the process ends in bounded time, because a module may hang in its own clean-up.
+fn end(engine: &Engine, threads: Vec<JoinHandle<()>>, status: u8) {
+    engine.queue.close();
+    let reaper = std::thread::Builder::new().name("reaper".into()).spawn(move || {
+        std::thread::sleep(END_LIMIT);
+        ffi::exit_now(status);
+    });
+    if let Err(error) = reaper {
+        tracing::warn!(%error, "no thread to bound the end");
+    }
+    // When it ends over an error, others may be stuck in the module: starting again is more urgent than tidiness.
+    let patience = if status == EXIT_STOPPED { END_LIMIT / 2 } else { Duration::from_millis(100) };
+    let deadline = Instant::now() + patience;
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if thread.is_finished() {
+            // Its panic, if any, has been told already.
+            let _ = thread.join();
+        }
+    }
+}

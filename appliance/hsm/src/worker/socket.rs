@@ -1,0 +1,65 @@
+//! The socket file: it appears complete, under its final mode, and never takes a living worker's place.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use tokio::net::UnixListener;
+
+use super::exit::WorkerExit;
+
+/// The listening socket; its file and its lock go with it.
+pub(super) struct Socket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Socket {
+    /// Binds under a temporary name in the same directory, sets the mode, then renames.
+    pub(super) fn bind(path: &Path, gid: Option<u32>) -> Result<Self, WorkerExit> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            WorkerExit::Socket(format!("socket {}: {what}: {error}", path.display()))
+        };
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&name)
+            .map_err(|error| failed("lock file", &error))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| failed("another worker serves it", &error))?;
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(failed("in the way", &"a file that is no socket"));
+            }
+            _ => {}
+        }
+        let temporary = path.with_extension(format!("{}.new", std::process::id()));
+        let _ = std::fs::remove_file(&temporary);
+        let listener = UnixListener::bind(&temporary).map_err(|error| failed("bind", &error))?;
+        let publish = || {
+            if let Some(gid) = gid {
+                rustix::fs::chown(&temporary, None, Some(rustix::fs::Gid::from_raw(gid)))?;
+            }
+            std::fs::set_permissions(&temporary, Permissions::from_mode(0o660))?;
+            std::fs::rename(&temporary, path)
+        };
+        if let Err(error) = publish() {
+            let _ = std::fs::remove_file(&temporary);
+            return Err(failed("publish", &error));
+        }
+        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // The lock is still held, so the file is ours.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,201 @@
+//! From a configuration to a token that is logged in, with its keys proven.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cryptoki::slot::{Limit, Slot, TokenInfo};
+
+use super::config::WorkerConfig;
+use super::engine::{Engine, Token};
+use super::exit::{EXIT_HANG, WorkerExit};
+use super::lane::Lane;
+use super::latch::Latch;
+use super::login::LoginGuard;
+use crate::binding::{CallRules, Caller, Module, Watchdog, ffi};
+use crate::profile::{Grade, Profile, Threads};
+use crate::protocol::{Answer, Operation, Outcome};
+
+/// Looks of the watchdog.
+const WATCH_PERIOD: Duration = Duration::from_millis(50);
+
+/// A worker that is ready to serve.
+pub(super) struct Ready {
+    pub(super) engine: Arc<Engine>,
+    /// Holds the anchor session, which keeps the application logged in, and does management.
+    pub(super) anchor: Lane,
+    /// One for each signing thread; empty when the token gives one session only.
+    pub(super) signers: Vec<Lane>,
+    pub(super) caller: Caller,
+}
+
+/// Loads, logs in, opens sessions, proves keys.
+pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
+    let started_at_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    let profile = Profile::load(&config.profile).map_err(|error| WorkerExit::Config(error.to_string()))?;
+    let pin_path = config.pin.path().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
+    let pin = config.pin.read().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
+    prepare_directory(&config.state_dir)?;
+
+    let module = load(config, &profile)?;
+    let caller = module.caller();
+    let (slot, info) = find_token(&caller, &config.token_label)?;
+    let token = Token::from(&info);
+    profile.fits(&token.manufacturer, &token.model).map_err(WorkerExit::Config)?;
+    announce(&profile, &token);
+    warn_of_missing_mechanisms(&caller, slot, &profile);
+
+    let sessions = sessions(&profile, &info, config.threads);
+    let latch = Latch::new(&config.state_dir, &token.label, &token.serial, pin_path);
+    let guard = LoginGuard::new(latch, pin);
+    let threads = u32::try_from(sessions.max(1)).unwrap_or(u32::MAX);
+    let engine = Arc::new(Engine::new(profile, slot, token, guard, config.queue, threads, started_at_ms));
+
+    let mut anchor = Lane::new(Arc::clone(&engine), module.caller(), true);
+    anchor.run(|lane| lane.session().map(|_| ())).map_err(|outcome| not_started(&engine, &outcome))?;
+    let mut signers = Vec::new();
+    for _ in 0..sessions {
+        let mut lane = Lane::new(Arc::clone(&engine), module.caller(), false);
+        match lane.run(|lane| lane.session().map(|_| ())) {
+            Ok(()) => signers.push(lane),
+            Err(Outcome::Busy) => {
+                tracing::warn!(opened = signers.len(), wanted = sessions, "the token gives no more sessions");
+                break;
+            }
+            Err(outcome) => return Err(not_started(&engine, &outcome)),
+        }
+    }
+    prove_all(&mut anchor, &engine)?;
+    Ok(Ready { engine, anchor, signers, caller })
+}
+
+fn prepare_directory(directory: &Path) -> Result<(), WorkerExit> {
+    // The umask leaves it to its owner.
+    std::fs::create_dir_all(directory)
+        .map_err(|error| WorkerExit::Config(format!("state_dir {}: {error}", directory.display())))
+}
+
+fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerExit> {
+    let watchdog = Arc::new(Watchdog::default());
+    let dog = Arc::clone(&watchdog);
+    let watch = move || {
+        dog.watch(WATCH_PERIOD, |function| {
+            tracing::error!(function, "a call into the module hangs; the worker ends and must be started again");
+            ffi::exit_now(EXIT_HANG);
+        });
+    };
+    std::thread::Builder::new()
+        .name("watchdog".into())
+        .spawn(watch)
+        .map_err(|error| WorkerExit::Token(format!("the watchdog's thread: {error}")))?;
+    let rules = CallRules {
+        limit: config.call_timeout.unwrap_or(profile.session.call_timeout),
+        serialise: profile.session.threads == Threads::Serialise,
+        classes: profile.errors.clone(),
+    };
+    Module::load(&config.module, rules, watchdog).map_err(|error| match error {
+        crate::binding::BindingError::Pkcs11(_) => WorkerExit::Token(error.to_string()),
+        other => WorkerExit::Config(other.to_string()),
+    })
+}
+
+/// The one token with this label.
+fn find_token(caller: &Caller, label: &str) -> Result<(Slot, TokenInfo), WorkerExit> {
+    let lost = |error: crate::binding::BindingError| WorkerExit::Token(error.to_string());
+    let mut found = Vec::new();
+    let mut others = Vec::new();
+    for slot in caller.slots().map_err(lost)? {
+        // A slot that fails to answer is not ours, or will be missed below.
+        let Ok(info) = caller.token_info(slot) else { continue };
+        if info.label() == label {
+            found.push((slot, info));
+        } else {
+            others.push(format!("{:?}", info.label()));
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(WorkerExit::Token(format!("no token has the label {label:?}; there are: [{}]", others.join(", ")))),
+        count => Err(WorkerExit::Config(format!("{count} tokens have the label {label:?}"))),
+    }
+}
+
+fn announce(profile: &Profile, token: &Token) {
+    let Token { label, serial, model, manufacturer } = token;
+    tracing::info!(label, serial, model, manufacturer, profile = profile.name, grade = %profile.grade, "token found");
+    match profile.grade {
+        Grade::Hsm => {}
+        Grade::Sealed => tracing::warn!("token grade SEALED: keys are used in this process's memory, not in an HSM"),
+        Grade::Development => {
+            tracing::warn!(
+                "token grade DEVELOPMENT: keys are in software and protect nothing; never use in production"
+            );
+        }
+    }
+}
+
+/// Lists may lie, so this only warns; the signature itself decides.
+fn warn_of_missing_mechanisms(caller: &Caller, slot: Slot, profile: &Profile) {
+    let Ok(listed) = caller.mechanisms(slot) else { return };
+    let wanted =
+        [("sign.mechanism", Some(profile.sign.mechanism)), ("key.keygen_mechanism", profile.key.keygen_mechanism)];
+    for (field, number) in wanted {
+        if let Some(number) = number
+            && !listed.contains(&number)
+        {
+            let profile = &profile.name;
+            tracing::warn!(profile, "the module does not list {field} = {number:#x}; it will probably refuse it");
+        }
+    }
+}
+
+/// Signing sessions beside the anchor.
+fn sessions(profile: &Profile, info: &TokenInfo, threads: usize) -> usize {
+    let by_profile = profile.session.max.map_or(usize::MAX, |max| max as usize);
+    let by_token = match info.max_session_count() {
+        Limit::Max(max) => usize::try_from(max).unwrap_or(usize::MAX).max(1),
+        Limit::Unavailable | Limit::Infinite => usize::MAX,
+    };
+    let room = by_profile.min(by_token).saturating_sub(1);
+    if room < threads {
+        tracing::warn!(threads, room, "the token gives fewer sessions than threads are configured");
+    }
+    threads.min(room)
+}
+
+/// Proves every key once, so that a wrong profile shows at start. One that fails does not serve; the others do.
+fn prove_all(anchor: &mut Lane, engine: &Engine) -> Result<(), WorkerExit> {
+    let keys = match anchor.perform(&Operation::ListKeys) {
+        Outcome::Done(Answer::Keys(keys)) => keys,
+        Outcome::Done(_) => Vec::new(),
+        outcome => return Err(not_started(engine, &outcome)),
+    };
+    for key in keys {
+        if let Some(problem) = key.problem {
+            tracing::error!(label = key.label, problem, "a key does not serve");
+            continue;
+        }
+        match anchor.run(|lane| lane.proven_key(&key.label).map(|_| ())) {
+            Ok(()) => tracing::info!(label = key.label, "the key's self-proof verifies"),
+            // One key's trouble, or for now.
+            Err(Outcome::Refused(refusal)) => tracing::error!(label = key.label, "{}", refusal.message),
+            Err(Outcome::Busy) => tracing::warn!(label = key.label, "the token is busy; proof later"),
+            Err(outcome) => return Err(not_started(engine, &outcome)),
+        }
+        if let Some(exit) = engine.exit.reason() {
+            return Err(exit);
+        }
+    }
+    Ok(())
+}
+
+/// The reason that the engine gave for ending, or the outcome itself.
+fn not_started(engine: &Engine, outcome: &Outcome) -> WorkerExit {
+    engine.exit.reason().unwrap_or_else(|| match outcome {
+        Outcome::Refused(refusal) => WorkerExit::Config(refusal.message.clone()),
+        Outcome::Unavailable(why) => WorkerExit::Token(why.clone()),
+        Outcome::Busy | Outcome::Done(_) => WorkerExit::Token("the token gives no session".into()),
+    })
+}

@@ -1,0 +1,9 @@
+//! The worker as a real process over a real module, asked over its socket.
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod pins;
+mod protocol;
+mod service;
+mod softhsm;
+mod support;

@@ -1,0 +1,93 @@
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{PIN, Site, program};
+
+#[test]
+fn a_wrong_pin_is_tried_once_however_often_the_worker_starts() {
+    let site = Site::faulty();
+    site.write_pin("wrong-pin");
+    for round in 0..3 {
+        let mut worker = site.spawn();
+        assert_eq!(worker.ended().code(), Some(77), "round {round}: {}", worker.log());
+        assert_eq!(site.calls("C_Login"), 1, "round {round}");
+        let log = worker.log();
+        assert!(log.contains("CKR_PIN_INCORRECT") && log.contains(site.path("pin").to_str().unwrap()), "{log}");
+        assert!(!log.contains("wrong-pin"), "{log}");
+    }
+    // Another PIN may be tried, and the right one serves.
+    site.write_pin(PIN);
+    let _worker = site.start();
+    assert_eq!(site.calls("C_Login"), 2);
+}
+
+#[test]
+fn a_pin_that_crashes_the_module_at_its_first_login_is_not_tried_again() {
+    let site = Site::faulty();
+    site.order("C_Login abort");
+    let mut worker = site.spawn();
+    assert_eq!(worker.ended().code(), None, "aborted");
+    for _ in 0..2 {
+        let mut worker = site.spawn();
+        assert_eq!(worker.ended().code(), Some(77), "{}", worker.log());
+    }
+    assert_eq!(site.calls("C_Login"), 1);
+}
+
+#[test]
+fn a_pin_that_has_served_survives_a_crash_in_login() {
+    let site = Site::faulty();
+    drop(site.start());
+    site.order("C_Login abort");
+    let mut worker = site.spawn();
+    assert_eq!(worker.ended().code(), None, "aborted");
+    site.order("");
+    let _worker = site.start();
+}
+
+#[test]
+fn a_token_that_is_away_during_login_costs_no_try() {
+    let site = Site::faulty();
+    site.order("C_Login 0x32");
+    let mut worker = site.spawn();
+    assert_eq!(worker.ended().code(), Some(69), "{}", worker.log());
+    site.order("");
+    let _worker = site.start();
+}
+
+#[test]
+fn already_logged_in_is_success() {
+    let site = Site::faulty();
+    site.order("C_Login 0x100");
+    let _worker = site.start();
+}
+
+#[test]
+fn a_pin_file_that_others_can_read_is_refused_before_the_module_is_loaded() {
+    let site = Site::faulty();
+    std::fs::set_permissions(site.path("pin"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let mut worker = site.spawn();
+    assert_eq!(worker.ended().code(), Some(77));
+    assert!(worker.log().contains("chmod 600"), "{}", worker.log());
+    assert_eq!(site.calls("C_OpenSession"), 0);
+}
+
+#[test]
+fn an_initialised_token_is_initialised_again_by_force_only() {
+    let site = Site::new();
+    let module = crate::support::softtoken();
+    let again = |rest: &[&str]| {
+        program()
+            .env("YANQIAN_SOFTTOKEN_DIR", site.path("token"))
+            .args(["init-token", module.to_str().unwrap(), crate::support::LABEL, crate::support::SO_PIN, "new-pin-1"])
+            .args(rest)
+            .output()
+            .unwrap()
+    };
+    let output = again(&[]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("already-initialised"));
+    drop(site.start());
+    assert!(again(&["force"]).status.success());
+    site.write_pin("new-pin-1");
+    drop(site.start());
+}
