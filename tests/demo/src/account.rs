@@ -91,17 +91,17 @@ fn steps(outcome: &Record) {
     }
 }
 
+/// In the order of the API.
+const FIELDS: [&str; 5] = ["number", "name", "birth_date", "nationality", "expiry"];
+
 fn verdict(evidence: &Evidence) {
     let reply = &evidence.reply;
     let end = evidence.records.last().map(Record::sequence).unwrap_or_default();
     let recorded = format!("in record {end} before the reply");
     if reply.status == 200 {
-        let fields: Vec<String> = reply.json()["fields"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, verdict)| format!("{name} {}", verdict.as_str().unwrap_or_default()))
-            .collect();
+        let told = reply.json();
+        let fields: Vec<String> =
+            FIELDS.iter().filter_map(|name| Some(format!("{name} {}", told["fields"].get(name)?.as_str()?))).collect();
         let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
         line("verdict", &format!("{}{fields}", paint::good(&reply.code())));
     } else {

@@ -42,10 +42,18 @@ const INTERRUPTED: u8 = 130;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Before anything is made: from here on a signal finds somebody who tidies up.
+    let interrupted = match interrupted() {
+        Ok(interrupted) => interrupted,
+        Err(error) => {
+            eprintln!("yanqian-demo: signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     // Whichever of the two ends, the other is dropped, and with it the site: its processes and its directory.
     let ended = tokio::select! {
         ended = run(arguments) => ended,
-        () = interrupted() => {
+        () = interrupted => {
             println!("\ninterrupted; everything is stopped and removed");
             return ExitCode::from(INTERRUPTED);
         }
@@ -90,14 +98,12 @@ async fn build(arguments: &Arguments) -> Result<Site, HarnessError> {
     Ok(site)
 }
 
-async fn interrupted() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals keep their usual effect.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+fn interrupted() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

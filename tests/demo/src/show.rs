@@ -118,3 +118,73 @@ fn ledger(site: &Site) -> Result<Line, HarnessError> {
     let good = output.code == Some(0);
     Ok(Line::new("yanqian ledger verify", "verifies", if good { "verifies" } else { "does not verify" }, good))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn reply(status: u16, body: &Value) -> Reply {
+        Reply { status, headers: http::HeaderMap::new(), body: body.to_string().into() }
+    }
+
+    fn record(kind: &str, decision: &Value) -> Record {
+        Record(json!({ "kind": kind, "body": { "decision": decision } }))
+    }
+
+    /// What a match leaves behind.
+    fn matched() -> (Case, Evidence) {
+        let case = cases::all().swap_remove(0);
+        let evidence = Evidence {
+            reply: reply(200, &json!({ "verdict": "match", "fields": { "number": "match" } })),
+            records: vec![record("intent", &Value::Null), record("outcome", &json!({ "verdict": "match" }))],
+            signatures: 1,
+            at_platform: vec![true],
+        };
+        (case, evidence)
+    }
+
+    /// What a refusal by the agreement leaves behind.
+    fn refused() -> (Case, Evidence) {
+        let case = cases::all().swap_remove(5);
+        let evidence = Evidence {
+            reply: reply(403, &json!({ "code": "agreement-purpose" })),
+            records: vec![record("refusal", &json!({ "refused": "agreement-purpose" }))],
+            signatures: 0,
+            at_platform: Vec::new(),
+        };
+        (case, evidence)
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_has_no_problems() {
+        for (case, evidence) in [matched(), refused()] {
+            assert_eq!(judge(&case, &evidence), Vec::<String>::new(), "{}", case.title);
+        }
+    }
+
+    #[test]
+    fn every_deviation_is_a_problem() {
+        let spoil: [fn(&mut Evidence); 7] = [
+            |evidence| evidence.reply.status = 201,
+            |evidence| evidence.reply.body = json!({ "verdict": "other", "code": "other" }).to_string().into(),
+            |evidence| evidence.signatures += 1,
+            |evidence| evidence.at_platform.push(true),
+            |evidence| evidence.at_platform = vec![false],
+            |evidence| drop(evidence.records.pop()),
+            |evidence| {
+                let kind = evidence.records.pop().map(|record| record.kind()).unwrap_or_default();
+                evidence.records.push(record(&kind, &json!({ "refused": "other", "verdict": "other" })));
+            },
+        ];
+        for (number, spoil) in spoil.iter().enumerate() {
+            for (case, mut evidence) in [matched(), refused()] {
+                spoil(&mut evidence);
+                assert!(!judge(&case, &evidence).is_empty(), "{}: {number}", case.title);
+            }
+        }
+        let (case, mut evidence) = matched();
+        evidence.reply.body = json!({ "verdict": "match", "fields": { "number": "mismatch" } }).to_string().into();
+        assert!(!judge(&case, &evidence).is_empty());
+    }
+}

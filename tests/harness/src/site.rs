@@ -46,7 +46,7 @@ pub struct Site {
     binaries: Binaries,
     options: Options,
     places: Places,
-    _directory: Option<TempDir>,
+    directory: Option<TempDir>,
 }
 
 impl Site {
@@ -93,7 +93,7 @@ impl Site {
             binaries,
             options,
             places,
-            _directory: directory,
+            directory,
         };
         site.worker_ready().await?;
 
@@ -345,14 +345,22 @@ impl Drop for Site {
         if std::thread::panicking() {
             self.tell_logs();
         }
+        self.daemon = None;
+        self.worker = None;
+        self.platform = None;
     }
 }
 
 impl Site {
     #[allow(clippy::print_stderr)] // for the reader of a failed test; the files go with the site
-    fn tell_logs(&self) {
+    fn tell_logs(&mut self) {
         for log in [self.places.daemon_log(), self.places.worker_log(), self.places.platform_log()] {
             eprintln!("--- end of {}:\n{}", log.display(), crate::process::tail(&log));
+        }
+        if std::env::var_os("YANQIAN_KEEP").is_some()
+            && let Some(directory) = self.directory.take()
+        {
+            eprintln!("--- kept: {}", directory.keep().display());
         }
     }
 }

@@ -6,6 +6,7 @@ mod access;
 mod bodies;
 mod checks;
 mod crash;
+mod demo;
 mod idempotency;
 mod isolation;
 mod ledger;

@@ -1,0 +1,110 @@
+//! The demo as a newcomer meets it: it ends well, can be interrupted at any moment, and leaves nothing behind.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::support::within;
+
+fn demo(home: &Path) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().and_then(Path::parent).unwrap().join("yanqian-demo");
+    assert!(program.exists(), "{} is missing: build it with -p yanqian-demo", program.display());
+    let mut command = Command::new(program);
+    // Its temporary directory is ours, so that we see what is left.
+    command.env("TMPDIR", home).stdin(Stdio::null());
+    command
+}
+
+/// A directory that the site's users can enter, too.
+fn home() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    home
+}
+
+/// Processes whose command line names a directory.
+fn processes_of(home: &Path) -> Vec<String> {
+    let name = home.display().to_string();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(&name))
+        .collect()
+}
+
+fn left_in(home: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_shows_ten_checks_and_ends_well() {
+    let home = home();
+    let output = demo(home.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains('\u{1b}'), "colour is for terminals");
+    for needed in ["403 agreement-purpose, 0 signed", "502 platform-signer-revoked", "ledger verifies", "all 13 lines"]
+    {
+        assert!(text.contains(needed), "{needed} is not in\n{text}");
+    }
+    assert!(!text.contains("WRONG"), "{text}");
+    assert_eq!((left_in(home.path()), processes_of(home.path())), (Vec::new(), Vec::new()));
+}
+
+fn signal(child: &Child, name: &str) {
+    let line = format!("kill -{name} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+}
+
+async fn ended(child: &mut Child) -> Option<i32> {
+    within(Duration::from_secs(20), "the demo ends").until(async || child.try_wait().unwrap()).await.code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_at_any_moment_it_leaves_nothing_behind() {
+    for (number, wait) in [50, 150, 300, 450, 600, 900].into_iter().enumerate() {
+        let home = home();
+        let mut child = demo(home.path()).arg("--keep-running").stdout(Stdio::null()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        signal(&child, if number % 2 == 0 { "INT" } else { "TERM" });
+        // Before it listens to signals it has made nothing, and simply ends.
+        let code = ended(&mut child).await;
+        assert!(code.is_none_or(|code| code == 130), "{code:?} after {wait} ms");
+        assert_eq!((left_in(home.path()), processes_of(home.path())), (Vec::new(), Vec::new()), "after {wait} ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_to_paste_work() {
+    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
+        // Nobody can paste them here.
+        return;
+    }
+    let home = home();
+    let out = home.path().join("out");
+    let file = std::fs::File::create(&out).unwrap();
+    let mut child = demo(home.path()).arg("--keep-running").stdout(file).spawn().unwrap();
+    let text = within(Duration::from_secs(30), "the lines are printed")
+        .until(async || std::fs::read_to_string(&out).ok().filter(|text| text.contains("removed with Ctrl-C")))
+        .await;
+    let text = text.replace("\\\n", "");
+    let run = |line: &str| {
+        let output = Command::new("sh").args(["-c", line]).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut asks = text.lines().filter(|line| line.contains("real-name"));
+    assert!(run(asks.next().unwrap()).contains("\"verdict\":\"match\""));
+    assert!(run(asks.next().unwrap()).contains("\"verdict\":\"mismatch\""));
+    let refused = run(asks.next().unwrap());
+    assert!(refused.contains("agreement-purpose"), "{refused}");
+    run(text.lines().find(|line| line.contains("/control")).unwrap());
+    assert!(run(text.lines().find(|line| line.contains("real-name")).unwrap()).contains("platform-signature"));
+    assert!(run(text.lines().find(|line| line.ends_with("/metrics")).unwrap()).contains("yanqian_verdicts_total"));
+    assert!(run(text.lines().find(|line| line.contains("ledger verify")).unwrap()).contains("ledger verifies"));
+    signal(&child, "INT");
+    assert_eq!(ended(&mut child).await, Some(130));
+}
