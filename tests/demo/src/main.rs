@@ -39,6 +39,9 @@ struct Arguments {
 /// As a shell reports a program that was interrupted.
 const INTERRUPTED: u8 = 130;
 
+/// Within which a signal that ended the children has reached this process, too.
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(100);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -50,15 +53,19 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let mut interrupted = std::pin::pin!(interrupted);
     // Whichever of the two ends, the other is dropped, and with it the site: its processes and its directory.
     let ended = tokio::select! {
-        ended = run(arguments) => ended,
-        () = interrupted => {
-            println!("\ninterrupted; everything is stopped and removed");
-            return ExitCode::from(INTERRUPTED);
-        }
+        ended = run(arguments) => Some(ended),
+        () = &mut interrupted => None,
     };
-    match ended {
+    // A terminal's Ctrl-C reaches the children, too, so that the interruption may first show as their failure.
+    let failed = !matches!(ended, Some(Ok(_)));
+    if ended.is_none() || failed && tokio::time::timeout(MOMENT, interrupted).await.is_ok() {
+        println!("\ninterrupted; everything is stopped and removed");
+        return ExitCode::from(INTERRUPTED);
+    }
+    match ended.unwrap_or(Ok(false)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

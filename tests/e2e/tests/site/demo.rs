@@ -1,5 +1,6 @@
 //! The demo as a newcomer meets it: it ends well, can be interrupted at any moment, and leaves nothing behind.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -54,24 +55,44 @@ async fn the_demo_shows_ten_checks_and_ends_well() {
     assert_eq!((left_in(home.path()), processes_of(home.path())), (Vec::new(), Vec::new()));
 }
 
-fn signal(child: &Child, name: &str) {
-    let line = format!("kill -{name} {}", child.id());
-    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+/// A running demo, which ends with the test, however that ends.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.arg("--keep-running").process_group(0).spawn().unwrap())
+    }
+
+    /// To the one process, or to its whole group, as a terminal does.
+    fn signal(&self, name: &str, whole_group: bool) {
+        let group = if whole_group { "-" } else { "" };
+        let line = format!("kill -{name} {group}{}", self.0.id());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    }
+
+    async fn code(&mut self) -> Option<i32> {
+        within(Duration::from_secs(20), "the demo ends").until(async || self.0.try_wait().unwrap()).await.code()
+    }
 }
 
-async fn ended(child: &mut Child) -> Option<i32> {
-    within(Duration::from_secs(20), "the demo ends").until(async || child.try_wait().unwrap()).await.code()
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.signal("TERM", false);
+            let _ = self.0.wait();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_at_any_moment_it_leaves_nothing_behind() {
-    for (number, wait) in [50, 150, 300, 450, 600, 900].into_iter().enumerate() {
+    for (number, wait) in [20, 100, 150, 200, 300, 350, 400, 500, 600, 900].into_iter().enumerate() {
         let home = home();
-        let mut child = demo(home.path()).arg("--keep-running").stdout(Stdio::null()).spawn().unwrap();
+        let mut running = Running::start(demo(home.path()).stdout(Stdio::null()));
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        signal(&child, if number % 2 == 0 { "INT" } else { "TERM" });
+        running.signal(if number % 2 == 0 { "INT" } else { "TERM" }, number % 3 == 0);
         // Before it listens to signals it has made nothing, and simply ends.
-        let code = ended(&mut child).await;
+        let code = running.code().await;
         assert!(code.is_none_or(|code| code == 130), "{code:?} after {wait} ms");
         assert_eq!((left_in(home.path()), processes_of(home.path())), (Vec::new(), Vec::new()), "after {wait} ms");
     }
@@ -86,7 +107,7 @@ async fn the_lines_to_paste_work() {
     let home = home();
     let out = home.path().join("out");
     let file = std::fs::File::create(&out).unwrap();
-    let mut child = demo(home.path()).arg("--keep-running").stdout(file).spawn().unwrap();
+    let mut running = Running::start(demo(home.path()).stdout(file));
     let text = within(Duration::from_secs(30), "the lines are printed")
         .until(async || std::fs::read_to_string(&out).ok().filter(|text| text.contains("removed with Ctrl-C")))
         .await;
@@ -105,6 +126,6 @@ async fn the_lines_to_paste_work() {
     assert!(run(text.lines().find(|line| line.contains("real-name")).unwrap()).contains("platform-signature"));
     assert!(run(text.lines().find(|line| line.ends_with("/metrics")).unwrap()).contains("yanqian_verdicts_total"));
     assert!(run(text.lines().find(|line| line.contains("ledger verify")).unwrap()).contains("ledger verifies"));
-    signal(&child, "INT");
-    assert_eq!(ended(&mut child).await, Some(130));
+    running.signal("INT", false);
+    assert_eq!(running.code().await, Some(130));
 }
