@@ -5,11 +5,13 @@
 //! tried again, whatever is restarted, until the PIN itself changes.
 //!
 //! A crash or a kill in the middle of `C_Login` leaves the outcome unknown. Treating that as refused would turn every such
-//! crash into a night call, so a PIN whose last login succeeded may be tried again, [`UNDECIDED_LIMIT`] times in all, and
-//! only while the token reports no wrong try. A PIN that never succeeded gets no second chance.
+//! crash into a night call, so where the login before succeeded the PIN may be tried again, [`UNDECIDED_LIMIT`] times in
+//! all, and only while the token reports no wrong try. The first PIN of a token, and one that follows a refused or
+//! undecided one, get no second chance.
 //!
-//! The file knows the PIN's version by a salted argon2id tag, and only while a try is open or refused: after a success
-//! nothing of the PIN is on disk. File times would not do: systemd writes credentials anew at every start.
+//! The file knows the PIN's version by a salted argon2id tag, after a success too: without it, a PIN put in since would
+//! inherit the trust that another one earned. The tag tells less than the PIN file, which the same uid reads, and guessing
+//! from a backup costs argon2id for each guess. File times would not do: systemd writes credentials anew at every start.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -138,7 +140,8 @@ impl Latch {
         if let Some(before) = &before {
             let (pin_path, latch) = (self.pin_path.clone(), self.path.clone());
             match before.state {
-                State::Clear => content.proven = true,
+                // A file without a tag vouches for no PIN.
+                State::Clear => content.proven = !before.tag.is_empty() && self.same_pin(before, pin)?,
                 State::Refused if self.same_pin(before, pin)? => {
                     return Err(LatchError::Refused { code: before.code.clone(), pin: pin_path, latch });
                 }
@@ -223,12 +226,10 @@ impl Latch {
 }
 
 impl Permit<'_> {
-    /// The token took the PIN. Nothing of it stays on disk.
+    /// The token took the PIN.
     pub(super) fn clear(mut self) -> Result<(), LatchError> {
         self.content.state = State::Clear;
         self.content.undecided = 0;
-        self.content.salt.clear();
-        self.content.tag.clear();
         self.latch.write(&self.content)
     }
 

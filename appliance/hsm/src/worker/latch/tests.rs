@@ -81,6 +81,33 @@ fn a_changed_pin_inherits_no_trust_from_the_one_before() {
 }
 
 #[test]
+fn a_pin_put_in_after_a_success_of_another_gets_one_try() {
+    let scene = Scene::new();
+    scene.latch().set(&right(), QUIET).unwrap().clear().unwrap();
+    let _ = scene.latch().set(&other(), QUIET).unwrap();
+    assert!(matches!(scene.latch().set(&other(), QUIET), Err(LatchError::Undecided { .. })));
+}
+
+#[test]
+fn a_latch_without_a_tag_trusts_no_pin() {
+    let scene = Scene::new();
+    let text = "format_version = 1\ntoken = \"token 01\"\nstate = \"clear\"\nproven = true\nundecided = 0\n";
+    std::fs::write(&scene.latch().path, text).unwrap();
+    let _ = scene.latch().set(&right(), QUIET).unwrap();
+    assert!(matches!(scene.latch().set(&right(), QUIET), Err(LatchError::Undecided { .. })));
+}
+
+#[test]
+fn a_latch_that_is_set_but_lost_its_tag_refuses() {
+    for state in ["pending", "refused"] {
+        let scene = Scene::new();
+        let text = format!("format_version = 1\ntoken = \"t\"\nstate = \"{state}\"\nproven = true\nundecided = 1\n");
+        std::fs::write(&scene.latch().path, text).unwrap();
+        assert!(matches!(scene.latch().set(&right(), QUIET), Err(LatchError::File { .. })));
+    }
+}
+
+#[test]
 fn the_last_try_of_a_token_is_left_to_people() {
     let scene = Scene::new();
     for tries in [TokenTries { locked: true, ..QUIET }, TokenTries { final_try: true, ..QUIET }] {
@@ -96,11 +123,16 @@ fn a_damaged_latch_refuses() {
 }
 
 #[test]
-fn nothing_of_the_pin_is_on_disk_after_a_success() {
+fn the_pin_is_on_disk_as_a_salted_tag_only_and_every_login_takes_a_new_salt() {
     let scene = Scene::new();
-    scene.latch().set(&right(), QUIET).unwrap().clear().unwrap();
-    let text = scene.text();
-    assert!(!text.contains("tag") && !text.contains("salt") && !text.contains("123456"), "{text}");
+    let texts = [0, 1].map(|_| {
+        scene.latch().set(&right(), QUIET).unwrap().clear().unwrap();
+        scene.text()
+    });
+    assert_ne!(texts[0], texts[1]);
+    for text in texts {
+        assert!(!text.contains("123456") && !text.contains(&hex::encode(right().as_bytes())), "{text}");
+    }
 }
 
 #[test]
