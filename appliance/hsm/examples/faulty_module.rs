@@ -2,8 +2,8 @@
 //!
 //! Environment: `FAULTY_TARGET` is the real module, `FAULTY_ORDERS` a file of orders, `FAULTY_CALLS` a file that gets one
 //! line for each call. An order is `FUNCTION WHAT [TIMES]`, where WHAT is a return code (`0x32`), `hang`, `abort`,
-//! `corrupt` (change the signature), `shorten` (it), or `close-all` (close every session first). Each order line counts
-//! its own uses; without TIMES it holds as long as it stands in the file.
+//! `sleep` (a second, then forward), `corrupt` (change the signature), `shorten` (it), or `close-all` (close every session
+//! first). Each order line counts its own uses; without TIMES it holds as long as it stands in the file.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -91,6 +91,7 @@ impl Shim {
                     std::thread::sleep(std::time::Duration::from_secs(1));
                 },
                 "abort" => std::process::abort(),
+                "sleep" => std::thread::sleep(std::time::Duration::from_secs(1)),
                 "corrupt" => return Order::Corrupt,
                 "shorten" => return Order::Shorten,
                 "close-all" => {

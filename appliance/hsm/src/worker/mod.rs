@@ -22,7 +22,10 @@ mod server;
 mod socket;
 mod start;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -59,6 +62,13 @@ pub fn run(config: &WorkerConfig, shutdown: impl Future<Output = ()>) -> Result<
         .enable_all()
         .build()
         .map_err(|error| WorkerExit::Config(format!("the runtime: {error}")))?;
+    // Signal handlers that `shutdown` installs hold from here on: SIGTERM must not end the process inside C_Login, where
+    // it would leave the latch set.
+    let mut shutdown = pin!(shutdown);
+    let stopped = runtime.block_on(poll_fn(|context| Poll::Ready(shutdown.as_mut().poll(context).is_ready())));
+    if stopped {
+        return Ok(());
+    }
     let Ready { engine, anchor, signers, caller } = start::start(config)?;
 
     let peers = Peers::new(&config.client_uids, &config.admin_uids, rustix::process::geteuid().as_raw());
@@ -72,7 +82,7 @@ pub fn run(config: &WorkerConfig, shutdown: impl Future<Output = ()>) -> Result<
         tracing::info!(socket = %config.socket.display(), threads = engine.threads, "the HSM worker serves");
         let stop = async {
             tokio::select! {
-                () = shutdown => tracing::info!("the HSM worker stops"),
+                () = &mut shutdown => tracing::info!("the HSM worker stops"),
                 _ = engine.exit.requested() => {}
             }
         };

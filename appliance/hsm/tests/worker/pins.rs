@@ -45,6 +45,19 @@ fn a_pin_that_has_served_survives_a_crash_in_login() {
 }
 
 #[test]
+fn a_stop_during_the_first_login_waits_for_its_outcome() {
+    let site = Site::faulty();
+    site.order("C_Login sleep");
+    let mut worker = site.spawn();
+    while site.calls("C_Login") == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    worker.signal(rustix::process::Signal::TERM);
+    assert_eq!(worker.ended().code(), Some(0), "{}", worker.log());
+    let _worker = site.start();
+}
+
+#[test]
 fn a_token_that_is_away_during_login_costs_no_try() {
     let site = Site::faulty();
     site.order("C_Login 0x32");

@@ -113,20 +113,13 @@ async fn a_certification_request_is_signed_by_its_own_key() {
     let csr = client.csr("signing", "C=CN, O=Example Bank, CN=Example Bank signing").await.unwrap();
     let spki = key.to_spki_der();
     assert!(csr.windows(spki.len()).any(|window| window == spki));
-    // CertificationRequest ::= SEQUENCE { info, algorithm, BIT STRING }: the info is the first element.
-    let (info_start, info_length) = match &csr[..] {
-        [0x30, 0x82, _, _, 0x30, 0x81, length, ..] => (4, 3 + usize::from(*length)),
-        [0x30, 0x82, _, _, 0x30, 0x82, high, low, ..] => (4, 4 + usize::from(*high) * 256 + usize::from(*low)),
-        [0x30, 0x81, _, 0x30, 0x81, length, ..] => (3, 3 + usize::from(*length)),
-        other => panic!("not a request: {other:02x?}"),
-    };
-    let info = &csr[info_start..info_start + info_length];
-    let signature_start = csr.len() - csr.iter().rev().position(|octet| *octet == 0x03).map_or(0, |_| 0);
-    let _ = signature_start;
-    let signature = (60..80)
-        .filter_map(|length| yanqian_sm::Signature::from_der(csr.get(csr.len() - length..)?).ok())
-        .next()
-        .expect("the request ends in a signature");
+    // CertificationRequest ::= SEQUENCE { info, algorithm, BIT STRING }.
+    let (content, _) = element(&csr);
+    let (_, after_info) = element(content);
+    let info = &content[..content.len() - after_info.len()];
+    let (_, after_algorithm) = element(after_info);
+    let (bits, _) = element(after_algorithm);
+    let signature = yanqian_sm::Signature::from_der(bits.strip_prefix(&[0]).unwrap()).unwrap();
     assert!(yanqian_sm::verify(&key, &digest(&key, info), &signature).is_ok());
 }
 
@@ -287,14 +280,25 @@ async fn a_certificate_is_stored_beside_its_key_and_one_of_another_key_is_not() 
     assert_eq!(refusal(&error).0, codes::CERTIFICATE);
 }
 
+/// Content of the first DER element, and what follows it.
+fn element(der: &[u8]) -> (&[u8], &[u8]) {
+    let (header, length) = match der[1] {
+        short @ 0..=127 => (2, usize::from(short)),
+        0x81 => (3, usize::from(der[2])),
+        _ => (4, usize::from(der[2]) * 256 + usize::from(der[3])),
+    };
+    der[header..].split_at(length)
+}
+
 /// A certificate with an invalid signature: the worker stores certificates, the trust room judges them.
 fn certificate(key: &PublicKey, serial: u8) -> Vec<u8> {
     fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         let content = parts.concat();
-        let length = match content.len() {
-            short @ 0..=127 => vec![short as u8],
-            middle @ 128..=255 => vec![0x81, middle as u8],
-            long => vec![0x82, (long >> 8) as u8, long as u8],
+        let [.., high, low] = content.len().to_be_bytes();
+        let length = match (high, low) {
+            (0, low @ 0..=127) => vec![low],
+            (0, low) => vec![0x81, low],
+            (high, low) => vec![0x82, high, low],
         };
         [&[tag], length.as_slice(), &content].concat()
     }

@@ -137,7 +137,7 @@ impl Site {
     /// Starts a worker and waits until it serves.
     pub(crate) fn start(&self) -> Worker {
         let mut worker = self.spawn();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while std::os::unix::net::UnixStream::connect(self.path("worker.sock")).is_err() {
             if let Some(status) = worker.child.try_wait().unwrap() {
                 panic!("the worker ended with {status}:\n{}", worker.log());
@@ -165,7 +165,7 @@ impl Worker {
 
     /// Waits for the end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
