@@ -1,6 +1,6 @@
 //! PKCS#11: one module per process, loaded and initialised once, every call watched and every error classified.
 //!
-//! The ordinary part goes through the crate `cryptoki`; what that crate cannot do goes through [`ffi`]. Sessions are opened
+//! The ordinary part goes through the crate `cryptoki`; what that crate cannot do goes through `ffi`. Sessions are opened
 //! without close-on-drop: a session dropped after its handle has died would close somebody else's (the numbers return).
 
 mod codes;

@@ -5,9 +5,8 @@
 //! tried again, whatever is restarted, until the PIN itself changes.
 //!
 //! A crash or a kill in the middle of `C_Login` leaves the outcome unknown. Treating that as refused would turn every such
-//! crash into a night call, so where the login before succeeded the PIN may be tried again, [`UNDECIDED_LIMIT`] times in
-//! all, and only while the token reports no wrong try. The first PIN of a token, and one that follows a refused or
-//! undecided one, get no second chance.
+//! crash into a night call, so a PIN whose last login succeeded may be tried again, [`UNDECIDED_LIMIT`] times in all, and
+//! only while the token reports no wrong try. A PIN that has not succeeded yet gets no second chance.
 //!
 //! The file knows the PIN's version by a salted argon2id tag, after a success too: without it, a PIN put in since would
 //! inherit the trust that another one earned. The tag tells less than the PIN file, which the same uid reads, and guessing
