@@ -14,5 +14,6 @@ mod operation;
 mod outage;
 mod platform;
 mod privacy;
+mod signature;
 mod support;
 mod trust;
