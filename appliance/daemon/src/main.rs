@@ -9,6 +9,7 @@ mod parts;
 mod record_json;
 mod serve;
 mod tls;
+mod watch;
 
 use std::process::ExitCode;
 

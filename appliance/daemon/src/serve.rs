@@ -17,7 +17,7 @@ use yanqian_gateway::{
 };
 use yanqian_hsm::protocol::codes;
 use yanqian_hsm::{ClientConfig, Status, WorkerClient, WorkerError};
-use yanqian_ledger::{Ledger, LedgerConfig, LedgerState, read_records};
+use yanqian_ledger::{Ledger, LedgerConfig, read_records};
 use yanqian_trust::SharedTrust;
 use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
 
@@ -26,6 +26,7 @@ use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::config::Config;
 use crate::parts;
 use crate::tls;
+use crate::watch::Watch;
 
 /// Why the daemon ended or did not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,10 +64,6 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     }
 }
 
-/// How often the trust store's directory is looked at, and components' states are told to metrics.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
-const AGGREGATE: Duration = Duration::from_mins(1);
 /// Between attempts to reach the worker at start.
 const WORKER_RETRY: Duration = Duration::from_millis(250);
 const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
@@ -84,7 +81,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let admin_address = admin.local_addr().map_err(failed)?;
     let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
 
-    let (core, ledger, state_thread, trust) = tokio::select! {
+    let (core, ledger, state_thread, trust, worker) = tokio::select! {
         started = start(&config, metrics.clone(), &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
@@ -99,7 +96,15 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     tracing::info!(%address, metrics = %admin_address, "serving");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    let watch = tokio::spawn(watch(Arc::clone(&core), Arc::clone(&ledger), trust, metrics, readiness.clone()));
+    let watch = Watch {
+        core: Arc::clone(&core),
+        ledger: Arc::clone(&ledger),
+        trust,
+        worker,
+        metrics,
+        readiness: readiness.clone(),
+    };
+    let watch = tokio::spawn(watch.run());
     yanqian_gateway::serve(Arc::clone(&core), listener, tls, config.limits.server, &mut stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.set(vec!["stopping".to_owned()]);
@@ -132,7 +137,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>);
+type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, WorkerClient);
 
 async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Result<Started, ServeError> {
     let (agreement, agreement_hash) = parts::agreement(config).map_err(configuration)?;
@@ -207,7 +212,7 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
     core.append(loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
     prove_key(&core, &worker, &config.hsm.signing_key, &public_key).await?;
-    Ok((core, ledger, state_thread, trust))
+    Ok((core, ledger, state_thread, trust, worker))
 }
 
 /// Waits for the worker: it may start later than the daemon, and the daemon can do nothing without it.
@@ -296,56 +301,6 @@ fn set_expiries(metrics: &Metrics, trust: &SharedTrust, signing: i64) {
             gauge.set(soonest);
         }
     }
-}
-
-/// Follows what changes beneath a running daemon: trust store, ledger, counts.
-async fn watch(core: Arc<Core>, ledger: Arc<Ledger>, trust: Arc<SharedTrust>, metrics: Metrics, readiness: Readiness) {
-    let mut aggregate = tokio::time::interval(AGGREGATE);
-    aggregate.tick().await;
-    let mut look = tokio::time::interval(LOOK);
-    loop {
-        tokio::select! {
-            _ = aggregate.tick() => {
-                if let Err(error) = core.record_aggregate().await {
-                    tracing::error!(%error, "aggregate cannot be recorded; its counts are kept for the next");
-                }
-                if let Err(error) = core.purge().await {
-                    tracing::error!(%error, "expired state cannot be forgotten");
-                }
-            }
-            _ = look.tick() => look_around(&core, &ledger, &trust, &metrics, &readiness).await,
-        }
-    }
-}
-
-async fn look_around(core: &Core, ledger: &Ledger, trust: &Arc<SharedTrust>, metrics: &Metrics, readiness: &Readiness) {
-    let followed = Arc::clone(trust);
-    let changed = tokio::task::spawn_blocking(move || followed.refresh_if_changed()).await.unwrap_or(false);
-    let store = trust.current();
-    if changed && let Ok(store) = &store {
-        let record = Management::TrustLoaded { trust: TrustHash::new(*store.hash()) };
-        if let Err(error) = core.append(record.into()).await {
-            tracing::error!(%error, "trust store's change cannot be recorded");
-        }
-    }
-    if let LedgerState::Failed(_) = ledger.state() {
-        match ledger.reopen().await {
-            Ok(_) => tracing::warn!("ledger opened again after a failure"),
-            Err(error) => tracing::error!(%error, "ledger cannot be opened again; no check is served"),
-        }
-    }
-    let state = ledger.state();
-    let mut reasons = Vec::new();
-    if let Err(error) = &store {
-        reasons.push(format!("trust store: {error}"));
-    }
-    if state != LedgerState::Writing {
-        reasons.push(format!("ledger: {}", state.as_str()));
-    }
-    let up = |component: &str, up: bool| metrics.component_up.with_label_values(&[component]).set(i64::from(up));
-    up("trust", store.is_ok());
-    up("ledger", state == LedgerState::Writing);
-    readiness.set(reasons);
 }
 
 /// Tells a supervisor where the daemon listens. Written under another name first, so that no reader sees half a file.

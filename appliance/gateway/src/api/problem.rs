@@ -138,19 +138,23 @@ fn describe(reason: Reason) -> (StatusCode, &'static str, &'static str) {
 mod tests {
     use super::*;
 
-    /// Golden documents: one file per reason, compared byte for byte. `UPDATE_GOLDEN=1` writes them.
+    /// Golden documents: one file per reason and per rejection, compared byte for byte. `UPDATE_GOLDEN=1` writes them.
     #[test]
-    fn every_reason_has_its_golden_problem_document() {
+    fn every_problem_has_its_golden_document() {
+        use crate::metrics::RejectCause;
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/problems");
-        for reason in Reason::ALL {
-            let json = Problem::of_reason(*reason, None, None).to_json() + "\n";
-            let file = directory.join(format!("{}.json", reason.code()));
+        let rejections = [RejectCause::CallerUnknown, RejectCause::MethodNotAllowed, RejectCause::NotFound]
+            .map(|cause| crate::reply::Rejected(cause).problem());
+        let refusals = Reason::ALL.iter().map(|reason| Problem::of_reason(*reason, None, None));
+        for problem in refusals.chain(rejections) {
+            let json = problem.to_json() + "\n";
+            let file = directory.join(format!("{}.json", problem.code));
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 std::fs::write(&file, &json).expect("golden directory is writable");
             }
             let golden = std::fs::read_to_string(&file)
                 .unwrap_or_else(|_| panic!("{} is missing: run with UPDATE_GOLDEN=1 and read it", file.display()));
-            assert_eq!(json, golden, "{reason}");
+            assert_eq!(json, golden, "{}", problem.code);
         }
     }
 

@@ -1,0 +1,117 @@
+//! What may change beneath a running daemon: trust store, ledger, worker. Each is looked at again and again, so that what
+//! comes back is used again without a restart (I9), and what is away is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use yanqian_evidence::Management;
+use yanqian_gateway::{Core, Metrics};
+use yanqian_hsm::WorkerClient;
+use yanqian_ledger::{Ledger, LedgerState};
+use yanqian_trust::SharedTrust;
+use yanqian_vocabulary::TrustHash;
+
+use crate::admin::Readiness;
+
+/// Between looks at the trust store's directory and the ledger.
+const LOOK: Duration = Duration::from_millis(500);
+/// Between looks at the worker, and between attempts to open a failed ledger again.
+const SELDOM: Duration = Duration::from_secs(2);
+/// How long the worker may take to tell its state before it counts as away.
+const WORKER_LIMIT: Duration = Duration::from_secs(1);
+/// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
+const AGGREGATE: Duration = Duration::from_mins(1);
+
+pub(crate) struct Watch {
+    pub(crate) core: Arc<Core>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) trust: Arc<SharedTrust>,
+    pub(crate) worker: WorkerClient,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
+}
+
+impl Watch {
+    /// Runs until its task is aborted.
+    pub(crate) async fn run(self) {
+        let mut aggregate = tokio::time::interval(AGGREGATE);
+        aggregate.tick().await;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut seldom = Instant::now();
+        let mut signer = Ok(());
+        loop {
+            tokio::select! {
+                _ = aggregate.tick() => self.settle_accounts().await,
+                _ = look.tick() => {
+                    self.follow_trust().await;
+                    if Instant::now() >= seldom {
+                        seldom = Instant::now() + SELDOM;
+                        self.reopen_ledger().await;
+                        signer = self.look_at_worker().await;
+                    }
+                    self.tell(&signer);
+                }
+            }
+        }
+    }
+
+    async fn settle_accounts(&self) {
+        if let Err(error) = self.core.record_aggregate().await {
+            tracing::error!(%error, "aggregate cannot be recorded; its counts are kept for the next");
+        }
+        if let Err(error) = self.core.purge().await {
+            tracing::error!(%error, "expired state cannot be forgotten");
+        }
+    }
+
+    async fn follow_trust(&self) {
+        let followed = Arc::clone(&self.trust);
+        let changed = tokio::task::spawn_blocking(move || followed.refresh_if_changed()).await.unwrap_or(false);
+        if changed && let Ok(store) = self.trust.current() {
+            let record = Management::TrustLoaded { trust: TrustHash::new(*store.hash()) };
+            if let Err(error) = self.core.append(record.into()).await {
+                tracing::error!(%error, "trust store's change cannot be recorded");
+            }
+        }
+    }
+
+    async fn reopen_ledger(&self) {
+        if let LedgerState::Failed(_) = self.ledger.state() {
+            match self.ledger.reopen().await {
+                Ok(_) => tracing::warn!("ledger opened again after a failure"),
+                Err(error) => tracing::error!(%error, "ledger cannot be opened again; no check is served"),
+            }
+        }
+    }
+
+    async fn look_at_worker(&self) -> Result<(), String> {
+        match timeout(WORKER_LIMIT, self.worker.status()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the HSM worker does not answer".to_owned()),
+        }
+    }
+
+    fn tell(&self, signer: &Result<(), String>) {
+        let state = self.ledger.state();
+        let trust = self.trust.current();
+        let mut reasons = Vec::new();
+        if let Err(error) = &trust {
+            reasons.push(format!("trust store: {error}"));
+        }
+        if state != LedgerState::Writing {
+            reasons.push(format!("ledger: {}", state.as_str()));
+        }
+        if let Err(error) = signer {
+            reasons.push(format!("signer: {error}"));
+        }
+        for (component, up) in
+            [("trust", trust.is_ok()), ("ledger", state == LedgerState::Writing), ("signer", signer.is_ok())]
+        {
+            self.metrics.component_up.with_label_values(&[component]).set(i64::from(up));
+        }
+        self.readiness.set(reasons);
+    }
+}
