@@ -156,7 +156,7 @@ impl PlatformClient {
     async fn exchange(&self, mut connection: Connection, request: &SignedRequest) -> Result<RawAnswer, SendError> {
         let limits = &self.profile.limits;
         let request = self.http_request(request).ok_or(SendError::NotSent)?;
-        if connection.sender.ready().await.is_err() {
+        if !matches!(timeout(limits.connect, connection.sender.ready()).await, Ok(Ok(()))) {
             return Err(SendError::NotSent);
         }
         let response = match timeout(limits.head, connection.sender.try_send_request(request)).await {

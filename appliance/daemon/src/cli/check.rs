@@ -2,6 +2,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use yanqian_hsm::profile::Profile;
+use yanqian_hsm::worker::WorkerConfig;
 use yanqian_hsm::{ClientConfig, WorkerClient};
 use yanqian_messages::Certificate;
 use yanqian_sm::PublicKey;
@@ -18,7 +20,7 @@ struct Row {
 }
 
 /// `yanqian check`: every piece, whether or not an earlier one failed.
-pub(super) fn run(file: &Path) -> ExitCode {
+pub(super) fn run(file: &Path, worker: Option<&Path>) -> ExitCode {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(error) => {
@@ -26,7 +28,8 @@ pub(super) fn run(file: &Path) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    let rows = rows(&config);
+    let mut rows = rows(&config);
+    rows.extend(worker.into_iter().flat_map(worker_rows));
     let mut wrong = 0;
     for row in &rows {
         match &row.result {
@@ -91,6 +94,27 @@ fn rows(config: &Config) -> Vec<Row> {
             what: "token",
             result: certificate.as_ref().map_err(Clone::clone).and_then(|(_, key)| token(config, key)),
         },
+    ]
+}
+
+/// The worker's own file and the token profile that it names.
+fn worker_rows(file: &Path) -> Vec<Row> {
+    let config = match WorkerConfig::load(file) {
+        Ok(config) => config,
+        Err(error) => return vec![Row { what: "worker configuration", result: Err(error.to_string()) }],
+    };
+    let profile = Profile::load(&config.profile)
+        .map(|profile| format!("{}, grade {}", profile.name, profile.grade.as_str()))
+        .map_err(|error| error.to_string());
+    let module = match std::fs::metadata(&config.module) {
+        Ok(metadata) if metadata.is_file() => Ok(config.module.display().to_string()),
+        Ok(_) => Err(format!("{}: is not a file", config.module.display())),
+        Err(error) => Err(format!("{}: {error}", config.module.display())),
+    };
+    vec![
+        Row { what: "worker configuration", result: Ok(file.display().to_string()) },
+        Row { what: "token profile", result: profile },
+        Row { what: "PKCS#11 module", result: module },
     ]
 }
 

@@ -39,9 +39,9 @@ enum Command {
     HsmWorker(ConfigArgument),
     /// Check configuration, profiles, certificates and the token's reachability
     #[command(
-        after_help = "Prints a table. Exits with 78 when anything is wrong.\n\nExample:\n  yanqian check --config /etc/yanqian/yanqian.toml"
+        after_help = "Prints a table. Exits with 78 when anything is wrong.\n\nExample:\n  yanqian check --config /etc/yanqian/yanqian.toml --worker-config /etc/yanqian-hsm/worker.toml"
     )]
-    Check(ConfigArgument),
+    Check(CheckArgument),
     /// Keys and certificates in the token, through the worker
     #[command(subcommand)]
     Hsm(hsm::Command),
@@ -61,6 +61,16 @@ struct ManArgument {
 }
 
 #[derive(Args, Debug)]
+struct CheckArgument {
+    /// Configuration file of the daemon (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Configuration file of the HSM worker, to check it and its token profile too
+    #[arg(long, value_name = "FILE")]
+    worker_config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 struct ConfigArgument {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
@@ -72,7 +82,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Serve(argument) => crate::serve::run(&argument.config),
         Command::HsmWorker(argument) => hsm::run_worker(&argument.config),
-        Command::Check(argument) => check::run(&argument.config),
+        Command::Check(argument) => check::run(&argument.config, argument.worker_config.as_deref()),
         Command::Hsm(command) => hsm::run(command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Man(argument) => match clap_mangen::generate_to(Arguments::command(), &argument.out) {
