@@ -26,7 +26,7 @@ use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::config::Config;
 use crate::parts;
 use crate::tls;
-use crate::watch::Watch;
+use crate::watch::{Watch, tell_expiries};
 
 /// Why the daemon ended or did not start.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +180,10 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         trust: trust.current().ok().map(|store| TrustHash::new(*store.hash())),
         certificate: yanqian_evidence::Der::new(certificate.as_der()).ok(),
     };
-    set_expiries(&metrics, &trust, certificate.not_after());
+    metrics.certificate_expiry.with_label_values(&["signing"]).set(certificate.not_after());
+    if let Ok(store) = trust.current() {
+        tell_expiries(&metrics, &store);
+    }
     let core = Core::new(CoreParts {
         clock: Arc::new(SystemClock),
         context,
@@ -290,17 +293,6 @@ async fn settle_orphans(config: &Config, core: &Arc<Core>) -> Result<(), ServeEr
     });
     let intents = intents.await.map_err(failed)?.map_err(failed)?;
     core.settle_orphans(orphans, |id| intents.contains(&id)).await.map_err(failed)
-}
-
-fn set_expiries(metrics: &Metrics, trust: &SharedTrust, signing: i64) {
-    metrics.certificate_expiry.with_label_values(&["signing"]).set(signing);
-    if let Ok(store) = trust.current() {
-        for certificate in store.certificates() {
-            let gauge = metrics.certificate_expiry.with_label_values(&[certificate.role]);
-            let soonest = if gauge.get() == 0 { certificate.not_after } else { gauge.get().min(certificate.not_after) };
-            gauge.set(soonest);
-        }
-    }
 }
 
 /// Tells a supervisor where the daemon listens. Written under another name first, so that no reader sees half a file.

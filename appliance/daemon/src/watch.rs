@@ -1,6 +1,7 @@
 //! What may change beneath a running daemon: trust store, ledger, worker. Each is looked at again and again, so that what
 //! comes back is used again without a restart (I9), and what is away is told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use yanqian_evidence::Management;
 use yanqian_gateway::{Core, Metrics};
 use yanqian_hsm::WorkerClient;
 use yanqian_ledger::{Ledger, LedgerState};
-use yanqian_trust::SharedTrust;
+use yanqian_trust::{SharedTrust, TrustStore};
 use yanqian_vocabulary::TrustHash;
 
 use crate::admin::Readiness;
@@ -22,6 +23,18 @@ const SELDOM: Duration = Duration::from_secs(2);
 const WORKER_LIMIT: Duration = Duration::from_secs(1);
 /// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
 const AGGREGATE: Duration = Duration::from_mins(1);
+
+/// Tells metrics when the store's certificates and lists end, the soonest of each role.
+pub(crate) fn tell_expiries(metrics: &Metrics, store: &TrustStore) {
+    let mut soonest = BTreeMap::from([("crl", store.revocation_deadline().unwrap_or(0))]);
+    for certificate in store.certificates() {
+        let end = soonest.entry(certificate.role).or_insert(i64::MAX);
+        *end = certificate.not_after.min(*end);
+    }
+    for (role, end) in soonest {
+        metrics.certificate_expiry.with_label_values(&[role]).set(end);
+    }
+}
 
 pub(crate) struct Watch {
     pub(crate) core: Arc<Core>,
@@ -70,6 +83,7 @@ impl Watch {
         let followed = Arc::clone(&self.trust);
         let changed = tokio::task::spawn_blocking(move || followed.refresh_if_changed()).await.unwrap_or(false);
         if changed && let Ok(store) = self.trust.current() {
+            tell_expiries(&self.metrics, &store);
             let record = Management::TrustLoaded { trust: TrustHash::new(*store.hash()) };
             if let Err(error) = self.core.append(record.into()).await {
                 tracing::error!(%error, "trust store's change cannot be recorded");

@@ -45,6 +45,10 @@ impl Crl {
         })
     }
 
+    pub(crate) const fn next_update(&self) -> i64 {
+        self.next_update
+    }
+
     fn evidence(&self) -> CrlEvidence {
         CrlEvidence {
             issuer: self.issuer.clone(),

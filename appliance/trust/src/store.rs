@@ -107,6 +107,12 @@ impl TrustStore {
         &self.tls_anchors
     }
 
+    /// When the list that ends soonest stops serving, its grace included: seconds since 1970. None without a list, which
+    /// means that every signer is refused.
+    pub fn revocation_deadline(&self) -> Option<i64> {
+        self.crls.iter().map(|crl| crl.next_update().saturating_add(self.grace_seconds)).min()
+    }
+
     pub fn certificates(&self) -> &[NamedCertificate] {
         &self.named
     }

@@ -144,8 +144,14 @@ fn trust(config: &Config) -> Result<String, String> {
     if let Some(expired) = store.certificates().iter().find(|certificate| certificate.not_after < now()) {
         return Err(format!("{} `{}` has expired", expired.role, expired.subject));
     }
+    let lists = match store.revocation_deadline() {
+        None => return Err("holds no revocation list: every answer would be refused".to_owned()),
+        Some(deadline) if deadline < now() => return Err("a revocation list is overdue".to_owned()),
+        Some(deadline) => days_left(deadline),
+    };
     let soonest = store.certificates().iter().map(|certificate| days_left(certificate.not_after)).min();
-    Ok(format!("{} certificates, {} days left", store.certificates().len(), soonest.unwrap_or(0)))
+    let count = store.certificates().len();
+    Ok(format!("{count} certificates, {} days left; revocation lists, {lists} days left", soonest.unwrap_or(0)))
 }
 
 fn state_directory(directory: &Path) -> Result<String, String> {
