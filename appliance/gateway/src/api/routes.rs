@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use yanqian_vocabulary::VerificationId;
 
+use super::body::discard;
 use crate::core::Core;
 use crate::metrics::RejectCause;
 use crate::pipeline::{self, Received};
@@ -29,43 +30,42 @@ fn route(method: &Method, path: &str) -> Result<Route, RejectCause> {
 
 /// Answers one request of a connection whose client certificate carries `names`.
 pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: Arc<[String]>) -> Response<Full<Bytes>> {
-    match handle_inner(&core, request, &names).await {
-        Ok(response) => response,
-        Err(cause) => {
-            core.count_rejected(cause);
-            Rejected(cause).into_response()
-        }
-    }
-}
-
-async fn handle_inner(
-    core: &Arc<Core>,
-    request: Request<Incoming>,
-    names: &[String],
-) -> Result<Response<Full<Bytes>>, RejectCause> {
-    let route = route(request.method(), request.uri().path())?;
+    let (head, body) = request.into_parts();
+    let route = match route(&head.method, head.uri.path()) {
+        Ok(route) => route,
+        Err(cause) => return reject(&core, cause, body).await,
+    };
     let Some(slot) = core.take_slot() else {
         let shed = if core.is_accepting() { Shed::Overloaded } else { Shed::ShuttingDown };
         core.count_shed(shed);
-        return Ok(shed.into_response());
+        return shed.into_response();
     };
     match route {
-        Route::Verification(id) => match pipeline::lookup(core, names, id).await? {
-            Ok(reply) => Ok(reply.into_response()),
-            Err(shed) => Ok(shed.into_response()),
+        Route::Verification(id) => match pipeline::lookup(&core, &names, id).await {
+            Ok(Ok(reply)) => reply.into_response(),
+            Ok(Err(shed)) => shed.into_response(),
+            Err(cause) => reject(&core, cause, body).await,
         },
         Route::RealName => {
-            let check = Received::new(request).authenticate(core, names)?;
-            let core = Arc::clone(core);
+            let check = match Received::new(head.headers, body).authenticate(&core, &names) {
+                Ok(check) => check,
+                Err((cause, body)) => return reject(&core, cause, body).await,
+            };
             // A task of its own: a caller that hangs up in mid-flight must not stop the check half-way.
             let task = tokio::spawn(async move {
                 let response = pipeline::run(&core, check).await;
                 drop(slot);
                 response
             });
-            Ok(task.await.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response()))
+            task.await.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response())
         }
     }
+}
+
+async fn reject(core: &Core, cause: RejectCause, body: Incoming) -> Response<Full<Bytes>> {
+    core.count_rejected(cause);
+    discard(body).await;
+    Rejected(cause).into_response()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, header};
 use hyper::body::Incoming;
 use yanqian_agreement::Caller;
 use yanqian_vocabulary::{Mode, Reason, Timestamp, VerificationId};
@@ -24,14 +24,17 @@ pub(crate) struct Authenticated {
 }
 
 impl Received {
-    pub(crate) fn new(request: Request<Incoming>) -> Self {
-        let (head, body) = request.into_parts();
-        Self { headers: head.headers, body }
+    pub(crate) fn new(headers: HeaderMap, body: Incoming) -> Self {
+        Self { headers, body }
     }
 
     /// The caller is the one whose name the verified client certificate carries; no other part of the request counts.
-    pub(crate) fn authenticate(self, core: &Core, names: &[String]) -> Result<Authenticated, RejectCause> {
-        let caller = core.caller(names)?.clone();
+    /// The body comes back unread when there is no such caller.
+    pub(crate) fn authenticate(self, core: &Core, names: &[String]) -> Result<Authenticated, (RejectCause, Incoming)> {
+        let caller = match core.caller(names) {
+            Ok(caller) => caller.clone(),
+            Err(cause) => return Err((cause, self.body)),
+        };
         let received_at = core.clock.now();
         let id = core.new_id(received_at);
         Ok(Authenticated { id, caller, mode: Mode::RealName, received_at, headers: self.headers, body: self.body })

@@ -37,6 +37,7 @@ impl Authenticated {
         let key = match check_content_type(&headers).and_then(|()| idempotency_key(&headers)) {
             Ok(key) => key,
             Err(reason) => {
+                body::discard(body).await;
                 let field = (reason == Reason::IdempotencyKeyMalformed).then_some("idempotency-key");
                 return Err(dossier.refused(reason, field));
             }
