@@ -34,6 +34,7 @@ fn a_faulty_profile_is_refused_by_file_and_key() {
         ("serial = \"bizSerialNum\"", "serial = \"nonce\"", "answer"),
         ("time_window_seconds = 300", "time_window_seconds = 86401", "limits.time_window_seconds"),
         ("utc_offset_minutes = 480", "utc_offset_minutes = 9999", "forms.utc_offset_minutes"),
+        ("answer_bytes = 65536", "answer_bytes = 524289", "limits.answer_bytes"),
         ("connect_ms = 3000", "connect_ms = 0", "connect_ms"),
     ];
     for (from, to, named) in cases {

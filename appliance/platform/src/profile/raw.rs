@@ -12,6 +12,8 @@ use super::{AnswerForm, Forms, Limits, PayloadForm, Profile, ProfileError, Reque
 use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
 
 const FORMAT_VERSION: u32 = 1;
+/// The whole answer goes into its outcome record, which has at most 1 MiB with everything else in it.
+const MAX_ANSWER: u32 = 512 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,8 +240,8 @@ fn answer_form(raw: RawAnswer) -> Result<AnswerForm, Fault> {
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, Fault> {
-    if raw.answer_bytes.get() > 64 * 1024 * 1024 {
-        return Err(("limits.answer_bytes", "at most 67108864"));
+    if raw.answer_bytes.get() > MAX_ANSWER {
+        return Err(("limits.answer_bytes", "at most 524288"));
     }
     if raw.time_window_seconds.get() > 86_400 {
         return Err(("limits.time_window_seconds", "at most 86400"));
