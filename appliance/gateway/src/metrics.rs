@@ -50,6 +50,22 @@ pub struct Metrics {
     pub ledger_records: IntGauge,
 }
 
+/// Counts one thing as present until it is dropped, panics included.
+pub(crate) struct Present(IntGauge);
+
+impl Present {
+    pub(crate) fn in_gauge(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// The stages of the way, as `stage` labels.
 pub(crate) const STAGES: &[&str] = &["body", "intent", "sign", "platform", "verify", "outcome"];
 

@@ -15,13 +15,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::caller::certificate_names;
 use super::routes;
 use crate::core::Core;
-use crate::metrics::RejectCause;
+use crate::metrics::{Present, RejectCause};
 
 /// Limits of the listener.
 #[derive(Debug, Clone, Copy)]
@@ -67,18 +67,18 @@ pub async fn serve(
         };
         let (core, acceptor, watcher) = (Arc::clone(&core), acceptor.clone(), graceful.watcher());
         tokio::spawn(async move {
-            core.metrics.connections.inc();
+            let _present = Present::in_gauge(&core.metrics.connections);
             connection(&core, &acceptor, watcher, stream, peer, limits).await;
-            core.metrics.connections.dec();
             drop(slot);
         });
     }
     drop(listener);
     core.stop_accepting();
-    if timeout(limits.shutdown, graceful.shutdown()).await.is_err() {
+    let deadline = Instant::now() + limits.shutdown;
+    if timeout_at(deadline, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections were still open at the shutdown deadline");
     }
-    if timeout(limits.shutdown, core.idle()).await.is_err() {
+    if timeout_at(deadline, core.idle()).await.is_err() {
         tracing::warn!("checks were still under way at the shutdown deadline");
     }
 }

@@ -22,6 +22,7 @@ use http::Response;
 use http_body_util::Full;
 
 use crate::core::Core;
+use crate::metrics::Present;
 use crate::reply::{Reply, Shed};
 use dossier::Refused;
 use scope::Entry;
@@ -29,10 +30,8 @@ use scope::Entry;
 /// Takes an authenticated check to its reply.
 pub(crate) async fn run(core: &Arc<Core>, check: Authenticated) -> Response<Full<Bytes>> {
     let _timer = core.metrics.check_seconds.start_timer();
-    core.metrics.in_flight.inc();
-    let reply = decide(core, check).await;
-    core.metrics.in_flight.dec();
-    match reply {
+    let _present = Present::in_gauge(&core.metrics.in_flight);
+    match decide(core, check).await {
         Ok(reply) => reply.into_response(),
         Err(shed) => {
             core.count_shed(shed);
