@@ -1,9 +1,11 @@
 //! The agreement's file: TOML, strict, every error with file, line and key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 use yanqian_vocabulary::{
     CallerId, CivilDate, DocumentType, EntityId, Field, Mode, PlatformId, PurposeCode, Timestamp,
 };
@@ -20,177 +22,212 @@ pub enum AgreementError {
     /// Not TOML of the expected shape; the source names line and key.
     #[error("{file}: {source}")]
     Syntax { file: PathBuf, source: toml::de::Error },
-    #[error("{file}: {key}: {problem}")]
-    Value { file: PathBuf, key: String, problem: String },
+    /// TOML of the right shape with a value that cannot stand; `line` counts from 1.
+    #[error("{file}:{line}: {key}: {problem}")]
+    Value { file: PathBuf, line: usize, key: String, problem: String },
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAgreement {
-    format_version: u32,
-    version: String,
+    format_version: Spanned<u32>,
+    version: Spanned<String>,
     entity: EntityId,
     platform: PlatformId,
     parties: RawParties,
-    effective_from: toml::value::Datetime,
-    effective_until: toml::value::Datetime,
-    modes: Vec<Mode>,
-    document_types: Vec<DocumentType>,
-    #[serde(default)]
-    purpose: Vec<RawPurpose>,
-    #[serde(default)]
-    caller: Vec<RawCaller>,
+    effective_from: Spanned<toml::value::Datetime>,
+    effective_until: Spanned<toml::value::Datetime>,
+    modes: Spanned<Vec<Mode>>,
+    document_types: Spanned<Vec<DocumentType>>,
+    purpose: Spanned<Vec<RawPurpose>>,
+    caller: Spanned<Vec<RawCaller>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawParties {
-    using_entity: String,
-    service_provider: String,
+    using_entity: Spanned<String>,
+    service_provider: Spanned<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPurpose {
-    code: PurposeCode,
-    platform_code: String,
-    business_field: String,
-    legal_basis: String,
+    code: Spanned<PurposeCode>,
+    platform_code: Spanned<String>,
+    business_field: Spanned<String>,
+    legal_basis: Spanned<String>,
     retention_days: u32,
-    modes: Vec<Mode>,
-    document_types: Vec<DocumentType>,
-    fields: Vec<Field>,
+    modes: Spanned<Vec<Mode>>,
+    document_types: Spanned<Vec<DocumentType>>,
+    fields: Spanned<Vec<Field>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCaller {
-    id: CallerId,
-    certificate_name: String,
-    contact: String,
-    purposes: Vec<PurposeCode>,
+    id: Spanned<CallerId>,
+    certificate_name: Spanned<String>,
+    contact: Spanned<String>,
+    purposes: Spanned<Vec<PurposeCode>>,
 }
 
-/// Collects errors' file and key in one place.
+/// Turns what is wrong into an error with file, line and key.
 struct Check<'a> {
     file: &'a Path,
+    /// The file's own text, to count lines in.
+    source: &'a str,
 }
 
 impl Check<'_> {
-    fn fail(&self, key: impl Into<String>, problem: impl Into<String>) -> AgreementError {
-        AgreementError::Value { file: self.file.to_owned(), key: key.into(), problem: problem.into() }
+    /// `at` is where the value stands in the source, in octets.
+    fn fail(&self, at: Range<usize>, key: impl Into<String>, problem: impl Into<String>) -> AgreementError {
+        let before = self.source.as_bytes().get(..at.start).unwrap_or_default();
+        AgreementError::Value {
+            file: self.file.to_owned(),
+            line: 1 + before.iter().filter(|octet| **octet == b'\n').count(),
+            key: key.into(),
+            problem: problem.into(),
+        }
     }
 
-    fn text(&self, key: impl Into<String>, text: &str, longest: usize) -> Result<String, AgreementError> {
-        let length = text.chars().count();
-        if length == 0 || length > longest || text.chars().any(char::is_control) {
-            return Err(self.fail(key, format!("1 to {longest} characters without control characters")));
+    fn text(&self, key: impl Into<String>, text: &Spanned<String>, longest: usize) -> Result<String, AgreementError> {
+        let length = text.get_ref().chars().count();
+        if length == 0 || length > longest || text.get_ref().chars().any(char::is_control) {
+            let problem = format!("1 to {longest} characters without control characters");
+            return Err(self.fail(text.span(), key, problem));
         }
-        Ok(text.to_owned())
+        Ok(text.get_ref().clone())
     }
 
     /// A non-empty list without repetitions, every member within `allowed` where that is given.
-    fn set<T: Ord + Copy + std::fmt::Display>(
+    fn set<T: Ord + Clone + std::fmt::Display>(
         &self,
         key: impl Into<String>,
-        list: &[T],
+        list: &Spanned<Vec<T>>,
         allowed: Option<&BTreeSet<T>>,
     ) -> Result<BTreeSet<T>, AgreementError> {
-        let key = key.into();
-        let set: BTreeSet<T> = list.iter().copied().collect();
-        if set.is_empty() {
-            return Err(self.fail(key, "must not be empty"));
+        let fail = |problem: String| Err(self.fail(list.span(), key, problem));
+        let mut set = BTreeSet::new();
+        if list.get_ref().is_empty() {
+            return fail("must not be empty".to_owned());
         }
-        if set.len() != list.len() {
-            return Err(self.fail(key, "holds a value twice"));
+        for value in list.get_ref() {
+            if allowed.is_some_and(|allowed| !allowed.contains(value)) {
+                return fail(format!("`{value}` is not in the agreement's own list"));
+            }
+            if !set.insert(value.clone()) {
+                return fail(format!("holds `{value}` twice"));
+            }
         }
-        match allowed.and_then(|allowed| set.iter().find(|value| !allowed.contains(value))) {
-            Some(value) => Err(self.fail(key, format!("`{value}` is not in the agreement's own list"))),
-            None => Ok(set),
-        }
+        Ok(set)
     }
 
     /// The start of a day in Asia/Shanghai (UTC+8), `days_later` days after the one written.
-    fn day(&self, key: &str, value: &toml::value::Datetime, days_later: i64) -> Result<Timestamp, AgreementError> {
-        let fail = || self.fail(key, "expected a date written yyyy-MM-dd, without a time");
-        let (Some(date), None, None) = (value.date, value.time, value.offset) else { return Err(fail()) };
+    fn day(
+        &self,
+        key: &str,
+        value: &Spanned<toml::value::Datetime>,
+        days_later: i64,
+    ) -> Result<Timestamp, AgreementError> {
+        let fail = || self.fail(value.span(), key, "expected a date written yyyy-MM-dd, without a time");
+        let written = value.get_ref();
+        let (Some(date), None, None) = (written.date, written.time, written.offset) else { return Err(fail()) };
         let day = CivilDate::new(date.year, date.month, date.day).map_err(|_| fail())?;
         Ok(day.start_in_shanghai().plus_millis(days_later * 86_400_000))
     }
 
-    fn purpose(&self, raw: &RawPurpose, agreement: &RawAgreement) -> Result<Purpose, AgreementError> {
-        let key = |name: &str| format!("purpose `{}`: {name}", raw.code);
-        if raw.code.as_str().len() > MAX_PURPOSE {
-            return Err(self.fail(key("code"), format!("at most {MAX_PURPOSE} characters")));
+    fn purpose(
+        &self,
+        raw: &RawPurpose,
+        modes: &BTreeSet<Mode>,
+        document_types: &BTreeSet<DocumentType>,
+    ) -> Result<Purpose, AgreementError> {
+        let code = raw.code.get_ref();
+        let key = |name: &str| format!("purpose `{code}`: {name}");
+        if code.as_str().len() > MAX_PURPOSE {
+            return Err(self.fail(raw.code.span(), key("code"), format!("at most {MAX_PURPOSE} characters")));
         }
-        let modes = agreement.modes.iter().copied().collect();
-        let types = agreement.document_types.iter().copied().collect();
         Ok(Purpose {
-            code: raw.code.clone(),
+            code: code.clone(),
             platform_code: self.text(key("platform_code"), &raw.platform_code, 32)?,
             business_field: self.text(key("business_field"), &raw.business_field, 200)?,
             legal_basis: self.text(key("legal_basis"), &raw.legal_basis, 500)?,
             retention_days: raw.retention_days,
-            modes: self.set(key("modes"), &raw.modes, Some(&modes))?,
-            document_types: self.set(key("document_types"), &raw.document_types, Some(&types))?,
+            modes: self.set(key("modes"), &raw.modes, Some(modes))?,
+            document_types: self.set(key("document_types"), &raw.document_types, Some(document_types))?,
             fields: self.set(key("fields"), &raw.fields, None)?,
         })
     }
 
-    fn caller(&self, raw: &RawCaller, purposes: &BTreeMap<PurposeCode, Purpose>) -> Result<Caller, AgreementError> {
-        let key = |name: &str| format!("caller `{}`: {name}", raw.id);
-        if raw.purposes.is_empty() {
-            return Err(self.fail(key("purposes"), "must not be empty"));
-        }
-        if let Some(unknown) = raw.purposes.iter().find(|code| !purposes.contains_key(*code)) {
-            return Err(self.fail(key("purposes"), format!("`{unknown}` is no purpose of this agreement")));
-        }
+    fn caller(&self, raw: &RawCaller, purposes: &BTreeSet<PurposeCode>) -> Result<Caller, AgreementError> {
+        let key = |name: &str| format!("caller `{}`: {name}", raw.id.get_ref());
         Ok(Caller {
-            id: raw.id.clone(),
+            id: raw.id.get_ref().clone(),
             certificate_name: self.text(key("certificate_name"), &raw.certificate_name, 253)?,
             contact: self.text(key("contact"), &raw.contact, 200)?,
-            purposes: raw.purposes.iter().cloned().collect(),
+            purposes: self.set(key("purposes"), &raw.purposes, Some(purposes))?,
         })
+    }
+
+    fn purposes(
+        &self,
+        raw: &Spanned<Vec<RawPurpose>>,
+        modes: &BTreeSet<Mode>,
+        document_types: &BTreeSet<DocumentType>,
+    ) -> Result<BTreeMap<PurposeCode, Purpose>, AgreementError> {
+        let mut purposes = BTreeMap::new();
+        for purpose in raw.get_ref() {
+            let read = self.purpose(purpose, modes, document_types)?;
+            if purposes.insert(read.code.clone(), read).is_some() {
+                let key = format!("purpose `{}`", purpose.code.get_ref());
+                return Err(self.fail(purpose.code.span(), key, "stands twice"));
+            }
+        }
+        if purposes.is_empty() { Err(self.fail(raw.span(), "purpose", "at least one")) } else { Ok(purposes) }
+    }
+
+    fn callers(
+        &self,
+        raw: &Spanned<Vec<RawCaller>>,
+        purposes: &BTreeMap<PurposeCode, Purpose>,
+    ) -> Result<BTreeMap<CallerId, Caller>, AgreementError> {
+        let codes = purposes.keys().cloned().collect();
+        let mut callers: BTreeMap<CallerId, Caller> = BTreeMap::new();
+        for caller in raw.get_ref() {
+            let read = self.caller(caller, &codes)?;
+            let key = format!("caller `{}`", read.id);
+            if callers.values().any(|other| other.certificate_name == read.certificate_name) {
+                let key = format!("{key}: certificate_name");
+                return Err(self.fail(caller.certificate_name.span(), key, "belongs to another caller"));
+            }
+            if callers.insert(read.id.clone(), read).is_some() {
+                return Err(self.fail(caller.id.span(), key, "stands twice"));
+            }
+        }
+        if callers.is_empty() { Err(self.fail(raw.span(), "caller", "at least one")) } else { Ok(callers) }
     }
 }
 
 impl Agreement {
-    /// Parses and validates; `file` is named in errors.
+    /// Parses and validates; `file` is named in errors, with line and key.
     pub fn parse(text: &str, file: &Path) -> Result<Self, AgreementError> {
         let raw: RawAgreement =
             toml::from_str(text).map_err(|source| AgreementError::Syntax { file: file.to_owned(), source })?;
-        let check = Check { file };
-        if raw.format_version != FORMAT_VERSION {
-            return Err(check.fail("format_version", "this version of yanqian reads format_version = 1"));
+        let check = Check { file, source: text };
+        if *raw.format_version.get_ref() != FORMAT_VERSION {
+            let problem = "this version of yanqian reads format_version = 1";
+            return Err(check.fail(raw.format_version.span(), "format_version", problem));
         }
         let effective_from = check.day("effective_from", &raw.effective_from, 0)?;
         let effective_until = check.day("effective_until", &raw.effective_until, 1)?;
         if effective_until <= effective_from {
-            return Err(check.fail("effective_until", "lies before effective_from"));
+            return Err(check.fail(raw.effective_until.span(), "effective_until", "lies before effective_from"));
         }
         let modes = check.set("modes", &raw.modes, None)?;
         let document_types = check.set("document_types", &raw.document_types, None)?;
-        let mut purposes = BTreeMap::new();
-        for purpose in &raw.purpose {
-            if purposes.insert(purpose.code.clone(), check.purpose(purpose, &raw)?).is_some() {
-                return Err(check.fail(format!("purpose `{}`", purpose.code), "stands twice"));
-            }
-        }
-        let mut callers: BTreeMap<CallerId, Caller> = BTreeMap::new();
-        for caller in &raw.caller {
-            let read = check.caller(caller, &purposes)?;
-            if callers.values().any(|other| other.certificate_name == read.certificate_name) {
-                return Err(
-                    check.fail(format!("caller `{}`: certificate_name", caller.id), "belongs to another caller")
-                );
-            }
-            if callers.insert(caller.id.clone(), read).is_some() {
-                return Err(check.fail(format!("caller `{}`", caller.id), "stands twice"));
-            }
-        }
-        if purposes.is_empty() || callers.is_empty() {
-            return Err(check.fail("purpose, caller", "at least one of each"));
-        }
+        let purposes = check.purposes(&raw.purpose, &modes, &document_types)?;
+        let callers = check.callers(&raw.caller, &purposes)?;
         let parties = Parties {
             using_entity: check.text("parties.using_entity", &raw.parties.using_entity, 200)?,
             service_provider: check.text("parties.service_provider", &raw.parties.service_provider, 200)?,

@@ -71,6 +71,11 @@ fn each_rule_refuses_what_it_names() {
     let more = &[Field::Number, Field::Expiry];
     expect("core-banking", (RealName, PrcPassport, "remittance", more), "purpose.fields", Reason::AgreementField);
 
+    let both_modes =
+        parse(&SAMPLE.replacen("modes = [\"real-name\"]", "modes = [\"real-name\", \"real-person\"]", 1)).unwrap();
+    let asked = ask(&both_modes, "core-banking", (RealPerson, PrcPassport, "account-opening", BASIC), now());
+    assert_eq!(asked, Err(("purpose.modes".to_owned(), Reason::AgreementMode)));
+
     let narrow = parse(&SAMPLE.replace("    \"taiwan-permit\",\n", "")).unwrap();
     let asked = ask(&narrow, "core-banking", (RealName, TaiwanPermit, "account-opening", BASIC), now());
     assert_eq!(asked, Err(("agreement.document_types".to_owned(), Reason::AgreementDocumentType)));
@@ -102,25 +107,53 @@ fn a_certificate_stands_for_exactly_one_caller() {
 }
 
 #[test]
-fn a_faulty_agreement_is_refused_by_file_and_key() {
+fn a_faulty_agreement_is_refused_by_file_line_and_key() {
     let cases = [
         ("format_version = 1", "format_version = 2", "format_version"),
         ("version = \"2026-01\"", "version = \"2026-01\"\ncolour = 1", "colour"),
+        ("version = \"2026-01\"", "version = \"\"", "version"),
         ("2035-12-31", "2025-12-31", "effective_until"),
         ("2035-12-31", "2035-12-31T00:00:00", "effective_until"),
+        ("2026-01-01", "2026-02-30", "line"),
         ("[\"real-name\"]  ", "[]  ", "modes"),
-        ("purposes = [\"account-opening\"]", "purposes = [\"loans\"]", "`loans`"),
+        ("[\"real-name\"]  ", "[\"real-name\", \"real-name\"]  ", "`real-name` twice"),
+        ("modes = [\"real-name\"]\n", "modes = [\"chip-reading\"]\n", "purpose `account-opening`: modes"),
+        ("purposes = [\"account-opening\"]", "purposes = [\"loans\"]", "caller `branch-kiosk`: purposes: `loans`"),
+        ("purposes = [\"account-opening\"]", "purposes = []", "caller `branch-kiosk`: purposes"),
+        (
+            "purposes = [\"account-opening\"]",
+            "purposes = [\"account-opening\", \"account-opening\"]",
+            "`account-opening` twice",
+        ),
         ("branch-kiosk.callers", "core-banking.callers", "certificate_name"),
-        ("id = \"branch-kiosk\"", "id = \"core-banking\"", "stands twice"),
-        ("code = \"remittance\"", "code = \"account-opening\"", "stands twice"),
-        ("fields = [\"number\", \"name\", \"birth_date\"]", "fields = [\"number\", \"shoe_size\"]", "line"),
+        ("id = \"branch-kiosk\"", "id = \"core-banking\"", "caller `core-banking`: stands twice"),
+        ("code = \"remittance\"", "code = \"account-opening\"", "purpose `account-opening`: stands twice"),
+        ("fields = [\"number\", \"name\", \"birth_date\"]", "fields = [\"number\", \"shoe_size\"]", "shoe_size"),
         ("retention_days = 1825", "retention_days = -1", "retention_days"),
+        ("using_entity = \"Example Bank Co., Ltd.\"", "using_entity = \"a\\u0000b\"", "parties.using_entity"),
     ];
     for (from, to, named) in cases {
-        assert!(SAMPLE.contains(from), "{from}");
+        let start = SAMPLE.find(from).expect(from);
+        let line = 1 + SAMPLE[..start].matches('\n').count() + to.trim_end().matches('\n').count();
         let error = parse(&SAMPLE.replacen(from, to, 1)).expect_err(to);
-        assert!(error.contains("agreement.toml") && error.contains(named), "{to}: {error}");
+        assert!(error.starts_with("agreement.toml:") && error.contains(named), "{to}: {error}");
+        let lined = error.starts_with(&format!("agreement.toml:{line}: ")) || error.contains(&format!("line {line},"));
+        assert!(lined, "{to}: line {line}: {error}");
     }
+}
+
+#[test]
+fn an_agreement_without_purposes_or_callers_is_refused() {
+    let (head, blocks) = SAMPLE.split_once("# One block for each purpose").unwrap();
+    let (purposes, callers) = blocks.split_once("# One block for each internal system").unwrap();
+    let after_hash = |text: &str| format!("# {text}");
+    assert!(parse(&format!("{head}{}", after_hash(callers))).unwrap_err().contains("missing field `purpose`"));
+    assert!(parse(&format!("{head}{}", after_hash(purposes))).unwrap_err().contains("missing field `caller`"));
+    // Top-level keys stand before the first table.
+    let error = parse(&format!("purpose = []\n{head}{}", after_hash(callers))).unwrap_err();
+    assert!(error.starts_with("agreement.toml:1: purpose: "), "{error}");
+    let error = parse(&format!("caller = []\n{head}{}", after_hash(purposes))).unwrap_err();
+    assert!(error.starts_with("agreement.toml:1: caller: "), "{error}");
 }
 
 fn subset<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = Vec<T>> {
@@ -132,19 +165,59 @@ fn quoted<T: std::fmt::Display>(list: &[T]) -> String {
     format!("[{}]", words.join(", "))
 }
 
+/// What of `wanted` the agreement's own list holds; the whole list when that is nothing.
+fn within<T: Copy + PartialEq>(list: &[T], wanted: &[T]) -> Vec<T> {
+    let inside: Vec<T> = wanted.iter().copied().filter(|value| list.contains(value)).collect();
+    if inside.is_empty() { list.to_vec() } else { inside }
+}
+
+/// One purpose's scope in a generated agreement.
+#[derive(Debug)]
+struct Scope {
+    modes: Vec<Mode>,
+    types: Vec<DocumentType>,
+    fields: Vec<Field>,
+}
+
+impl Scope {
+    fn block(&self, code: &str) -> String {
+        let (modes, types, fields) = (quoted(&self.modes), quoted(&self.types), quoted(&self.fields));
+        format!(
+            "[[purpose]]\ncode = \"{code}\"\nplatform_code = \"1\"\nbusiness_field = \"b\"\nlegal_basis = \"l\"\n\
+             retention_days = 1\nmodes = {modes}\ndocument_types = {types}\nfields = {fields}\n"
+        )
+    }
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    (subset(Mode::ALL), subset(DocumentType::ALL), subset(Field::ALL)).prop_map(|(modes, types, fields)| Scope {
+        modes,
+        types,
+        fields,
+    })
+}
+
 proptest! {
     #[test]
     fn nothing_outside_any_dimension_is_ever_allowed(
-        modes in subset(Mode::ALL),
-        types in subset(DocumentType::ALL),
-        fields in subset(Field::ALL),
+        whole in scope(),
+        mut purposes in [scope(), scope()],
         asked_mode in proptest::sample::select(Mode::ALL),
         asked_type in proptest::sample::select(DocumentType::ALL),
         asked_fields in subset(Field::ALL),
-        purpose in proptest::sample::select(&["p1", "p2", "p3"][..]),
-        time in 1_700_000_000_000i64..2_200_000_000_000,
+        asked_purpose in 0usize..3,
+        second_caller: bool,
+        shared: bool,
+        time in 1_750_000_000_000i64..1_810_000_000_000,
     ) {
-        let (modes_text, types_text, fields_text) = (quoted(&modes), quoted(&types), quoted(&fields));
+        for purpose in &mut purposes {
+            purpose.modes = within(&whole.modes, &purpose.modes);
+            purpose.types = within(&whole.types, &purpose.types);
+        }
+        let (modes, types) = (quoted(&whole.modes), quoted(&whole.types));
+        let (first, second) = (purposes[0].block("p0"), purposes[1].block("p1"));
+        // c0 holds p0, and with `shared` p1 as well; c1 holds p1 only.
+        let held = if shared { r#"["p0", "p1"]"# } else { r#"["p0"]"# };
         let text = format!(r#"
             format_version = 1
             version = "v"
@@ -152,23 +225,50 @@ proptest! {
             platform = "p"
             effective_from = 2026-01-01
             effective_until = 2026-12-31
-            modes = {modes_text}
-            document_types = {types_text}
+            modes = {modes}
+            document_types = {types}
             parties = {{ using_entity = "a", service_provider = "b" }}
-            purpose = [
-                {{ code = "p1", platform_code = "1", business_field = "b", legal_basis = "l", retention_days = 1, modes = {modes_text}, document_types = {types_text}, fields = {fields_text} }},
-                {{ code = "p2", platform_code = "2", business_field = "b", legal_basis = "l", retention_days = 1, modes = {modes_text}, document_types = {types_text}, fields = {fields_text} }},
+            caller = [
+                {{ id = "c0", certificate_name = "c0", contact = "x", purposes = {held} }},
+                {{ id = "c1", certificate_name = "c1", contact = "x", purposes = ["p1"] }},
             ]
-            caller = [{{ id = "core-banking", certificate_name = "c", contact = "x", purposes = ["p1"] }}]
+            {first}
+            {second}
         "#);
         let agreement = parse(&text).unwrap();
-        let now = Timestamp::from_unix_millis(time);
-        let inside = modes.contains(&asked_mode)
-            && types.contains(&asked_type)
-            && asked_fields.iter().all(|field| fields.contains(field))
-            && purpose == "p1"
-            && (1_767_196_800_000..1_798_732_800_000).contains(&time);
-        let allowed = ask(&agreement, "core-banking", (asked_mode, asked_type, purpose, &asked_fields), now).is_ok();
-        prop_assert_eq!(allowed, inside);
+        let held = match (second_caller, asked_purpose) {
+            (false, 0) | (true, 1) => true,
+            (false, 1) => shared,
+            _ => false,
+        };
+        let inside = (1_767_196_800_000..1_798_732_800_000).contains(&time)
+            && held
+            && purposes.get(asked_purpose).is_some_and(|purpose| {
+                purpose.modes.contains(&asked_mode)
+                    && purpose.types.contains(&asked_type)
+                    && asked_fields.iter().all(|field| purpose.fields.contains(field))
+            });
+        let request = (asked_mode, asked_type, ["p0", "p1", "p2"][asked_purpose], &asked_fields[..]);
+        let caller = if second_caller { "c1" } else { "c0" };
+        let asked = ask(&agreement, caller, request, Timestamp::from_unix_millis(time));
+        prop_assert_eq!(asked.is_ok(), inside, "{:?}", asked);
+    }
+
+    #[test]
+    fn no_text_panics_the_reader(text in "\\PC{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_damage_to_an_agreement_panics_the_reader(
+        places in proptest::collection::vec((0..SAMPLE.len(), any::<u8>()), 1..8),
+        length in 0..=SAMPLE.len(),
+    ) {
+        let mut octets = SAMPLE.as_bytes().to_vec();
+        for (place, octet) in places {
+            octets[place] = octet;
+        }
+        octets.truncate(length.max(SAMPLE.len() / 2));
+        let _ = parse(&String::from_utf8_lossy(&octets));
     }
 }
