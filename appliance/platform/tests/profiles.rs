@@ -41,6 +41,7 @@ fn a_faulty_profile_is_refused_by_file_and_key() {
         assert!(REFERENCE.contains(from), "{from}");
         let error = refused(&REFERENCE.replacen(from, to, 1));
         assert!(error.contains("p.toml") && error.contains(named), "{to}: {error}");
+        assert!(error.contains("p.toml:") || error.contains("line"), "{to}: {error}");
     }
 }
 

@@ -5,6 +5,7 @@
 //! ledger record and the metric label share, so that the three always agree (I10).
 #![forbid(unsafe_code)]
 
+mod config;
 mod digest;
 mod document;
 mod grade;
@@ -14,6 +15,7 @@ mod reason;
 mod time;
 mod verdict;
 
+pub use config::KeyLine;
 pub use digest::{
     AgreementHash, CertificateHash, Commitment, ContentDigest, DigestParseError, KeyId, ProfileHash, SearchTag,
     TrustHash,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use yanqian_gateway::{BodyLimits, ServerLimits};
-use yanqian_vocabulary::{EntityId, NodeId, PlatformId};
+use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
 pub(crate) use raw::parse;
 
@@ -18,8 +18,8 @@ pub(crate) enum ConfigError {
     Read { file: PathBuf, source: std::io::Error },
     #[error("{file}: {source}")]
     Syntax { file: PathBuf, source: toml::de::Error },
-    #[error("{file}: key `{key}`: {problem}")]
-    Value { file: PathBuf, key: &'static str, problem: String },
+    #[error("{file}{line}: key `{key}`: {problem}")]
+    Value { file: PathBuf, line: KeyLine, key: &'static str, problem: String },
 }
 
 /// A validated configuration. Relative paths in the file are relative to the file's own directory.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use yanqian_gateway::{BodyLimits, ServerLimits};
-use yanqian_vocabulary::{EntityId, NodeId, PlatformId};
+use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
 use super::{Config, ConfigError, Hsm, Limits, Listen, Platform};
 
@@ -155,6 +155,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         toml::from_str(text).map_err(|source| ConfigError::Syntax { file: file.to_owned(), source })?;
     let value_error = |key: &'static str, problem: &str| ConfigError::Value {
         file: file.to_owned(),
+        line: KeyLine::find(text, key),
         key,
         problem: problem.to_owned(),
     };
@@ -241,7 +242,7 @@ mod tests {
     #[test]
     fn values_out_of_range_are_refused_by_key() {
         let error = refused(&SAMPLE.replace("127.0.0.1:9464", "0.0.0.0:9464"));
-        assert!(error.contains("metrics.address"), "{error}");
+        assert!(error.contains("yanqian.toml:24: key `metrics.address`"), "{error}");
         let error = refused(&SAMPLE.replace("format_version = 1", "format_version = 2"));
         assert!(error.contains("format_version"), "{error}");
         let error = refused(&SAMPLE.replace("max_in_flight = 256", "max_in_flight = 0"));

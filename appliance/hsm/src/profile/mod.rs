@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use yanqian_sm::sm3;
+use yanqian_vocabulary::KeyLine;
 
 use crate::binding::ErrorClass;
 
@@ -23,8 +24,8 @@ pub enum ProfileError {
     /// Not TOML, a key missing, unknown, or of the wrong type; the source names line and key.
     #[error("{file}: {source}", file = file.display())]
     Syntax { file: PathBuf, source: Box<toml::de::Error> },
-    #[error("{file}: {key}: {problem}", file = file.display())]
-    Value { file: PathBuf, key: String, problem: String },
+    #[error("{file}{line}: {key}: {problem}", file = file.display())]
+    Value { file: PathBuf, line: KeyLine, key: String, problem: String },
 }
 
 impl ProfileError {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Error, Visitor};
+use yanqian_vocabulary::KeyLine;
 
 use super::{
     EcParams, EcPoint, Evidence, Grade, KeyForm, LengthQuery, Profile, ProfileError, SessionForm, SignEncoding,
@@ -125,6 +126,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
         .map_err(|source| ProfileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
     let wrong = |key: &str, problem: &str| ProfileError::Value {
         file: file.to_owned(),
+        line: KeyLine::find(text, key),
         key: key.to_owned(),
         problem: problem.to_owned(),
     };

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use yanqian_vocabulary::KeyLine;
 
 use super::pin::PinSource;
 
@@ -16,8 +17,8 @@ pub enum ConfigError {
     /// Not TOML, a key missing, unknown, or of the wrong type; the source names line and key.
     #[error("{file}: {source}", file = file.display())]
     Syntax { file: PathBuf, source: Box<toml::de::Error> },
-    #[error("{file}: {key}: {problem}", file = file.display())]
-    Value { file: PathBuf, key: &'static str, problem: String },
+    #[error("{file}{line}: {key}: {problem}", file = file.display())]
+    Value { file: PathBuf, line: KeyLine, key: &'static str, problem: String },
 }
 
 /// The worker's configuration. `samples/hsm-worker.toml` explains each key.
@@ -101,6 +102,7 @@ impl WorkerConfig {
             .map_err(|source| ConfigError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
         let wrong = |key: &'static str, problem: &str| ConfigError::Value {
             file: file.to_owned(),
+            line: KeyLine::find(text, key),
             key,
             problem: problem.to_owned(),
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use time::UtcOffset;
-use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, Mode, ProfileHash, Verdict};
+use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Verdict};
 
 use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
 
@@ -19,8 +19,8 @@ pub enum ProfileError {
     Read { file: PathBuf, source: std::io::Error },
     #[error("{file}: {source}")]
     Syntax { file: PathBuf, source: Box<toml::de::Error> },
-    #[error("{file}: key `{key}`: {problem}")]
-    Value { file: PathBuf, key: &'static str, problem: &'static str },
+    #[error("{file}{line}: key `{key}`: {problem}")]
+    Value { file: PathBuf, line: KeyLine, key: &'static str, problem: &'static str },
 }
 
 /// A platform profile.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use time::UtcOffset;
-use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, Mode, ProfileHash, Verdict};
+use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Verdict};
 
 use super::{AnswerForm, Forms, Limits, PayloadForm, Profile, ProfileError, RequestForm, Source};
 use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
@@ -262,7 +262,12 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<Profile, ProfileError> {
     let raw: RawProfile = toml::from_str(text)
         .map_err(|source| ProfileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
     let hash = ProfileHash::new(yanqian_sm::sm3(&[text.as_bytes()]));
-    build(raw, hash).map_err(|(key, problem)| ProfileError::Value { file: file.to_owned(), key, problem })
+    build(raw, hash).map_err(|(key, problem)| ProfileError::Value {
+        file: file.to_owned(),
+        line: KeyLine::find(text, key),
+        key,
+        problem,
+    })
 }
 
 fn build(raw: RawProfile, hash: ProfileHash) -> Result<Profile, Fault> {
