@@ -82,10 +82,10 @@ struct Check<'a> {
 impl Check<'_> {
     /// `at` is where the value stands in the source, in octets.
     fn fail(&self, at: Range<usize>, key: impl Into<String>, problem: impl Into<String>) -> AgreementError {
-        let before = self.source.as_bytes().get(..at.start).unwrap_or_default();
+        let before = self.source.get(..at.start).unwrap_or_default();
         AgreementError::Value {
             file: self.file.to_owned(),
-            line: 1 + before.iter().filter(|octet| **octet == b'\n').count(),
+            line: 1 + before.matches('\n').count(),
             key: key.into(),
             problem: problem.into(),
         }
