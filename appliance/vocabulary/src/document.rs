@@ -90,6 +90,18 @@ words! {
     BirthDate = "birth_date",
     Nationality = "nationality",
     Expiry = "expiry",
+    /// The holder's portrait (art. 4(2)); asked in real-person checks only.
+    Portrait = "portrait",
+    /// The chip's data as a whole (art. 4(3)): genuine, and of a document in the register. Asked in chip readings only.
+    Chip = "chip",
+}
+
+words! {
+    /// Sex as documents print it (ICAO Doc 9303-3): F, M, or `<`.
+    Sex, "sex",
+    Female = "female",
+    Male = "male",
+    Unspecified = "unspecified",
 }
 
 /// A document as a caller states it, after the documents room has accepted every field.

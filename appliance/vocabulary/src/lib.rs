@@ -5,6 +5,7 @@
 //! ledger record and the metric label share, so that the three always agree (I10).
 #![forbid(unsafe_code)]
 
+mod claim;
 mod config;
 mod digest;
 mod document;
@@ -15,12 +16,13 @@ mod reason;
 mod time;
 mod verdict;
 
+pub use claim::{ChipClaim, ChipFile, ChipFiles, Claim, Portrait, Reading};
 pub use config::KeyLine;
 pub use digest::{
     AgreementHash, CertificateHash, Commitment, ContentDigest, DigestParseError, KeyId, ProfileHash, SearchTag,
     TrustHash,
 };
-pub use document::{DocumentClaim, DocumentType, Field, Mode, UnknownWord};
+pub use document::{DocumentClaim, DocumentType, Field, Mode, Sex, UnknownWord};
 pub use grade::TokenGrade;
 pub use ids::{CallerId, EntityId, IdError, NodeId, Nonce, PlatformId, PurposeCode, RuleId, VerificationId};
 pub use personal::{

@@ -50,6 +50,8 @@ reasons! {
         /// The connection ended before the body did.
         BodyIncomplete = "body-incomplete",
         ContentTypeUnsupported = "content-type-unsupported",
+        /// The body is compressed or otherwise encoded; it is never expanded.
+        ContentEncodingUnsupported = "content-encoding-unsupported",
         /// Not one JSON object in UTF-8, or nested too deeply.
         JsonInvalid = "json-invalid",
         FieldUnknown = "field-unknown",
@@ -71,6 +73,18 @@ reasons! {
         /// The number carries a nationality, and the stated one is another.
         NationalityContradictsNumber = "nationality-contradicts-number",
         ExpiryInvalid = "expiry-invalid",
+        /// Not base64 of one whole JPEG picture that the platform can compare.
+        PortraitEncoding = "portrait-encoding",
+        /// The picture has more octets than a portrait may have.
+        PortraitSize = "portrait-size",
+        /// The picture has too few or too many pixels, or is too narrow or too wide.
+        PortraitDimensions = "portrait-dimensions",
+        /// A chip's file is not base64 of the data that its name says (ICAO Doc 9303-10).
+        ChipFile = "chip-file",
+        /// The machine-readable zone of DG1 cannot be read, or a check digit of it is wrong (ICAO Doc 9303-3).
+        ChipMrz = "chip-mrz",
+        /// The machine-readable zone belongs to another type of document than the one stated.
+        ChipDocumentType = "chip-document-type",
         IdempotencyKeyMalformed = "idempotency-key-malformed",
         /// The same key is being worked on (I4).
         IdempotencyInFlight = "idempotency-in-flight",
@@ -92,6 +106,10 @@ reasons! {
         /// The worker answered, but the signature does not verify against the configured certificate.
         SignatureDefective = "signature-defective",
         SigningCertificateInvalid = "signing-certificate-invalid",
+        /// The entity has no encryption certificate inside its validity, so no reading could be sealed to it.
+        EncryptionCertificateInvalid = "encryption-certificate-invalid",
+        /// The platform's answer is proven, but the token did not open the reading that came with it.
+        UnsealUnavailable = "unseal-unavailable",
     }
     Evidence {
         EvidenceUnavailable = "evidence-unavailable",
@@ -124,6 +142,8 @@ reasons! {
         PlatformReplay = "platform-replay",
         PlatformSchema = "platform-schema",
         PlatformCodeUnknown = "platform-code-unknown",
+        /// The sealed reading is missing, is not the one that the answer signs, is not for us, or cannot be read.
+        PlatformReading = "platform-reading",
         /// A proven answer that says the platform did not perform the check.
         PlatformRefused = "platform-refused",
         /// The trust store cannot be used at all.
