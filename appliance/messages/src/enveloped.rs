@@ -1,6 +1,6 @@
 use der::Tag;
 use rand_core::TryCryptoRng;
-use yanqian_sm::{Sm2Ciphertext, Sm4Key, sm2_encrypt, sm4_cbc_decrypt, sm4_cbc_encrypt};
+use yanqian_sm::{Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
 use zeroize::Zeroizing;
 
 use crate::certificate::Certificate;
@@ -24,27 +24,97 @@ pub struct EnvelopedData {
 
 /// Seals a message to a recipient's encryption certificate: fresh SM4 key and IV, version 1, no parameters but the IV.
 pub fn seal<R: TryCryptoRng>(recipient: &Certificate, message: &[u8], rng: &mut R) -> Result<Vec<u8>, MessageError> {
-    let key = recipient.public_key().ok_or(MessageError::NotSm2)?;
-    let session = Sm4Key::generate(rng).map_err(|_| MessageError::Seal)?;
-    let mut iv = [0; 16];
-    rng.try_fill_bytes(&mut iv).map_err(|_| MessageError::Seal)?;
-    let encrypted_key = sm2_encrypt(key, session.expose(), rng).map_err(|_| MessageError::Seal)?;
-    let ciphertext = sm4_cbc_encrypt(&session, &iv, message);
+    let mut out = Vec::new();
+    let mut sealer = Sealer::new(recipient, message.len(), rng, |octets: &[u8]| out.extend_from_slice(octets))?;
+    sealer.push(message)?;
+    sealer.finish()?;
+    Ok(out)
+}
 
+/// Seals a message piece by piece, so that neither a large message nor its envelope need ever stand in memory whole. The
+/// octets of the envelope go to `sink` in order.
+///
+/// The length of the message must be known beforehand, because DER says every length before its content.
+pub struct Sealer<S: FnMut(&[u8])> {
+    encryptor: Sm4CbcEncryptor,
+    owed: usize,
+    sink: S,
+}
+
+impl<S: FnMut(&[u8])> std::fmt::Debug for Sealer<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealer(..)")
+    }
+}
+
+impl<S: FnMut(&[u8])> Sealer<S> {
+    /// Begins an envelope for a message of `length` octets.
+    pub fn new<R: TryCryptoRng>(
+        recipient: &Certificate,
+        length: usize,
+        rng: &mut R,
+        mut sink: S,
+    ) -> Result<Self, MessageError> {
+        if length > tlv::MAX_MESSAGE {
+            return Err(MessageError::TooLarge(tlv::MAX_MESSAGE));
+        }
+        let key = recipient.public_key().ok_or(MessageError::NotSm2)?;
+        let session = Sm4Key::generate(rng).map_err(|_| MessageError::Seal)?;
+        let mut iv = [0; 16];
+        rng.try_fill_bytes(&mut iv).map_err(|_| MessageError::Seal)?;
+        let encrypted_key = sm2_encrypt(key, session.expose(), rng).map_err(|_| MessageError::Seal)?;
+        sink(&head(recipient, &encrypted_key, &iv, Sm4CbcEncryptor::ciphertext_length(length)));
+        Ok(Self { encryptor: Sm4CbcEncryptor::new(&session, &iv), owed: length, sink })
+    }
+
+    /// The next piece of the message.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), MessageError> {
+        self.owed = self.owed.checked_sub(piece.len()).ok_or(MessageError::Seal)?;
+        self.encryptor.update(piece, &mut self.sink);
+        Ok(())
+    }
+
+    /// Ends the envelope. The pieces must have come to the length that was said at the beginning.
+    pub fn finish(mut self) -> Result<(), MessageError> {
+        if self.owed > 0 {
+            return Err(MessageError::Seal);
+        }
+        self.encryptor.finish(&mut self.sink);
+        Ok(())
+    }
+}
+
+/// Octets of an envelope around a message of `length` octets at most: for capacities.
+pub fn sealed_length(recipient: &Certificate, length: usize) -> usize {
+    // Object identifiers, the wrapped key and headers come to less than 400 octets.
+    Sm4CbcEncryptor::ciphertext_length(length) + recipient.issuer_der().len() + recipient.serial().len() + 512
+}
+
+/// Everything of an `EnvelopedData` before the ciphertext, which is its last part.
+fn head(recipient: &Certificate, encrypted_key: &Sm2Ciphertext, iv: &[u8; 16], ciphertext: usize) -> Vec<u8> {
     let version = tlv::unsigned_integer(&[1]);
     let recipient_info = tlv::sequence(&[
         &version,
         &tlv::sequence(&[recipient.issuer_der(), &tlv::write(Tag::Integer, &[recipient.serial()])]),
         &tlv::algorithm(&oid::SM2_ENCRYPT, &[]),
-        &tlv::octet_string(&sm2_cipher_to_der(&encrypted_key)),
+        &tlv::octet_string(&sm2_cipher_to_der(encrypted_key)),
     ]);
-    let content = tlv::sequence(&[
-        &tlv::oid(&oid::DATA),
-        &tlv::algorithm(&oid::SM4_CBC, &tlv::octet_string(&iv)),
-        &tlv::write(context(der::TagNumber(0), false), &[&ciphertext]),
-    ]);
-    let body = tlv::sequence(&[&version, &tlv::write(Tag::Set, &[&recipient_info]), &content]);
-    Ok(tlv::sequence(&[&tlv::oid(&oid::ENVELOPED_DATA), &tlv::write(context(der::TagNumber(0), true), &[&body])]))
+    let recipients = tlv::write(Tag::Set, &[&recipient_info]);
+    let content_type = tlv::oid(&oid::DATA);
+    let algorithm = tlv::algorithm(&oid::SM4_CBC, &tlv::octet_string(iv));
+    let outer_type = tlv::oid(&oid::ENVELOPED_DATA);
+
+    // From the inside outwards: each header says how much follows it.
+    let mut parts = vec![tlv::header(context(der::TagNumber(0), false), ciphertext), algorithm, content_type];
+    let length = |parts: &[Vec<u8>]| parts.iter().map(Vec::len).sum::<usize>() + ciphertext;
+    parts.push(tlv::header(Tag::Sequence, length(&parts)));
+    parts.extend([recipients, version]);
+    parts.push(tlv::header(Tag::Sequence, length(&parts)));
+    parts.push(tlv::header(context(der::TagNumber(0), true), length(&parts)));
+    parts.push(outer_type);
+    parts.push(tlv::header(Tag::Sequence, length(&parts)));
+    parts.reverse();
+    parts.concat()
 }
 
 impl EnvelopedData {

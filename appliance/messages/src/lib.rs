@@ -19,7 +19,7 @@ mod tlv;
 
 pub use attributes::SignedAttributes;
 pub use certificate::{Certificate, KeyUsage};
-pub use enveloped::{EnvelopedData, seal};
+pub use enveloped::{EnvelopedData, Sealer, seal, sealed_length};
 pub use error::MessageError;
 pub use pem::{certificates_from_pem_or_der, pem_encode};
 pub use request::{CertificationRequestInfo, Subject};

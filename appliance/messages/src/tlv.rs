@@ -91,13 +91,18 @@ pub(crate) const fn context(number: TagNumber, constructed: bool) -> Tag {
     Tag::ContextSpecific { constructed, number }
 }
 
-/// Writes one element. Lengths beyond what DER can say (256 MiB) cannot arise from bounded inputs.
-pub(crate) fn write(tag: Tag, parts: &[&[u8]]) -> Vec<u8> {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    let header = der::Length::try_from(length)
+/// Tag and length of an element. Lengths beyond what DER can say (256 MiB) cannot arise from bounded inputs.
+pub(crate) fn header(tag: Tag, length: usize) -> Vec<u8> {
+    der::Length::try_from(length)
         .map(|length| Header::new(tag, length))
         .and_then(|header| header.to_der())
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+/// Writes one element.
+pub(crate) fn write(tag: Tag, parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let header = header(tag, length);
     let mut out = Vec::with_capacity(header.len() + length);
     out.extend_from_slice(&header);
     for part in parts {

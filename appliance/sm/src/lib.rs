@@ -12,5 +12,5 @@ mod signature;
 
 pub use digest::{Sm3, hmac_sm3, sm3};
 pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey};
-pub use seal::{SealError, Sm2Ciphertext, Sm4Key, sm2_encrypt, sm4_cbc_decrypt, sm4_cbc_encrypt};
+pub use seal::{SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
 pub use signature::{Signature, SignatureError, VerifyError, verify};

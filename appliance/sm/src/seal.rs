@@ -74,15 +74,97 @@ impl Sm4Key {
     }
 }
 
-/// SM4-CBC with PKCS #7 padding (GB/T 17964).
-pub fn sm4_cbc_encrypt(key: &Sm4Key, iv: &[u8; 16], message: &[u8]) -> Vec<u8> {
-    cbc::Encryptor::<sm4::Sm4>::new(key.expose().into(), iv.into()).encrypt_padded_vec::<Pkcs7>(message)
+/// Octets of an SM4 block.
+const BLOCK: usize = 16;
+
+/// SM4-CBC with PKCS #7 padding (GB/T 17964), one piece of the message after the other.
+pub struct Sm4CbcEncryptor {
+    cipher: cbc::Encryptor<sm4::Sm4>,
+    /// The octets of the last piece that do not fill a block yet.
+    partial: Zeroizing<[u8; BLOCK]>,
+    filled: usize,
 }
 
-/// The inverse of [`sm4_cbc_encrypt`]. CBC does not authenticate: the caller must have verified a signature first.
+impl std::fmt::Debug for Sm4CbcEncryptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sm4CbcEncryptor(..)")
+    }
+}
+
+impl Sm4CbcEncryptor {
+    pub fn new(key: &Sm4Key, iv: &[u8; 16]) -> Self {
+        let cipher = cbc::Encryptor::new(key.expose().into(), iv.into());
+        Self { cipher, partial: Zeroizing::new([0; BLOCK]), filled: 0 }
+    }
+
+    /// Octets that a message of `length` octets becomes: the next whole number of blocks above it.
+    pub const fn ciphertext_length(length: usize) -> usize {
+        (length / BLOCK + 1) * BLOCK
+    }
+
+    /// Hands the ciphertext of every block that `message` completes to `sink`.
+    pub fn update(&mut self, mut message: &[u8], sink: &mut impl FnMut(&[u8])) {
+        while !message.is_empty() {
+            let (now, rest) = message.split_at(message.len().min(BLOCK - self.filled));
+            self.partial[self.filled..self.filled + now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            message = rest;
+            if self.filled == BLOCK {
+                self.block(sink);
+            }
+        }
+    }
+
+    /// Pads and hands the last block to `sink`.
+    pub fn finish(mut self, sink: &mut impl FnMut(&[u8])) {
+        let padding = BLOCK - self.filled;
+        // 1 to 16, so it fits an octet.
+        self.partial[self.filled..].fill(u8::try_from(padding).unwrap_or_default());
+        self.block(sink);
+    }
+
+    fn block(&mut self, sink: &mut impl FnMut(&[u8])) {
+        let mut block = cbc::cipher::Block::<cbc::Encryptor<sm4::Sm4>>::from(*self.partial);
+        self.cipher.encrypt_block(&mut block);
+        self.filled = 0;
+        sink(&block);
+    }
+}
+
+/// The inverse of [`Sm4CbcEncryptor`]. CBC does not authenticate: the caller must have verified a signature first.
 pub fn sm4_cbc_decrypt(key: &Sm4Key, iv: &[u8; 16], ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     cbc::Decryptor::<sm4::Sm4>::new(key.expose().into(), iv.into())
         .decrypt_padded_vec::<Pkcs7>(ciphertext)
         .map(Zeroizing::new)
         .map_err(|_| SealError::Decrypt)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use cbc::cipher::BlockModeEncrypt;
+
+    proptest::proptest! {
+        #[test]
+        fn pieces_encrypt_to_what_the_whole_does(message: Vec<u8>, cuts: Vec<usize>) {
+            let (key, iv) = (Sm4Key::new([7; 16]), [9; 16]);
+            let whole = cbc::Encryptor::<sm4::Sm4>::new(key.expose().into(), (&iv).into())
+                .encrypt_padded_vec::<Pkcs7>(&message);
+            let mut encryptor = Sm4CbcEncryptor::new(&key, &iv);
+            let mut pieces = Vec::new();
+            let mut rest = message.as_slice();
+            for cut in cuts {
+                let (now, later) = rest.split_at(cut % (rest.len() + 1));
+                encryptor.update(now, &mut |block| pieces.extend_from_slice(block));
+                rest = later;
+            }
+            encryptor.update(rest, &mut |block| pieces.extend_from_slice(block));
+            encryptor.finish(&mut |block| pieces.extend_from_slice(block));
+            proptest::prop_assert_eq!(pieces.len(), Sm4CbcEncryptor::ciphertext_length(message.len()));
+            proptest::prop_assert_eq!(&pieces, &whole);
+            let opened = sm4_cbc_decrypt(&key, &iv, &pieces).unwrap();
+            proptest::prop_assert_eq!(opened.as_slice(), message.as_slice());
+        }
+    }
 }

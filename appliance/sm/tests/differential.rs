@@ -8,7 +8,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::sign::{Signer, Verifier};
 use openssl::symm::{Cipher, decrypt};
 use yanqian_sm::{
-    DistinguishingId, E, PublicKey, Signature, Sm4Key, sm2_encrypt, sm3, sm4_cbc_decrypt, sm4_cbc_encrypt, verify,
+    DistinguishingId, E, PublicKey, Signature, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm3, sm4_cbc_decrypt, verify,
 };
 
 fn key_pair() -> (PKey<Private>, PublicKey) {
@@ -94,7 +94,10 @@ fn sm4_cbc_agrees_with_openssl_and_refuses_altered_padding() {
     let (key, iv) = ([7u8; 16], [9u8; 16]);
     for length in 0..50 {
         let message = vec![3u8; length];
-        let ours = sm4_cbc_encrypt(&Sm4Key::new(key), &iv, &message);
+        let mut ours = Vec::new();
+        let mut encryptor = Sm4CbcEncryptor::new(&Sm4Key::new(key), &iv);
+        encryptor.update(&message, &mut |block| ours.extend_from_slice(block));
+        encryptor.finish(&mut |block| ours.extend_from_slice(block));
         assert_eq!(decrypt(Cipher::sm4_cbc(), &key, Some(&iv), &ours).unwrap(), message);
         assert_eq!(sm4_cbc_decrypt(&Sm4Key::new(key), &iv, &ours).unwrap().as_slice(), message.as_slice());
         assert!(sm4_cbc_decrypt(&Sm4Key::new(key), &iv, &ours[..ours.len() - 1]).is_err());
