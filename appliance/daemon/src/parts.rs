@@ -118,6 +118,8 @@ pub(crate) fn context(
         key: KeyId::new(certificate.key_id()),
         certificate: CertificateHash::new(certificate.hash()),
         grade,
+        encryption_key: None,
+        encryption_certificate: None,
     })
 }
 

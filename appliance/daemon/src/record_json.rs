@@ -1,7 +1,10 @@
 //! Records as JSON, for operators and tests. The record itself is CBOR; this is a view of it, not a format of evidence.
 
 use serde_json::{Map, Value, json};
-use yanqian_evidence::{Aggregate, Body, Context, Decision, Intent, Kind, Management, Outcome, Refusal, ToBeSigned};
+use yanqian_evidence::{
+    Aggregate, Answer, Body, Context, Decision, Exchange, Intent, Kind, Management, Outcome, Refusal, Revocation, Step,
+    Times, ToBeSigned,
+};
 use yanqian_ledger::{Entry, VerifySummary};
 use yanqian_vocabulary::Timestamp;
 
@@ -39,12 +42,15 @@ fn context(context: &Context) -> Value {
         "key": text(&context.key),
         "certificate": text(&context.certificate),
         "grade": text(&context.grade),
+        "encryption_key": optional(context.encryption_key.as_ref()),
+        "encryption_certificate": optional(context.encryption_certificate.as_ref()),
     })
 }
 
 fn body(body: &Body) -> Value {
     match body {
         Body::Intent(intent) => intent_json(intent),
+        Body::Exchange(exchange) => exchange_json(exchange),
         Body::Outcome(outcome) => outcome_json(outcome),
         Body::Refusal(refusal) => refusal_json(refusal),
         Body::OutcomeUnknown(unknown) => {
@@ -56,10 +62,6 @@ fn body(body: &Body) -> Value {
 }
 
 fn intent_json(intent: &Intent) -> Value {
-    let to_be_signed = match &intent.to_be_signed {
-        ToBeSigned::Attributes { der } => json!({ "attributes": hex::encode(der.as_bytes()) }),
-        ToBeSigned::Content { e } => json!({ "e": text(e) }),
-    };
     json!({
         "verification": text(&intent.verification),
         "caller": text(&intent.caller),
@@ -70,11 +72,72 @@ fn intent_json(intent: &Intent) -> Value {
         "fields": intent.fields.iter().map(|field| field.as_str()).collect::<Vec<_>>(),
         "request": text(&intent.request),
         "nonce": text(&intent.nonce),
-        "to_be_signed": to_be_signed,
+        "to_be_signed": to_be_signed_json(&intent.to_be_signed),
         "search": intent.search.map(|search| json!({ "epoch": search.epoch, "tag": text(&search.tag) })),
         "commitment": text(&intent.commitment),
         "idempotency": optional(intent.idempotency.as_ref()),
         "received": text(&intent.received),
+    })
+}
+
+fn to_be_signed_json(to_be_signed: &ToBeSigned) -> Value {
+    match to_be_signed {
+        ToBeSigned::Attributes { der } => json!({ "attributes": hex::encode(der.as_bytes()) }),
+        ToBeSigned::Content { e } => json!({ "e": text(e) }),
+    }
+}
+
+fn revocation_json(lists: &[Revocation]) -> Vec<Value> {
+    lists
+        .iter()
+        .map(|list| json!({ "hash": text(&list.hash), "this_update": text(&list.this_update), "next_update": optional(list.next_update.as_ref()) }))
+        .collect()
+}
+
+fn steps_json(steps: &[Step]) -> Vec<Value> {
+    steps
+        .iter()
+        .map(
+            |step| json!({ "name": step.name.as_str(), "refused": step.refused.map(yanqian_vocabulary::Reason::code) }),
+        )
+        .collect()
+}
+
+fn times_json(times: &Times) -> Value {
+    json!({
+        "received": text(&times.received),
+        "signed": optional::<Timestamp>(times.signed.as_ref()),
+        "sent": optional::<Timestamp>(times.sent.as_ref()),
+        "answered": optional::<Timestamp>(times.answered.as_ref()),
+    })
+}
+
+fn answer_text(answer: &Answer) -> String {
+    String::from_utf8_lossy(answer.octets.as_bytes()).into_owned()
+}
+
+fn exchange_json(exchange: &Exchange) -> Value {
+    json!({
+        "verification": text(&exchange.verification),
+        "intent": exchange.intent,
+        "step": exchange.step.as_str(),
+        "signature": hex::encode(exchange.signature.signature.as_bytes()),
+        "answer": answer_text(&exchange.answer),
+        "answer_signature": exchange.answer.signature.as_ref().map(|der| hex::encode(der.as_bytes())),
+        "signer": text(&exchange.signer.hash),
+        "chain": exchange.chain.iter().map(|hash| text(hash)).collect::<Vec<_>>(),
+        "revocation": revocation_json(&exchange.revocation),
+        "platform_status": exchange.platform_status,
+        "platform_time": optional(exchange.platform_time.as_ref()),
+        "platform_serial": optional(exchange.platform_serial.as_ref()),
+        "steps": steps_json(&exchange.steps),
+        "times": times_json(&exchange.times),
+        "trust": text(&exchange.trust),
+        "next": {
+            "request": text(&exchange.next.request),
+            "nonce": text(&exchange.next.nonce),
+            "to_be_signed": to_be_signed_json(&exchange.next.to_be_signed),
+        },
     })
 }
 
@@ -87,38 +150,23 @@ fn outcome_json(outcome: &Outcome) -> Value {
         }
         Decision::Refused { reason } => json!({ "refused": reason.code() }),
     };
-    let steps: Vec<Value> = outcome
-        .steps
-        .iter()
-        .map(
-            |step| json!({ "name": step.name.as_str(), "refused": step.refused.map(yanqian_vocabulary::Reason::code) }),
-        )
-        .collect();
-    let revocation: Vec<Value> = outcome
-        .revocation
-        .iter()
-        .map(|list| json!({ "hash": text(&list.hash), "this_update": text(&list.this_update), "next_update": optional(list.next_update.as_ref()) }))
-        .collect();
     json!({
         "verification": text(&outcome.verification),
         "intent": outcome.intent,
+        "exchange": outcome.exchange,
         "decision": decision,
         "signature": outcome.signature.as_ref().map(|signature| hex::encode(signature.signature.as_bytes())),
-        "answer": outcome.answer.as_ref().map(|answer| String::from_utf8_lossy(answer.octets.as_bytes()).into_owned()),
+        "answer": outcome.answer.as_ref().map(answer_text),
         "answer_signature": outcome.answer.as_ref().and_then(|answer| answer.signature.as_ref()).map(|der| hex::encode(der.as_bytes())),
         "signer": outcome.signer.as_ref().map(|signer| text(&signer.hash)),
         "chain": outcome.chain.iter().map(|hash| text(hash)).collect::<Vec<_>>(),
-        "revocation": revocation,
+        "revocation": revocation_json(&outcome.revocation),
+        "reading": optional(outcome.reading.as_ref()),
         "platform_status": outcome.platform_status,
         "platform_time": optional(outcome.platform_time.as_ref()),
         "platform_serial": optional(outcome.platform_serial.as_ref()),
-        "steps": steps,
-        "times": {
-            "received": text(&outcome.times.received),
-            "signed": optional::<Timestamp>(outcome.times.signed.as_ref()),
-            "sent": optional::<Timestamp>(outcome.times.sent.as_ref()),
-            "answered": optional::<Timestamp>(outcome.times.answered.as_ref()),
-        },
+        "steps": steps_json(&outcome.steps),
+        "times": times_json(&outcome.times),
         "trust": optional(outcome.trust.as_ref()),
     })
 }

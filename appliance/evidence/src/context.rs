@@ -33,4 +33,10 @@ pub struct Context {
     pub certificate: CertificateHash,
     #[cbor(n(8), with = "crate::cbor")]
     pub grade: TokenGrade,
+    /// SM3 of the encryption key's `SubjectPublicKeyInfo`, where the entity has one. From schema 2.
+    #[cbor(n(9), with = "crate::cbor", has_nil)]
+    pub encryption_key: Option<KeyId>,
+    /// SM3 of the encryption certificate. From schema 2.
+    #[cbor(n(10), with = "crate::cbor", has_nil)]
+    pub encryption_certificate: Option<CertificateHash>,
 }

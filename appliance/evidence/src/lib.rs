@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 mod cbor;
+pub mod commitment;
 mod context;
+mod exchange;
 pub mod frame;
 pub mod hash;
 mod intent;
@@ -21,7 +23,9 @@ pub mod segment;
 pub mod verify;
 mod word;
 
+pub use commitment::commitment;
 pub use context::Context;
+pub use exchange::{Exchange, NextRequest};
 pub use frame::{Frame, FrameError};
 pub use hash::{ChainValue, IdempotencyTag, LeafHash, RootHash, SegmentHash, SignedDigest, Tree};
 pub use intent::{Intent, Search, ToBeSigned};
@@ -31,7 +35,7 @@ pub use outcome::{
     Answer, Decision, Outcome, OutcomeUnknown, Refusal, RequestSignature, Revocation, RevocationKind, Signer, Step,
     Times,
 };
-pub use record::{Body, Kind, MAX_RECORD, Record, RecordError, SCHEMA, encode};
+pub use record::{Body, Kind, MAX_RECORD, Record, RecordError, Schema, encode};
 pub use segment::{HeaderError, SegmentHeader};
 pub use verify::{Defect, Summary, Verifier, VerifyError};
 pub use word::{Der, Label, Octets, Origin, PlatformSerial, SoftwareVersion, WordError};

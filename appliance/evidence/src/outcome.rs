@@ -51,6 +51,13 @@ pub struct Outcome {
     /// HTTP status of the platform's answer.
     #[n(13)]
     pub platform_status: Option<u16>,
+    /// Sequence of the last [`crate::Exchange`] that this end follows, in an exchange of more than one step: signature,
+    /// answer and all the rest here are those of the step after it. From schema 2.
+    #[n(14)]
+    pub exchange: Option<u64>,
+    /// SM3 of the sealed reading's envelope whose content was delivered to the caller. Never the reading. From schema 2.
+    #[cbor(n(15), with = "crate::cbor", has_nil)]
+    pub reading: Option<ContentDigest>,
 }
 
 /// What was decided. The reason's code is also the problem code and the metric label (I10).
@@ -85,7 +92,8 @@ pub struct RequestSignature {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Answer {
-    /// The body exactly as received, cut at the profile's limit.
+    /// The body as received, cut at the profile's limit, except that the value of a member which the profile declares
+    /// as sealed attachment is replaced by `null`.
     #[cbor(n(0), with = "crate::cbor")]
     pub octets: Octets,
     /// The platform's SM2 signature, DER, once it was found.

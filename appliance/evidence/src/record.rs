@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | 0 | schema, unsigned: 1 |
+//! | 0 | schema, unsigned: 1 or 2, see [`Schema`] |
 //! | 1 | kind, unsigned: see [`Kind`] |
 //! | 2 | sequence, unsigned: 1 for a node's first record, then one more for each |
 //! | 3 | time, unsigned: UTC milliseconds since 1970, never less than the record before |
@@ -10,8 +10,9 @@
 //! | 5 | body: a map, or for management records an array of event number and map |
 //!
 //! There is exactly one encoding of a record. The decoder proves that by encoding again and comparing, so unknown keys,
-//! long integers, indefinite lengths and unsorted keys are all refused. Schema 1 is closed: a change that adds a key
-//! makes schema 2, and every later reader still reads schema 1 (the fixtures of this crate hold it to that).
+//! long integers, indefinite lengths and unsorted keys are all refused. A schema is closed once records are written in
+//! it: a change that adds a key makes the next one, and every later reader still reads those before (the fixtures of
+//! this crate hold it to that).
 
 use std::fmt;
 
@@ -20,12 +21,39 @@ use yanqian_vocabulary::Timestamp;
 
 use crate::cbor::Item;
 use crate::context::Context;
+use crate::exchange::Exchange;
 use crate::intent::Intent;
 use crate::operation::{Aggregate, Management};
 use crate::outcome::{Outcome, OutcomeUnknown, Refusal};
 
-/// The schema that this version writes.
-pub const SCHEMA: u64 = 1;
+/// Which keys a record may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Schema {
+    /// Real-name checks in one request.
+    One = 1,
+    /// Adds the encryption key and certificate to the context, exchanges of more than one step, and readings.
+    Two = 2,
+}
+
+impl Schema {
+    /// The schema that this version writes.
+    pub const CURRENT: Self = Self::Two;
+
+    fn of(number: u64) -> Option<Self> {
+        [Self::One, Self::Two].into_iter().find(|schema| *schema as u64 == number)
+    }
+
+    /// The first schema that has every part of a record.
+    fn least(context: &Context, body: &Body) -> Self {
+        let newer_context = context.encryption_key.is_some() || context.encryption_certificate.is_some();
+        let newer_body = match body {
+            Body::Exchange(_) => true,
+            Body::Outcome(outcome) => outcome.exchange.is_some() || outcome.reading.is_some(),
+            _ => false,
+        };
+        if newer_context || newer_body { Self::Two } else { Self::One }
+    }
+}
 
 /// Octets of one record at most.
 pub const MAX_RECORD: usize = 1 << 20;
@@ -36,8 +64,11 @@ pub enum RecordError {
     /// A later format than this reader knows; nothing says that it is damaged.
     #[error("schema {0} is newer than this reader")]
     UnknownSchema(u64),
-    #[error("record kind {0} does not exist in schema 1")]
+    #[error("record kind {0} does not exist")]
     UnknownKind(u64),
+    /// A record says that it is of a schema which lacks some of its parts.
+    #[error("the record has parts that its schema {} does not have", *.0 as u64)]
+    NotInSchema(Schema),
     #[error("not the CBOR of a record: {0}")]
     Malformed(String),
     /// The octets decode, but they are not the one deterministic encoding of what they say.
@@ -53,6 +84,7 @@ impl RecordError {
         match self {
             Self::UnknownSchema(_) => "unknown-schema",
             Self::UnknownKind(_) => "unknown-kind",
+            Self::NotInSchema(_) => "not-in-schema",
             Self::Malformed(_) => "malformed",
             Self::NotCanonical => "not-canonical",
             Self::TooLarge => "too-large",
@@ -116,6 +148,8 @@ bodies! {
     Aggregate(Aggregate) = 5, "aggregate";
     /// An event in the life of the appliance.
     Management(Management) = 6, "management";
+    /// A step of a check that takes more than one request, and what is signed next. From schema 2.
+    Exchange(Exchange) = 7, "exchange";
 }
 
 impl fmt::Display for Kind {
@@ -127,6 +161,8 @@ impl fmt::Display for Kind {
 /// One entry of the ledger. Sequence and time are the ledger's own, given when the record is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
+    /// [`Schema::CURRENT`] in every new record.
+    pub schema: Schema,
     pub sequence: u64,
     pub time: Timestamp,
     pub context: Context,
@@ -140,7 +176,7 @@ fn malformed(error: impl fmt::Display) -> RecordError {
 impl Record {
     /// The one encoding of this record.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self.sequence, self.time, &self.context, &self.body)
+        encode_as(self.schema, self.sequence, self.time, &self.context, &self.body)
     }
 
     /// Reads exactly one record, no octet more.
@@ -153,9 +189,7 @@ impl Record {
         key(&mut d, 0)?;
         // The schema is looked at before anything else: a later format may differ in all the rest.
         let schema = d.u64().map_err(malformed)?;
-        if schema != SCHEMA {
-            return Err(RecordError::UnknownSchema(schema));
-        }
+        let schema = Schema::of(schema).ok_or(RecordError::UnknownSchema(schema))?;
         if members != Some(6) {
             return Err(malformed("expected a map of 6"));
         }
@@ -169,18 +203,25 @@ impl Record {
         let context = d.decode().map_err(malformed)?;
         key(&mut d, 5)?;
         let body = Body::take(kind, &mut d)?;
-        let record = Self { sequence, time, context, body };
+        if Schema::least(&context, &body) > schema {
+            return Err(RecordError::NotInSchema(schema));
+        }
+        let record = Self { schema, sequence, time, context, body };
         if record.encode() == octets { Ok(record) } else { Err(RecordError::NotCanonical) }
     }
 }
 
-/// As [`Record::encode`], without taking the parts.
+/// As [`Record::encode`] of a new record, without taking the parts.
 pub fn encode(sequence: u64, time: Timestamp, context: &Context, body: &Body) -> Vec<u8> {
+    encode_as(Schema::CURRENT, sequence, time, context, body)
+}
+
+fn encode_as(schema: Schema, sequence: u64, time: Timestamp, context: &Context, body: &Body) -> Vec<u8> {
     let mut octets = Vec::with_capacity(1024);
     let mut e = Encoder::new(&mut octets);
     let written = (|| {
         e.map(6)?;
-        e.u8(0)?.u64(SCHEMA)?;
+        e.u8(0)?.u64(schema as u64)?;
         e.u8(1)?.u64(body.kind() as u64)?;
         e.u8(2)?.u64(sequence)?;
         e.u8(3)?;

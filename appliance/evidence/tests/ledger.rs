@@ -6,7 +6,7 @@ mod support;
 use proptest::prelude::*;
 use yanqian_evidence::segment::SegmentHeader;
 use yanqian_evidence::verify::{Place, Segment};
-use yanqian_evidence::{ChainValue, Defect, Frame, Mark, Verifier, VerifyError};
+use yanqian_evidence::{ChainValue, Defect, Frame, Mark, Summary, Verifier, VerifyError};
 
 fn verify(segments: &[Vec<u8>], mark: Option<Mark>) -> Result<(Verifier, Segment), VerifyError> {
     let mut verifier = Verifier::new(mark);
@@ -160,6 +160,10 @@ fn segments_that_are_swapped_left_out_or_of_another_ledger_are_refused() {
 fn one_segment(change: impl Fn(&mut Vec<yanqian_evidence::Record>)) -> VerifyError {
     let mut records: Vec<_> = support::records().into_iter().map(|(_, record)| record).collect();
     change(&mut records);
+    verify_records(&records).unwrap_err()
+}
+
+fn verify_records(records: &[yanqian_evidence::Record]) -> Result<Summary, VerifyError> {
     let ledger = support::ledger();
     let length = SegmentHeader::decode(&ledger.segments[0]).unwrap().1;
     let mut file = ledger.segments[0][..length].to_vec();
@@ -171,7 +175,7 @@ fn one_segment(change: impl Fn(&mut Vec<yanqian_evidence::Record>)) -> VerifyErr
         chain = chain.link(leaf);
         Frame { sequence, durable: sequence - 1, leaf, chain, record: &octets }.write(start, &mut file);
     }
-    verify(&[file], None).unwrap_err()
+    verify(&[file], None).map(|(verifier, _)| verifier.summary())
 }
 
 #[test]
@@ -188,6 +192,41 @@ fn records_that_contradict_each_other_are_refused_though_every_hash_is_right() {
     assert_eq!(error.code(), "intent-not-open", "ended twice");
     let error = one_segment(|records| records[4].body = end(2, support::verification(9)));
     assert_eq!(error.code(), "other-verification");
+}
+
+/// What schema 2 adds: record 3 is an exchange of intent 1, record 4 one of intent 2, records 5 and 6 are their ends.
+#[test]
+fn a_check_of_two_steps_holds_and_every_other_order_of_its_records_is_refused() {
+    use yanqian_evidence::{Body, Decision, Outcome, OutcomeUnknown};
+    let records: Vec<_> = support::records_2().into_iter().map(|(_, record)| record).collect();
+    let summary = verify_records(&records).unwrap();
+    assert_eq!((summary.records, summary.open_intents), (7, 0));
+    let changed = |at: usize, body: Body| {
+        let mut records = records.clone();
+        records[at].body = body;
+        verify_records(&records).map_err(|error| error.code())
+    };
+    let Body::Exchange(exchange) = &records[2].body else { panic!("an exchange") };
+    let Body::Outcome(outcome) = &records[4].body else { panic!("an outcome") };
+    let other = yanqian_evidence::Exchange { intent: 2, ..exchange.clone() };
+    assert_eq!(changed(2, other.into()), Err("other-verification"));
+    let none = yanqian_evidence::Exchange { intent: 9, ..exchange.clone() };
+    assert_eq!(changed(2, none.into()), Err("intent-not-open"));
+    assert_eq!(changed(6, exchange.clone().into()), Err("intent-not-open"), "after the end");
+    let end = |exchange| Outcome { exchange, ..outcome.clone() };
+    assert_eq!(changed(4, end(None).into()), Err("other-exchange"), "a verdict names what it follows");
+    assert_eq!(changed(4, end(Some(4)).into()), Err("other-exchange"));
+    let refused = |exchange| Outcome {
+        decision: Decision::Refused { reason: yanqian_vocabulary::Reason::EvidenceUnavailable },
+        ..end(exchange)
+    };
+    assert!(changed(4, refused(None).into()).is_ok(), "a writer that gave up did not know of it");
+    assert_eq!(changed(4, refused(Some(1)).into()), Err("other-exchange"));
+    let unknown = OutcomeUnknown { verification: outcome.verification, intent: 1 };
+    assert!(changed(4, unknown.into()).is_ok());
+    let mut verifier_records = records.clone();
+    verifier_records.truncate(4);
+    assert_eq!(verify_records(&verifier_records).unwrap().open_intents, 2, "an exchange leaves its check open");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod support;
 
 use proptest::prelude::*;
-use yanqian_evidence::{MAX_RECORD, Record, RecordError};
+use yanqian_evidence::{Context, Kind, MAX_RECORD, Record, RecordError, Schema};
 
 fn good() -> Vec<u8> {
     support::records()[0].1.encode()
@@ -12,7 +12,7 @@ fn good() -> Vec<u8> {
 
 #[test]
 fn a_record_decodes_to_what_was_encoded() {
-    for (name, record) in support::records() {
+    for (name, record) in support::records().into_iter().chain(support::records_2()) {
         assert_eq!(Record::decode(&record.encode()), Ok(record), "{name}");
     }
 }
@@ -21,10 +21,35 @@ fn a_record_decodes_to_what_was_encoded() {
 fn another_schema_is_told_apart_from_damage() {
     let mut octets = good();
     assert_eq!(octets[..3], [0xa6, 0x00, 0x01]);
-    octets[2] = 0x02;
-    assert_eq!(Record::decode(&octets), Err(RecordError::UnknownSchema(2)));
+    octets[2] = 0x03;
+    assert_eq!(Record::decode(&octets), Err(RecordError::UnknownSchema(3)));
     // Whatever else a later schema may change.
     assert_eq!(Record::decode(&[0xa9, 0x00, 0x18, 0x63]), Err(RecordError::UnknownSchema(99)));
+}
+
+#[test]
+fn a_record_of_the_first_schema_with_parts_of_the_second_is_refused() {
+    for (name, record) in support::records_2() {
+        let mut octets = record.encode();
+        assert_eq!(octets[..3], [0xa6, 0x00, 0x02], "{name}");
+        octets[2] = 0x01;
+        assert_eq!(Record::decode(&octets), Err(RecordError::NotInSchema(Schema::One)), "{name}");
+        let plain = Context { encryption_key: None, encryption_certificate: None, ..record.context.clone() };
+        let old = Record { schema: Schema::One, context: plain, ..record };
+        let newer = old.body.kind() == Kind::Exchange || matches!(name, "outcome-after-exchange" | "outcome-reading");
+        let expected = if newer { Err(RecordError::NotInSchema(Schema::One)) } else { Ok(old.clone()) };
+        assert_eq!(Record::decode(&old.encode()), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_record_without_anything_new_may_be_of_either_schema_and_the_two_differ() {
+    for (name, record) in support::records() {
+        let newer = Record { schema: Schema::Two, ..record.clone() };
+        assert_eq!(Record::decode(&newer.encode()), Ok(newer.clone()), "{name}");
+        assert_eq!(yanqian_evidence::encode(newer.sequence, newer.time, &newer.context, &newer.body), newer.encode());
+        assert_ne!(newer.encode(), record.encode(), "{name}");
+    }
 }
 
 #[test]
@@ -115,10 +140,11 @@ proptest! {
 
     #[test]
     fn a_changed_record_is_refused_or_says_something_else(
-        which in 0usize..23,
+        which in 0usize..30,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let (_, record) = &support::records()[which];
+        let samples: Vec<_> = support::records().into_iter().chain(support::records_2()).collect();
+        let (_, record) = &samples[which];
         let octets = record.encode();
         let mut changed = octets.clone();
         for (at, value) in changes {

@@ -25,9 +25,12 @@ pub enum LedgerError {
     /// The record's encoding has more than [`yanqian_evidence::MAX_RECORD`] octets.
     #[error("the record is too large")]
     TooLarge,
-    /// An outcome for an intent that is not open: it never existed, or its check has already ended.
-    #[error("the outcome's intent is not open")]
+    /// An exchange or outcome for an intent that is not open: it never existed, or its check has already ended.
+    #[error("the record's intent is not open")]
     IntentNotOpen,
+    /// An outcome that does not name the last exchange of its intent.
+    #[error("the outcome does not name the exchange that it follows")]
+    OtherExchange,
     /// The record names another node than this ledger's.
     #[error("the record names another node")]
     OtherNode,
@@ -44,6 +47,7 @@ impl LedgerError {
             Self::Closed => "closed",
             Self::TooLarge => "too-large",
             Self::IntentNotOpen => "intent-not-open",
+            Self::OtherExchange => "other-exchange",
             Self::OtherNode => "other-node",
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use yanqian_evidence::segment::{SegmentHeader, file_name};
+use yanqian_evidence::verify::OpenIntent;
 use yanqian_evidence::{ChainValue, Management, Mark, SegmentHash, mark};
 use yanqian_sm::Sm3;
 use yanqian_vocabulary::{Timestamp, VerificationId};
@@ -40,11 +41,25 @@ pub(crate) struct Last {
     pub(crate) chain: ChainValue,
 }
 
+/// A check that has begun and not ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenCheck {
+    pub(crate) verification: VerificationId,
+    /// Sequence of its last exchange record.
+    pub(crate) exchange: Option<u64>,
+}
+
+impl From<&OpenIntent> for OpenCheck {
+    fn from(intent: &OpenIntent) -> Self {
+        Self { verification: intent.verification, exchange: intent.exchange }
+    }
+}
+
 pub(crate) struct Files {
     pub(crate) current: Current,
     pub(crate) last: Last,
     /// Intents without an outcome, by sequence.
-    pub(crate) open: BTreeMap<u64, VerificationId>,
+    pub(crate) open: BTreeMap<u64, OpenCheck>,
     /// Events that the next record's context will be written with.
     pub(crate) notes: Vec<Management>,
     pub(crate) mark: Mark,
@@ -134,7 +149,7 @@ impl Files {
         storage: &dyn Storage,
         current: Current,
         last: Last,
-        open: BTreeMap<u64, VerificationId>,
+        open: BTreeMap<u64, OpenCheck>,
         mark_file: Box<dyn StoredFile>,
         mark: Mark,
         sealed: &[u64],

@@ -24,6 +24,11 @@ pub struct Appended {
     pub leaf: LeafHash,
     /// The time in the record.
     pub time: Timestamp,
+    /// Number of the segment that holds it.
+    pub segment: u64,
+    /// Octets from the start of that segment's file to its frame: with `segment` and `leaf`, all that
+    /// [`crate::read_record_at`] needs.
+    pub offset: u64,
 }
 
 /// An append on its way. Dropping it does not take the record back, but an intent that has not been written yet is

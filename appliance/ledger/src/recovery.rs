@@ -12,7 +12,7 @@ use yanqian_vocabulary::Timestamp;
 
 use crate::config::{Clock, LedgerConfig};
 use crate::error::{Doing, OpenError};
-use crate::files::{Current, Files, Last, UNFINISHED, create_mark, create_segment, step};
+use crate::files::{Current, Files, Last, OpenCheck, UNFINISHED, create_mark, create_segment, step};
 use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
 use crate::storage::{Storage, StoredFile, wide, write_all};
 
@@ -74,7 +74,7 @@ pub(crate) fn open(
     let mark_file = open_mark(storage, mark.is_some()).doing("opening durable.mark")?;
     // The last run may have been killed between making a segment and making its name durable.
     storage.sync_names().doing("syncing the ledger's directory")?;
-    let open = dangling.iter().map(|intent| (intent.sequence, intent.verification)).collect();
+    let open = dangling.iter().map(|intent| (intent.sequence, OpenCheck::from(intent))).collect();
     let mut files = Files::new(storage, current, last, open, mark_file, mark.unwrap_or(Mark::NOTHING), sealed)
         .doing("writing durable.mark")?;
     files.notes.extend(tail.map(|tail| Management::TailRepaired {

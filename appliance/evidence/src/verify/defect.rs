@@ -44,10 +44,12 @@ pub enum Defect {
     Time { before: Timestamp, found: Timestamp },
     #[error("the record names another node than the segment")]
     RecordNode,
-    #[error("the record ends the check of intent {intent}, which is not open")]
+    #[error("the record continues or ends the check of intent {intent}, which is not open")]
     IntentNotOpen { intent: u64 },
     #[error("the record and its intent {intent} name different verifications")]
     OtherVerification { intent: u64 },
+    #[error("the record does not name {expected:?} as the exchange of intent {intent} that it follows")]
+    OtherExchange { intent: u64, expected: Option<u64> },
     #[error("records up to sequence {durable} were durable, and the ledger ends before")]
     Lost { durable: u64 },
     #[error("the durable mark names another place or chain value for this record")]
@@ -77,6 +79,7 @@ impl Defect {
             Self::RecordNode => "record-node",
             Self::IntentNotOpen { .. } => "intent-not-open",
             Self::OtherVerification { .. } => "other-verification",
+            Self::OtherExchange { .. } => "other-exchange",
             Self::Lost { .. } => "lost",
             Self::Mark => "mark",
         }

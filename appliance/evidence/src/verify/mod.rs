@@ -11,9 +11,11 @@ pub use defect::{Defect, VerifyError};
 pub use summary::{Counts, Summary};
 
 use crate::context::Context;
+use crate::exchange::Exchange;
 use crate::frame::{self, Frame, FrameError};
 use crate::hash::{ChainValue, SegmentHash, Tree};
 use crate::mark::Mark;
+use crate::outcome::{Decision, Outcome};
 use crate::record::{Body, Record};
 use crate::segment::SegmentHeader;
 
@@ -34,6 +36,15 @@ pub struct OpenIntent {
     pub verification: VerificationId,
     pub time: Timestamp,
     pub context: Context,
+    /// Sequence of its last exchange record.
+    pub exchange: Option<u64>,
+}
+
+/// Whether an outcome names the exchange that it must. It may leave one out only when it refuses: a writer that no longer
+/// waited for an exchange record ends its check without knowing that the record became durable after all.
+pub fn follows(outcome: &Outcome, last: Option<u64>) -> bool {
+    let gave_up = outcome.exchange.is_none() && matches!(outcome.decision, Decision::Refused { .. });
+    outcome.exchange == last || gave_up
 }
 
 /// Octets at the end of the last segment that are no whole frame and that nobody was promised.
@@ -259,11 +270,22 @@ impl Verifier {
                     verification: intent.verification,
                     time: record.time,
                     context: record.context.clone(),
+                    exchange: None,
                 };
                 self.open.insert(record.sequence, open);
                 None
             }
-            Body::Outcome(outcome) => Some((outcome.intent, outcome.verification)),
+            Body::Exchange(exchange) => {
+                self.continue_check(record.sequence, exchange)?;
+                None
+            }
+            Body::Outcome(outcome) => {
+                let last = self.open.get(&outcome.intent).map(|open| open.exchange);
+                if let Some(last) = last.filter(|last| !follows(outcome, *last)) {
+                    return Err(Defect::OtherExchange { intent: outcome.intent, expected: last });
+                }
+                Some((outcome.intent, outcome.verification))
+            }
             Body::OutcomeUnknown(unknown) => Some((unknown.intent, unknown.verification)),
             Body::Refusal(_) | Body::Aggregate(_) | Body::Management(_) => None,
         };
@@ -281,6 +303,18 @@ impl Verifier {
         self.tree.push(frame.leaf);
         self.records += 1;
         self.counts.add(record);
+        Ok(())
+    }
+
+    /// An exchange leaves its check open.
+    fn continue_check(&mut self, sequence: u64, exchange: &Exchange) -> Result<(), Defect> {
+        let intent = exchange.intent;
+        match self.open.get_mut(&intent) {
+            Some(open) if open.verification == exchange.verification => open.exchange = Some(sequence),
+            Some(_) => return Err(Defect::OtherVerification { intent }),
+            None if (1..self.from).contains(&intent) => {}
+            None => return Err(Defect::IntentNotOpen { intent }),
+        }
         Ok(())
     }
 

@@ -29,7 +29,7 @@ impl Counts {
             },
             Body::Refusal(refusal) => refusal.reason,
             Body::OutcomeUnknown(_) => Reason::OutcomeUnknown,
-            Body::Intent(_) | Body::Aggregate(_) | Body::Management(_) => return,
+            Body::Intent(_) | Body::Exchange(_) | Body::Aggregate(_) | Body::Management(_) => return,
         };
         *self.reasons.entry(reason).or_default() += 1;
     }

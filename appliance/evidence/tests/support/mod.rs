@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yanqian_evidence::segment::SegmentHeader;
 use yanqian_evidence::{
-    Aggregate, Answer, Body, ChainValue, Context, Decision, Der, Frame, IdempotencyTag, Intent, Label, LeafHash,
-    Management, Mark, Octets, Origin, Outcome, OutcomeUnknown, PlatformSerial, Record, Refusal, Rejected,
-    RequestSignature, Revocation, RevocationKind, Search, SegmentHash, Shed, SignedDigest, Signer, SoftwareVersion,
-    Step, Times, ToBeSigned,
+    Aggregate, Answer, Body, ChainValue, Context, Decision, Der, Exchange, Frame, IdempotencyTag, Intent, Label,
+    LeafHash, Management, Mark, NextRequest, Octets, Origin, Outcome, OutcomeUnknown, PlatformSerial, Record, Refusal,
+    Rejected, RequestSignature, Revocation, RevocationKind, Schema, Search, SegmentHash, Shed, SignedDigest, Signer,
+    SoftwareVersion, Step, Times, ToBeSigned,
 };
 use yanqian_vocabulary::{
     AgreementHash, CallerId, CertificateHash, Commitment, ContentDigest, DocumentType, EntityId, Field, FieldVerdict,
@@ -36,6 +36,8 @@ pub fn context() -> Context {
         key: KeyId::new([0xa3; 32]),
         certificate: CertificateHash::new([0xa4; 32]),
         grade: TokenGrade::Development,
+        encryption_key: None,
+        encryption_certificate: None,
     }
 }
 
@@ -124,6 +126,8 @@ fn outcome() -> Outcome {
         times: Times { received: time(-5), signed: Some(time(20)), sent: Some(time(30)), answered: Some(time(100)) },
         trust: Some(TrustHash::new([0xc6; 32])),
         platform_status: Some(200),
+        exchange: None,
+        reading: None,
     }
 }
 
@@ -143,6 +147,8 @@ fn outcome_refused() -> Outcome {
         times: Times { received: time(-5), signed: Some(time(20)), sent: None, answered: None },
         trust: None,
         platform_status: None,
+        exchange: None,
+        reading: None,
     }
 }
 
@@ -231,6 +237,87 @@ pub fn bodies() -> Vec<(&'static str, Body)> {
     ]
 }
 
+/// What schema 2 adds, in an order in which a ledger could hold them: a check of two steps, and a reading.
+pub fn bodies_2() -> Vec<(&'static str, Body)> {
+    let outcome = outcome();
+    let exchange = Exchange {
+        verification: verification(1),
+        intent: 1,
+        step: Label::new("apply"),
+        signature: outcome.signature.clone().unwrap(),
+        answer: outcome.answer.clone().unwrap(),
+        signer: outcome.signer.clone().unwrap(),
+        chain: outcome.chain.clone(),
+        revocation: outcome.revocation.clone(),
+        platform_time: outcome.platform_time,
+        platform_serial: outcome.platform_serial.clone(),
+        steps: outcome.steps.clone(),
+        times: outcome.times.clone(),
+        trust: TrustHash::new([0xc6; 32]),
+        platform_status: 200,
+        next: NextRequest {
+            request: ContentDigest::new([0xd2; 32]),
+            nonce: Nonce::new([0xd3; 16]),
+            to_be_signed: ToBeSigned::Attributes { der: der(0x31, b"of the next") },
+        },
+    };
+    let bare = Exchange {
+        verification: verification(2),
+        intent: 2,
+        answer: Answer { signature: None, attributes: None, ..exchange.answer.clone() },
+        chain: Vec::new(),
+        revocation: Vec::new(),
+        platform_time: None,
+        platform_serial: None,
+        steps: Vec::new(),
+        times: Times { signed: None, sent: None, answered: None, ..exchange.times.clone() },
+        next: NextRequest { to_be_signed: ToBeSigned::Content { e: SignedDigest::new([0xd4; 32]) }, ..exchange.next },
+        ..exchange.clone()
+    };
+    let portrait = Intent {
+        mode: Mode::RealPerson,
+        fields: BTreeSet::from([Field::Number, Field::Name, Field::BirthDate, Field::Portrait]),
+        ..intent()
+    };
+    let chip = Intent { mode: Mode::ChipReading, fields: BTreeSet::from([Field::Chip]), ..intent_without_options() };
+    let read =
+        Decision::Verdict { overall: Verdict::Match, fields: BTreeMap::from([(Field::Chip, FieldVerdict::Match)]) };
+    let reading = Outcome {
+        verification: verification(2),
+        intent: 2,
+        decision: read,
+        exchange: Some(4),
+        reading: Some(ContentDigest::new([0xd5; 32])),
+        ..outcome.clone()
+    };
+    vec![
+        ("intent-portrait", portrait.into()),
+        ("intent-chip", chip.into()),
+        ("exchange", exchange.into()),
+        ("exchange-without-options", bare.into()),
+        ("outcome-after-exchange", Outcome { exchange: Some(3), ..outcome }.into()),
+        ("outcome-reading", reading.into()),
+        ("refusal", refusal().into()),
+    ]
+}
+
+/// What schema 2 adds, as the first records of a ledger.
+pub fn records_2() -> Vec<(&'static str, Record)> {
+    let context = |sequence: u64| Context {
+        encryption_key: Some(KeyId::new([0xa5; 32])),
+        encryption_certificate: Some(CertificateHash::new([0xa6; 32])).filter(|_| sequence > 1),
+        ..context()
+    };
+    bodies_2()
+        .into_iter()
+        .zip(1u64..)
+        .map(|((name, body), sequence)| {
+            let time = time(i64::try_from(sequence).unwrap() * 10);
+            (name, Record { schema: Schema::Two, sequence, time, context: context(sequence), body })
+        })
+        .collect()
+}
+
 /// The samples as the first records of a ledger.
 pub fn records() -> Vec<(&'static str, Record)> {
     bodies()
@@ -238,7 +325,7 @@ pub fn records() -> Vec<(&'static str, Record)> {
         .zip(1u64..)
         .map(|((name, body), sequence)| {
             let time = time(i64::try_from(sequence).unwrap() * 10);
-            (name, Record { sequence, time, context: context(), body })
+            (name, Record { schema: Schema::One, sequence, time, context: context(), body })
         })
         .collect()
 }

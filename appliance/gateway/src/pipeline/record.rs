@@ -142,6 +142,8 @@ fn outcome(dossier: &Dossier, intent: u64, ending: &Ending) -> Outcome {
         },
         trust: proof.map(|proof| proof.trust),
         platform_status: proof.map(|proof| proof.status),
+        exchange: None,
+        reading: None,
     }
 }
 

@@ -59,5 +59,7 @@ pub(super) fn abandoned(verification: VerificationId, intent: u64, received: Tim
         times: Times { received, signed: None, sent: None, answered: None },
         trust: None,
         platform_status: None,
+        exchange: None,
+        reading: None,
     }
 }

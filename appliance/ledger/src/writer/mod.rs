@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use yanqian_evidence::verify::follows;
 use yanqian_evidence::{Body, Context, Frame, LeafHash, MAX_RECORD, Management};
 use yanqian_vocabulary::Timestamp;
 
@@ -17,7 +18,7 @@ pub(crate) use draft::{Command, Draft};
 
 use crate::config::{Clock, LedgerConfig};
 use crate::error::{LedgerError, OpenError};
-use crate::files::{Files, Last, is_full, step};
+use crate::files::{Files, Last, OpenCheck, is_full, step};
 use crate::ledger::Appended;
 use crate::recovery::{self, Recovery};
 use crate::stats::{Failure, LedgerState, Shared};
@@ -169,8 +170,17 @@ impl Writer {
             files.open.remove(intent);
         }
         for (draft, appended) in batch.entries {
-            if let Body::Intent(intent) = &*draft.body {
-                files.open.insert(appended.sequence, intent.verification);
+            match &*draft.body {
+                Body::Intent(intent) => {
+                    let check = OpenCheck { verification: intent.verification, exchange: None };
+                    files.open.insert(appended.sequence, check);
+                }
+                Body::Exchange(exchange) => {
+                    if let Some(check) = files.open.get_mut(&exchange.intent) {
+                        check.exchange = Some(appended.sequence);
+                    }
+                }
+                _ => {}
             }
             let heard = draft.reply.is_none_or(|reply| reply.send(Ok(appended)).is_ok());
             if !heard && let Body::Intent(intent) = &*draft.body {
@@ -188,8 +198,8 @@ impl Writer {
         while batch.octets.len() < BATCH_OCTETS {
             let Some(draft) = waiting.pop_front() else { break };
             let abandoned = draft.reply.as_ref().is_some_and(oneshot::Sender::is_closed);
-            if abandoned && matches!(*draft.body, Body::Intent(_)) {
-                continue; // not written, nothing to end
+            if abandoned && matches!(*draft.body, Body::Intent(_) | Body::Exchange(_)) {
+                continue; // not written: nothing will be signed for it
             }
             match self.admit(&draft, &batch.ended) {
                 Ok(ends) => batch.ended.extend(ends),
@@ -225,15 +235,21 @@ impl Writer {
             return Err(LedgerError::OtherNode);
         }
         let (intent, verification) = match &*draft.body {
-            Body::Intent(_) if self.shared.state() == LedgerState::RefusalsOnly => return Err(LedgerError::Full),
+            // Both announce a signature, and after that there must be space for its outcome.
+            Body::Intent(_) | Body::Exchange(_) if self.shared.state() == LedgerState::RefusalsOnly => {
+                return Err(LedgerError::Full);
+            }
+            Body::Exchange(exchange) => (exchange.intent, exchange.verification),
             Body::Outcome(outcome) => (outcome.intent, outcome.verification),
             Body::OutcomeUnknown(unknown) => (unknown.intent, unknown.verification),
-            _ => return Ok(None),
+            Body::Intent(_) | Body::Refusal(_) | Body::Aggregate(_) | Body::Management(_) => return Ok(None),
         };
-        if files.open.get(&intent) == Some(&verification) && !ended.contains(&intent) {
-            Ok(Some(intent))
-        } else {
-            Err(LedgerError::IntentNotOpen)
+        let open = files.open.get(&intent).filter(|open| open.verification == verification && !ended.contains(&intent));
+        let open = open.ok_or(LedgerError::IntentNotOpen)?;
+        match &*draft.body {
+            Body::Exchange(_) => Ok(None),
+            Body::Outcome(outcome) if !follows(outcome, open.exchange) => Err(LedgerError::OtherExchange),
+            _ => Ok(Some(intent)),
         }
     }
 
@@ -249,9 +265,10 @@ impl Writer {
         let leaf = LeafHash::of_record(&record);
         let chain = batch.last.chain.link(leaf);
         let frame = Frame { sequence, durable: files.last.sequence, leaf, chain, record: &record };
+        let offset = files.current.length + wide(batch.octets.len());
         frame.write(files.current.start, &mut batch.octets);
         batch.last = Last { sequence, time: Some(time), chain };
-        Ok(Appended { sequence, leaf, time })
+        Ok(Appended { sequence, leaf, time, segment: files.current.header.segment, offset })
     }
 
     fn refuse(&self, draft: Draft, error: LedgerError) {

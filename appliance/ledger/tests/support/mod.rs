@@ -42,6 +42,8 @@ pub fn context() -> Arc<Context> {
         key: KeyId::new([3; 32]),
         certificate: CertificateHash::new([4; 32]),
         grade: TokenGrade::Development,
+        encryption_key: None,
+        encryption_certificate: None,
     })
 }
 
@@ -90,6 +92,8 @@ pub fn outcome(n: u64, intent: u64) -> Outcome {
         times: Times { received: received(), signed: None, sent: None, answered: None },
         trust: None,
         platform_status: Some(200),
+        exchange: None,
+        reading: None,
     }
 }
 
