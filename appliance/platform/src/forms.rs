@@ -63,6 +63,17 @@ impl DayForm {
             Self::Dashed => format!("{year:04}-{month:02}-{day:02}"),
         }
     }
+
+    pub(crate) fn read(self, text: &str) -> Option<CivilDate> {
+        match self {
+            Self::Dashed => CivilDate::parse_iso(text).ok(),
+            Self::Compact if text.len() == 8 && text.is_ascii() => {
+                let dashed = zeroize::Zeroizing::new(format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]));
+                CivilDate::parse_iso(&dashed).ok()
+            }
+            Self::Compact => None,
+        }
+    }
 }
 
 /// How 16-octet nonces are written.
@@ -115,9 +126,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn days_are_read_back_and_nothing_else_is_a_day() {
+        let day = CivilDate::new(1987, 6, 5).unwrap();
+        for form in [DayForm::Compact, DayForm::Dashed] {
+            assert_eq!(form.read(&form.write(day)), Some(day));
+        }
+        for text in ["1987-06-05", "1987065", "19870631", "198706050", "１９８７", "+9870605"] {
+            assert_eq!(DayForm::Compact.read(text), None, "{text}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
-        fn reading_any_text_as_a_time_never_panics(text: String) {
+        fn reading_any_text_as_a_time_or_day_never_panics(text: String) {
+            let _ = DayForm::Compact.read(&text);
+            let _ = DayForm::Dashed.read(&text);
             let _ = TimeForm::Compact.read(&text, UtcOffset::UTC);
             let _ = TimeForm::Rfc3339.read(&text, UtcOffset::UTC);
         }

@@ -6,11 +6,15 @@
 mod answer;
 mod forms;
 mod json;
+mod payload;
 mod profile;
 mod request;
 mod transport;
 
-pub use answer::{AnswerChecker, CheckedAnswer, Expected, PlatformVerdict, ReplayError, ReplayGuard, Step, StepName};
+pub use answer::{
+    AnswerChecker, Applied, CheckedAnswer, Expected, Found, PlatformVerdict, ReplayError, ReplayGuard, SealedReading,
+    Step, StepName,
+};
 pub use profile::{Profile, ProfileError};
 pub use request::{EncodeError, Outbound, RequestContext, SignedRequest};
 pub use transport::{EndpointError, PlatformClient, RawAnswer, SendError};

@@ -1,13 +1,22 @@
+//! Building requests. Personal data is written into the sealed payload and nowhere else, and a portrait goes through it in
+//! small pieces: the only large thing that a request leaves in memory is its own body.
+
+use std::fmt;
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::write::EncoderWriter;
+use bytes::Bytes;
 use rand_core::TryCryptoRng;
-use yanqian_messages::{Certificate, SignedAttributes, encode_detached, seal};
+use yanqian_messages::{Certificate, Sealer, SignedAttributes, encode_detached, sealed_length};
 use yanqian_sm::{DistinguishingId, E, PublicKey, Signature};
-use yanqian_vocabulary::{ContentDigest, DocumentClaim, Field, Mode, Nonce, Timestamp};
-use zeroize::Zeroizing;
+use yanqian_vocabulary::{Claim, ContentDigest, Mode, Nonce, Timestamp};
 
+use crate::answer::Applied;
 use crate::json::quote;
-use crate::profile::{PayloadForm, Profile, Source};
+use crate::payload::{Piece, payload};
+use crate::profile::{Profile, Source};
 
 /// What surrounds the claim in a request.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +29,8 @@ pub struct RequestContext<'a> {
     pub mode: Mode,
     pub now: Timestamp,
     pub nonce: Nonce,
+    /// What the platform answered to the application, where the profile has one.
+    pub applied: Option<&'a Applied>,
 }
 
 /// A request could not be built. Never says what the claim holds.
@@ -33,103 +44,135 @@ pub enum EncodeError {
     Seal,
     #[error("the signed message cannot be written")]
     Message,
+    #[error("the profile needs an answered application first, or has none")]
+    Application,
 }
 
+/// Octets of the signature's part of a body: a detached message with one certificate and no chain.
+const SIGNATURE_ROOM: usize = 8 * 1024;
+
 /// A request before its signature: the octets that will be sent, and what is to be signed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outbound {
-    package: Vec<u8>,
+    path: String,
+    /// The body up to the end of the signed object; the signature is appended to it, so that no copy is made.
+    body: Vec<u8>,
+    /// Where the signed object begins.
+    start: usize,
     attributes: Option<SignedAttributes>,
     nonce: Nonce,
     digest: ContentDigest,
 }
 
 /// A request as it will be sent, once or, where nothing was sent, again: the same octets and the same nonce.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignedRequest {
-    pub(crate) body: Vec<u8>,
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
     nonce: Nonce,
     digest: ContentDigest,
 }
 
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbound({}, {} octets, {})", self.path, self.body.len(), self.nonce)
+    }
+}
+
+impl fmt::Debug for SignedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedRequest({}, {} octets, {})", self.path, self.body.len(), self.nonce)
+    }
+}
+
 impl Profile {
-    /// Builds the request for a claim. Personal data is written into the sealed payload and nowhere else.
+    /// Builds the request for a claim, sealed to `recipient`, the platform's encryption certificate.
     pub fn encode<R: TryCryptoRng>(
         &self,
         context: &RequestContext<'_>,
-        claim: &DocumentClaim,
-        fields: &[Field],
+        claim: &Claim,
         recipient: &Certificate,
         rng: &mut R,
     ) -> Result<Outbound, EncodeError> {
-        let payload = payload(&self.request.payload, claim, fields);
-        let envelope = seal(recipient, payload.as_bytes(), rng).map_err(|_| EncodeError::Seal)?;
-        let mut package = String::from("{");
-        for (index, (name, source)) in self.request.members.iter().enumerate() {
-            if index > 0 {
-                package.push(',');
-            }
-            package.push_str(&quote(name));
-            package.push(':');
-            package.push_str(&quote(&self.value(source, context, &envelope)?));
+        let mode = self.request.modes.get(&claim.mode()).ok_or(EncodeError::Mode)?;
+        if context.applied.is_some() != self.applies_first() || context.mode != claim.mode() {
+            return Err(EncodeError::Application);
         }
-        package.push('}');
-        let package = package.into_bytes();
-        let digest = yanqian_sm::sm3(&[&package]);
+        let pieces = payload(&self.request.payload, claim).ok_or(EncodeError::Mode)?;
+        let length = pieces.iter().map(Piece::length).sum();
+        let room = sealed_length(recipient, length).div_ceil(3) * 4;
+        self.build(context, &mode.path, &self.request.members, room, |out| {
+            let mut base64 = EncoderWriter::new(out, &STANDARD);
+            // Writing into memory does not fail.
+            let sink = |octets: &[u8]| drop(base64.write_all(octets));
+            let mut sealer = Sealer::new(recipient, length, rng, sink).map_err(|_| EncodeError::Seal)?;
+            for piece in &pieces {
+                piece.push(&mut sealer).map_err(|_| EncodeError::Seal)?;
+            }
+            sealer.finish().map_err(|_| EncodeError::Seal)?;
+            base64.finish().map(drop).map_err(|_| EncodeError::Seal)
+        })
+    }
+
+    /// Builds the first step of a two-step exchange. No personal data is in it.
+    pub fn encode_application(&self, context: &RequestContext<'_>) -> Result<Outbound, EncodeError> {
+        let apply = self.apply.as_ref().ok_or(EncodeError::Application)?;
+        self.build(context, &apply.path, &apply.members, 0, |_| Err(EncodeError::Message))
+    }
+
+    /// Writes the members in their order; `write_payload` writes the text of the one that is sealed.
+    fn build(
+        &self,
+        context: &RequestContext<'_>,
+        path: &str,
+        members: &[(String, Source)],
+        payload_room: usize,
+        write_payload: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<Outbound, EncodeError> {
+        let mut body = Vec::with_capacity(payload_room + 2 * SIGNATURE_ROOM);
+        let mut write_payload = Some(write_payload);
+        body.push(b'{');
+        body.extend_from_slice(quote(&self.request.package).as_bytes());
+        body.push(b':');
+        let start = body.len();
+        for (index, (name, source)) in members.iter().enumerate() {
+            body.push(if index == 0 { b'{' } else { b',' });
+            body.extend_from_slice(quote(name).as_bytes());
+            body.push(b':');
+            if *source == Source::Payload {
+                body.push(b'"');
+                write_payload.take().ok_or(EncodeError::Message)?(&mut body)?;
+                body.push(b'"');
+            } else {
+                body.extend_from_slice(quote(&self.value(source, context)?).as_bytes());
+            }
+        }
+        body.push(b'}');
+        let digest = yanqian_sm::sm3(&[&body[start..]]);
         let attributes = if self.request.attributes {
             Some(SignedAttributes::new(digest, context.now.unix_seconds()).map_err(|_| EncodeError::Message)?)
         } else {
             None
         };
-        Ok(Outbound { package, attributes, nonce: context.nonce, digest: ContentDigest::new(digest) })
+        let digest = ContentDigest::new(digest);
+        Ok(Outbound { path: path.to_owned(), body, start, attributes, nonce: context.nonce, digest })
     }
 
-    fn value(&self, source: &Source, context: &RequestContext<'_>, envelope: &[u8]) -> Result<String, EncodeError> {
+    fn value(&self, source: &Source, context: &RequestContext<'_>) -> Result<String, EncodeError> {
+        let applied = || context.applied.ok_or(EncodeError::Application);
         Ok(match source {
             Source::Constant(text) => text.clone(),
             Source::Customer => context.customer.to_owned(),
             Source::Application => context.application.to_owned(),
             Source::Time => self.forms.time.write(context.now, self.forms.offset).ok_or(EncodeError::Time)?,
             Source::Nonce => self.forms.nonce.write(context.nonce),
-            Source::Mode => self.request.modes.get(&context.mode).ok_or(EncodeError::Mode)?.clone(),
+            Source::Mode => self.request.modes.get(&context.mode).ok_or(EncodeError::Mode)?.word.clone(),
             Source::Purpose => context.purpose_code.to_owned(),
-            Source::Payload => STANDARD.encode(envelope),
+            Source::BusinessSerial => applied()?.serial.clone(),
+            Source::ApplyDigest => self.forms.digest.write(applied()?.digest.as_bytes()),
+            Source::Payload => return Err(EncodeError::Message),
         })
     }
-}
-
-/// The JSON that is sealed. Its capacity is set at once, so that growing leaves no unwiped copy behind.
-fn payload(form: &PayloadForm, claim: &DocumentClaim, fields: &[Field]) -> Zeroizing<String> {
-    let mut json = Zeroizing::new(String::with_capacity(4096));
-    let document_type = form.document_types.get(&claim.document_type).map_or("", String::as_str);
-    json.push('{');
-    push_member(&mut json, &form.document_type, document_type);
-    for field in fields {
-        let name = form.fields.get(field).map_or("", String::as_str);
-        let value = match field {
-            Field::Number => Zeroizing::new(claim.number.expose().to_owned()),
-            Field::Name => Zeroizing::new(claim.name.expose().to_owned()),
-            Field::BirthDate => Zeroizing::new(form.days.write(claim.birth_date.0)),
-            Field::Nationality => match &claim.nationality {
-                Some(nationality) => Zeroizing::new(nationality.expose().to_owned()),
-                None => continue,
-            },
-            Field::Expiry => match claim.expiry {
-                Some(expiry) => Zeroizing::new(form.days.write(expiry.0)),
-                None => continue,
-            },
-        };
-        json.push(',');
-        push_member(&mut json, name, &value);
-    }
-    json.push('}');
-    json
-}
-
-fn push_member(json: &mut String, name: &str, value: &str) {
-    json.push_str(&quote(name));
-    json.push(':');
-    json.push_str(&Zeroizing::new(quote(value)));
 }
 
 impl Outbound {
@@ -149,7 +192,7 @@ impl Outbound {
 
     /// The octets to sign with Z: the attributes, or the signed object itself.
     pub fn to_be_signed(&self) -> &[u8] {
-        self.attributes().unwrap_or(&self.package)
+        self.attributes().unwrap_or(&self.body[self.start..])
     }
 
     /// The digest to sign.
@@ -166,17 +209,13 @@ impl Outbound {
     ) -> Result<SignedRequest, EncodeError> {
         let message =
             encode_detached(certificate, self.attributes.as_ref(), signature).map_err(|_| EncodeError::Message)?;
-        let mut body = Vec::with_capacity(self.package.len() + message.len() * 2);
-        body.push(b'{');
-        body.extend_from_slice(quote(&profile.request.package).as_bytes());
-        body.push(b':');
-        body.extend_from_slice(&self.package);
+        let mut body = self.body;
         body.push(b',');
         body.extend_from_slice(quote(&profile.request.signature).as_bytes());
         body.push(b':');
         body.extend_from_slice(quote(&STANDARD.encode(message)).as_bytes());
         body.push(b'}');
-        Ok(SignedRequest { body, nonce: self.nonce, digest: self.digest })
+        Ok(SignedRequest { path: self.path, body: Bytes::from(body), nonce: self.nonce, digest: self.digest })
     }
 }
 

@@ -178,11 +178,11 @@ impl PlatformClient {
 
     fn http_request(&self, request: &SignedRequest) -> Option<Request<Full<Bytes>>> {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        Request::post(self.profile.path.as_str())
+        Request::post(request.path.as_str())
             .header(header::HOST, HeaderValue::try_from(format!("{host}:{}", self.port)).ok()?)
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
-            .body(Full::new(Bytes::copy_from_slice(&request.body)))
+            .body(Full::new(request.body.clone()))
             .ok()
     }
 }

@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use yanqian_platform::{PlatformClient, Profile};
+use yanqian_vocabulary::Mode;
 
 const REFERENCE: &str = include_str!("../../../platform-profiles/reference.toml");
+const TWO_STEP: &str = include_str!("../../../platform-profiles/two-step.toml");
 
 fn refused(text: &str) -> String {
     Profile::parse(text, Path::new("p.toml")).expect_err("must be refused").to_string()
@@ -15,7 +17,12 @@ fn refused(text: &str) -> String {
 fn the_shipped_profiles_are_valid_and_have_their_own_hashes() {
     let reference = Profile::parse(REFERENCE, Path::new("p.toml")).unwrap();
     let second = Profile::parse(include_str!("../../../platform-profiles/second.toml"), Path::new("p.toml")).unwrap();
+    let two_step = Profile::parse(TWO_STEP, Path::new("p.toml")).unwrap();
     assert!(reference.signs_attributes() && !second.signs_attributes());
+    assert!(two_step.applies_first() && !reference.applies_first());
+    for profile in [&reference, &second, &two_step] {
+        assert!(profile.modes().eq(Mode::ALL.iter().copied()), "{}", profile.name());
+    }
     assert_ne!(reference.hash(), second.hash());
 }
 
@@ -24,7 +31,16 @@ fn a_faulty_profile_is_refused_by_file_and_key() {
     let cases = [
         ("format_version = 1", "format_version = 9", "format_version"),
         ("name = \"reference\"", "name = \"reference\"\ncolour = 1", "colour"),
-        ("path = \"/auth/real-name\"", "path = \"auth\"", "request.path"),
+        ("path = \"/auth/real-name\"", "path = \"auth\"", "request.modes"),
+        ("word = \"R02\"", "word = \"R01\"", "request.modes"),
+        ("portrait = \"portrait\"              #", "#", "payload.portrait"),
+        ("portrait = \"portrait\"\nchip", "chip", "answer.field_names"),
+        ("chip = { com", "# chip = { com", "payload.chip"),
+        ("dg1 = \"dg1\"", "dg1 = \"efCom\"", "payload.chip"),
+        ("unspecified = \"X\"", "", "answer.reading.sexes"),
+        ("sex = \"sex\"", "sex = \"name\"", "answer.reading"),
+        ("digest = \"readingDigest\"", "digest = \"nonce\"", "answer"),
+        ("source = \"purpose\"", "source = \"business-serial\"", "request.members"),
         ("source = \"nonce\"", "source = \"time\"", "request.members"),
         ("{ name = \"version\", constant = \"1.0\" }", "{ name = \"version\" }", "request.members"),
         ("name = \"custNum\"", "name = \"appName\"", "request.members"),
@@ -38,11 +54,24 @@ fn a_faulty_profile_is_refused_by_file_and_key() {
         ("connect_ms = 3000", "connect_ms = 0", "connect_ms"),
     ];
     for (from, to, named) in cases {
-        assert!(REFERENCE.contains(from), "{from}");
-        let error = refused(&REFERENCE.replacen(from, to, 1));
-        assert!(error.contains("p.toml") && error.contains(named), "{to}: {error}");
-        assert!(error.contains("p.toml:") || error.contains("line"), "{to}: {error}");
+        assert_refused(REFERENCE, from, to, named);
     }
+    let cases = [
+        ("path = \"/auth/apply\"", "path = \"apply\"", "apply.path"),
+        ("serial = \"businessSerialNumber\"", "serial = \"nonce\"", "apply.answer"),
+        ("accepted = \"0000\"", "accepted = \"2001\"", "apply.answer.accepted"),
+        ("source = \"apply-digest\"", "source = \"customer\"", "request.members"),
+    ];
+    for (from, to, named) in cases {
+        assert_refused(TWO_STEP, from, to, named);
+    }
+}
+
+fn assert_refused(profile: &str, from: &str, to: &str, named: &str) {
+    assert!(profile.contains(from), "{from}");
+    let error = refused(&profile.replacen(from, to, 1));
+    assert!(error.contains("p.toml") && error.contains(named), "{to}: {error}");
+    assert!(error.contains("p.toml:") || error.contains("line"), "{to}: {error}");
 }
 
 #[test]

@@ -14,16 +14,16 @@ use openssl::x509::{X509NameBuilder, X509ReqBuilder};
 use yanqian_devpki::{Layout, Options, generate, issue_entity_signing};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
 use yanqian_platform::{
-    AnswerChecker, CheckedAnswer, Expected, Outbound, PlatformClient, Profile, RawAnswer, ReplayError, ReplayGuard,
-    RequestContext, SendError, SignedRequest, StepName,
+    AnswerChecker, CheckedAnswer, Expected, Outbound, PlatformClient, PlatformVerdict, Profile, RawAnswer, ReplayError,
+    ReplayGuard, RequestContext, SendError, SignedRequest, StepName,
 };
 use yanqian_platform_sim::registry::{Holder, first_with, seeded};
 use yanqian_platform_sim::{Config, DEFAULT_SEED, Misbehaviour, Running, Simulator, form::Form, numbers::NumberForm};
 use yanqian_sm::{Signature, sm3};
 use yanqian_trust::TrustStore;
 use yanqian_vocabulary::{
-    BirthDate, CivilDate, DocumentClaim, DocumentNumber, DocumentType, Field, FieldVerdict, Mode, Nonce, PersonalName,
-    Reason, Timestamp, Verdict,
+    BirthDate, CivilDate, Claim, DocumentClaim, DocumentNumber, DocumentType, Field, FieldVerdict, Mode, Nonce,
+    PersonalName, Reason, Timestamp, Verdict,
 };
 
 const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
@@ -110,9 +110,10 @@ impl Site {
             mode: Mode::RealName,
             now: now(),
             nonce: Nonce::new(nonce),
+            applied: None,
         };
         let recipient = self.trust.encryption_certificate();
-        self.profile.encode(&context, claim, FIELDS, recipient, &mut getrandom::SysRng).unwrap()
+        self.profile.encode(&context, &Claim::RealName(claim.clone()), recipient, &mut getrandom::SysRng).unwrap()
     }
 
     fn request(&self, claim: &DocumentClaim) -> SignedRequest {
@@ -123,13 +124,17 @@ impl Site {
         outbound.finish(&self.profile, &signature, &self.certificate).unwrap()
     }
 
-    fn check(&self, request: &SignedRequest, answer: &RawAnswer) -> CheckedAnswer {
+    fn check(&self, request: &SignedRequest, answer: &RawAnswer) -> CheckedAnswer<PlatformVerdict> {
         let checker = AnswerChecker { profile: &self.profile, trust: &self.trust, replay: &self.memory };
-        checker.check(answer, &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS }, now())
+        checker.check(
+            answer,
+            &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None },
+            now(),
+        )
     }
 
     /// Asks once and proves the answer.
-    async fn ask(&self, claim: &DocumentClaim) -> Result<CheckedAnswer, SendError> {
+    async fn ask(&self, claim: &DocumentClaim) -> Result<CheckedAnswer<PlatformVerdict>, SendError> {
         let request = self.request(claim);
         let answer = self.client.send(&request, &self.trust).await?;
         Ok(self.check(&request, &answer))
@@ -141,9 +146,9 @@ async fn honest_checks(form: Form) {
     let holder = holder();
     let good = site.ask(&claim_of(&holder)).await.unwrap();
     let verdict = good.result.unwrap();
-    assert_eq!(verdict.overall, Verdict::Match, "{:?}", good.steps);
+    assert_eq!(verdict.overall, Verdict::Match, "{:?}", good.found.steps);
     assert!(verdict.fields.values().all(|field| *field == FieldVerdict::Match));
-    assert!(good.serial.is_some() && good.time.is_some() && good.crls.len() == 2);
+    assert!(good.found.serial.is_some() && good.found.time.is_some() && good.found.crls.len() == 2);
 
     let mut other = claim_of(&holder);
     other.name = PersonalName::new("赵不是");
@@ -234,7 +239,7 @@ async fn an_answer_is_accepted_once() {
     assert!(site.check(&request, &answer).result.is_ok());
     let again = site.check(&request, &answer);
     assert_eq!(again.result, Err(Reason::PlatformReplay));
-    assert_eq!(again.steps.last().map(|step| step.name), Some(StepName::Replay));
+    assert_eq!(again.found.steps.last().map(|step| step.name), Some(StepName::Replay));
 }
 
 #[tokio::test]
@@ -243,7 +248,11 @@ async fn no_altered_octet_of_an_answer_changes_a_verdict() {
     let request = site.request(&claim_of(&holder()));
     let answer = site.client.send(&request, &site.trust).await.unwrap();
     let verdict = AnswerChecker { profile: &site.profile, trust: &site.trust, replay: &Memory::default() }
-        .check(&answer, &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS }, now())
+        .check(
+            &answer,
+            &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None },
+            now(),
+        )
         .result
         .unwrap();
     // Every octet, each with three alterations; a fresh memory each time so that replay does not hide an acceptance.
@@ -252,7 +261,8 @@ async fn no_altered_octet_of_an_answer_changes_a_verdict() {
             let mut altered = answer.clone();
             altered.body[index] ^= flip;
             let checker = AnswerChecker { profile: &site.profile, trust: &site.trust, replay: &Memory::default() };
-            let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS };
+            let expected =
+                Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None };
             if let Ok(accepted) = checker.check(&altered, &expected, now()).result {
                 assert_eq!(accepted, verdict, "octet {index} ^ {flip:#x}");
             }

@@ -49,6 +49,15 @@ impl Crl {
         self.next_update
     }
 
+    pub(crate) const fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// The octets that [`Self::hash`] is over.
+    pub(crate) fn to_der(&self) -> Option<Vec<u8>> {
+        self.parsed.to_der().ok()
+    }
+
     fn evidence(&self) -> CrlEvidence {
         CrlEvidence {
             issuer: self.issuer.clone(),

@@ -113,6 +113,11 @@ impl TrustStore {
         self.crls.iter().map(|crl| crl.next_update().saturating_add(self.grace_seconds)).min()
     }
 
+    /// The DER of a list of this store by its SM3, for evidence.
+    pub fn crl(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
+        self.crls.iter().find(|crl| crl.hash() == hash).and_then(Crl::to_der)
+    }
+
     pub fn certificates(&self) -> &[NamedCertificate] {
         &self.named
     }

@@ -7,14 +7,16 @@ use crate::json::Members;
 const MAX_SERIAL: usize = 128;
 
 impl AnswerChecker<'_> {
-    /// Binds a signed answer to this request and this moment: nonce, digest of the request's octets, time, first use.
+    /// Binds a signed answer to this request and this moment: nonce, digest of the request's octets, time, first use. Gives
+    /// the serial that stands in the member of that name.
     pub(super) fn check_binding(
         &self,
         walk: &mut Walk,
         package: &Members<'_>,
+        serial_member: &str,
         expected: &Expected<'_>,
         now: Timestamp,
-    ) -> Result<(), Reason> {
+    ) -> Result<String, Reason> {
         let form = &self.profile.answer;
         let forms = &self.profile.forms;
         let equal = |member: &str, text: &str, reason| {
@@ -35,7 +37,7 @@ impl AnswerChecker<'_> {
         walk.found.time = Some(time);
 
         let serial = package
-            .text(&form.serial)
+            .text(serial_member)
             .filter(|text| (1..=MAX_SERIAL).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic()));
         let Some(serial) = serial else {
             return walk.step(StepName::Schema, Err(Reason::PlatformSchema));
@@ -47,6 +49,7 @@ impl AnswerChecker<'_> {
             Ok(false) => Err(Reason::PlatformReplay),
             Err(_) => Err(Reason::StateUnavailable),
         };
-        walk.step(StepName::Replay, first)
+        walk.step(StepName::Replay, first)?;
+        Ok(serial)
     }
 }

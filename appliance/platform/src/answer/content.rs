@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use yanqian_vocabulary::{Field, FieldVerdict, FieldVerdicts, Reason, Verdict};
 
-use super::{AnswerChecker, Expected, PlatformVerdict, StepName, Walk};
+use super::{AnswerChecker, Expected, StepName, Walk};
 use crate::json::Members;
+use crate::profile::ApplyForm;
 
 impl AnswerChecker<'_> {
     /// Reads what the platform says, once it is proven that it says it to this request.
@@ -11,8 +14,8 @@ impl AnswerChecker<'_> {
         walk: &mut Walk,
         package: &Members<'_>,
         expected: &Expected<'_>,
-    ) -> Result<PlatformVerdict, Reason> {
-        let code = walk.step(StepName::Schema, self.check_members(package))?;
+    ) -> Result<(Verdict, FieldVerdicts), Reason> {
+        let code = walk.step(StepName::Schema, self.check_members(package, expected))?;
         let form = &self.profile.answer;
         let overall = match form.verdicts.get(&code) {
             Some(verdict) => Ok(*verdict),
@@ -22,27 +25,44 @@ impl AnswerChecker<'_> {
         let overall = walk.step(StepName::Code, overall)?;
         let fields = self.read_fields(package, overall, expected.fields);
         match fields {
-            Some(fields) => Ok(PlatformVerdict { overall, fields }),
+            Some(fields) => Ok((overall, fields)),
             None => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
         }
     }
 
-    /// Only known members, constants as they must be; gives the result code.
-    fn check_members(&self, package: &Members<'_>) -> Result<String, Reason> {
-        const REASON: Reason = Reason::PlatformSchema;
+    /// Reads whether the platform accepted an application.
+    pub(super) fn check_accepted(
+        &self,
+        walk: &mut Walk,
+        package: &Members<'_>,
+        apply: &ApplyForm,
+    ) -> Result<(), Reason> {
         let form = &self.profile.answer;
-        let named = [&form.serial, &form.time, &form.nonce, &form.digest, &form.code, &form.fields];
-        let known = |key: &str| {
-            named.iter().any(|name| *name == key)
-                || form.constants.contains_key(key)
-                || form.ignored.iter().any(|name| name == key)
+        let named = [&apply.serial, &form.time, &form.nonce, &form.digest, &form.code].map(String::as_str);
+        let code = check_shape(package, &named, &apply.constants, &apply.ignored)
+            .and_then(|()| package.text(&form.code).ok_or(Reason::PlatformSchema));
+        let code = walk.step(StepName::Schema, code)?;
+        let accepted = if code == apply.accepted {
+            Ok(())
+        } else if form.refused.contains(&code) {
+            Err(Reason::PlatformRefused)
+        } else {
+            Err(Reason::PlatformCodeUnknown)
         };
-        let constants_hold =
-            form.constants.iter().all(|(name, text)| package.text(name).as_deref() == Some(text.as_str()));
-        if !package.keys().all(known) || !constants_hold {
-            return Err(REASON);
+        walk.step(StepName::Code, accepted)
+    }
+
+    /// Only known members, constants as they must be; gives the result code.
+    fn check_members(&self, package: &Members<'_>, expected: &Expected<'_>) -> Result<String, Reason> {
+        let form = &self.profile.answer;
+        let mut named = [&form.serial, &form.time, &form.nonce, &form.digest, &form.code, &form.fields]
+            .map(String::as_str)
+            .to_vec();
+        if let Some(reading) = form.reading.as_ref().filter(|_| expected.recipient.is_some()) {
+            named.push(&reading.digest);
         }
-        package.text(&form.code).ok_or(REASON)
+        check_shape(package, &named, &form.constants, &form.ignored)?;
+        package.text(&form.code).ok_or(Reason::PlatformSchema)
     }
 
     /// The field results, which must be about exactly the fields asked and must agree with the overall verdict: an
@@ -64,6 +84,18 @@ impl AnswerChecker<'_> {
         }
         (members.len() == fields.len() && agrees(overall, &fields)).then_some(fields)
     }
+}
+
+fn check_shape(
+    package: &Members<'_>,
+    named: &[&str],
+    constants: &BTreeMap<String, String>,
+    ignored: &[String],
+) -> Result<(), Reason> {
+    let known =
+        |key: &str| named.contains(&key) || constants.contains_key(key) || ignored.iter().any(|name| name == key);
+    let constants_hold = constants.iter().all(|(name, text)| package.text(name).as_deref() == Some(text.as_str()));
+    if package.keys().all(known) && constants_hold { Ok(()) } else { Err(Reason::PlatformSchema) }
 }
 
 fn agrees(overall: Verdict, fields: &FieldVerdicts) -> bool {

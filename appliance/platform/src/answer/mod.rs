@@ -2,9 +2,12 @@
 
 mod binding;
 mod content;
+mod reading;
 mod signer;
 
-use yanqian_messages::{Certificate, SignedData};
+use std::ops::Range;
+
+use yanqian_messages::{Certificate, EnvelopedData, SignedData};
 use yanqian_sm::DistinguishingId;
 use yanqian_trust::{CrlEvidence, TrustStore};
 use yanqian_vocabulary::{ContentDigest, Field, FieldVerdicts, Nonce, Reason, Timestamp, Verdict};
@@ -29,6 +32,8 @@ pub enum StepName {
     Replay,
     Schema,
     Code,
+    /// Only of answers that come with a sealed reading.
+    Reading,
 }
 
 impl StepName {
@@ -47,6 +52,7 @@ impl StepName {
             Self::Replay => "replay",
             Self::Schema => "schema",
             Self::Code => "code",
+            Self::Reading => "reading",
         }
     }
 }
@@ -66,6 +72,8 @@ pub struct Expected<'a> {
     pub digest: ContentDigest,
     /// The fields that were asked about.
     pub fields: &'a [Field],
+    /// The entity's encryption certificate, where the answer may come with a reading sealed to it.
+    pub recipient: Option<&'a Certificate>,
 }
 
 /// A proven answer's content.
@@ -73,13 +81,37 @@ pub struct Expected<'a> {
 pub struct PlatformVerdict {
     pub overall: Verdict,
     pub fields: FieldVerdicts,
+    /// There exactly when a chip reading matched.
+    pub reading: Option<SealedReading>,
+}
+
+/// A reading that the platform's signature covers, for the token to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedReading {
+    pub envelope: EnvelopedData,
+    /// SM3 of the envelope's octets, as the platform signed it.
+    pub digest: ContentDigest,
+}
+
+/// A proven answer to an application: the business serial number, and the digest that binds the next step to this answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    pub serial: String,
+    /// SM3 of the answer's signed object.
+    pub digest: ContentDigest,
+}
+
+/// What an answer's checks came to: a proven content of type `T`, or the first reason against it.
+#[derive(Debug, Clone)]
+pub struct CheckedAnswer<T> {
+    pub found: Found,
+    pub result: Result<T, Reason>,
 }
 
 /// Everything that the checks found, whatever their end.
-#[derive(Debug, Clone)]
-pub struct CheckedAnswer {
+#[derive(Debug, Clone, Default)]
+pub struct Found {
     pub steps: Vec<Step>,
-    pub result: Result<PlatformVerdict, Reason>,
     /// DER `SM2Signature`, once found.
     pub signature: Option<Vec<u8>>,
     /// DER of the signed attributes, once found.
@@ -91,6 +123,19 @@ pub struct CheckedAnswer {
     /// The platform's own serial and time; set only from octets whose signature verified.
     pub serial: Option<String>,
     pub time: Option<Timestamp>,
+    /// Where in the body the sealed reading stands.
+    sealed: Option<Range<usize>>,
+}
+
+impl Found {
+    /// The body as evidence keeps it: as received, with `null` in the place of a sealed reading. The signed object is
+    /// untouched, and nothing of a reading is kept, not even sealed.
+    pub fn evidence_octets(&self, mut body: Vec<u8>) -> Vec<u8> {
+        if let Some(sealed) = self.sealed.clone().filter(|sealed| sealed.end <= body.len()) {
+            body.splice(sealed, *b"null");
+        }
+        body
+    }
 }
 
 /// The store of accepted answers failed.
@@ -119,8 +164,9 @@ impl std::fmt::Debug for AnswerChecker<'_> {
 }
 
 /// Walks the steps; the first failure ends the walk.
+#[derive(Default)]
 struct Walk {
-    found: CheckedAnswer,
+    found: Found,
 }
 
 impl Walk {
@@ -131,30 +177,32 @@ impl Walk {
     }
 }
 
-/// The parts of a received envelope. `package` is a substring of the body.
+/// The parts of a received envelope. `package` and `reading` are substrings of the body.
 struct Envelope<'a> {
     package: &'a [u8],
     message: SignedData,
+    /// JSON text of the member that holds a sealed reading.
+    reading: Option<&'a str>,
 }
 
 impl AnswerChecker<'_> {
     /// Checks an answer to one request at `now`.
-    pub fn check(&self, answer: &RawAnswer, expected: &Expected<'_>, now: Timestamp) -> CheckedAnswer {
-        let mut walk = Walk {
-            found: CheckedAnswer {
-                steps: Vec::with_capacity(13),
-                result: Err(Reason::PlatformEnvelope),
-                signature: None,
-                attributes: None,
-                signer: None,
-                chain: Vec::new(),
-                crls: Vec::new(),
-                serial: None,
-                time: None,
-            },
-        };
-        walk.found.result = self.walk(&mut walk, answer, expected, now);
-        walk.found
+    pub fn check(&self, answer: &RawAnswer, expected: &Expected<'_>, now: Timestamp) -> CheckedAnswer<PlatformVerdict> {
+        let mut walk = Walk::default();
+        let result = self.walk(&mut walk, answer, expected, now);
+        CheckedAnswer { found: walk.found, result }
+    }
+
+    /// Checks an answer to an application at `now`.
+    pub fn check_application(
+        &self,
+        answer: &RawAnswer,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> CheckedAnswer<Applied> {
+        let mut walk = Walk::default();
+        let result = self.walk_application(&mut walk, answer, expected, now);
+        CheckedAnswer { found: walk.found, result }
     }
 
     fn walk(
@@ -164,8 +212,41 @@ impl AnswerChecker<'_> {
         expected: &Expected<'_>,
         now: Timestamp,
     ) -> Result<PlatformVerdict, Reason> {
+        let envelope = self.check_origin(walk, answer, expected, now)?;
+        let package = read_package(walk, &envelope)?;
+        self.check_binding(walk, &package, &self.profile.answer.serial, expected, now)?;
+        let (overall, fields) = self.check_content(walk, &package, expected)?;
+        let reading = self.check_reading(walk, &package, &envelope, overall, expected)?;
+        Ok(PlatformVerdict { overall, fields, reading })
+    }
+
+    fn walk_application(
+        &self,
+        walk: &mut Walk,
+        answer: &RawAnswer,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> Result<Applied, Reason> {
+        let Some(apply) = &self.profile.apply else { return walk.step(StepName::Schema, Err(Reason::PlatformSchema)) };
+        let envelope = self.check_origin(walk, answer, expected, now)?;
+        let package = read_package(walk, &envelope)?;
+        let serial = self.check_binding(walk, &package, &apply.serial, expected, now)?;
+        self.check_accepted(walk, &package, apply)?;
+        Ok(Applied { serial, digest: ContentDigest::new(yanqian_sm::sm3(&[envelope.package])) })
+    }
+
+    /// Who sent it: status, envelope, signer, signature. What comes back is the platform's own words, though not yet to this
+    /// request.
+    fn check_origin<'a>(
+        &self,
+        walk: &mut Walk,
+        answer: &'a RawAnswer,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> Result<Envelope<'a>, Reason> {
         walk.step(StepName::Status, check_status(answer))?;
-        let envelope = walk.step(StepName::Envelope, self.open_envelope(answer))?;
+        let opened = self.open_envelope(answer, expected, &mut walk.found.sealed);
+        let envelope = walk.step(StepName::Envelope, opened)?;
         let signer = envelope.message.signer();
         walk.found.signature = Some(signer.signature().to_der());
         walk.found.attributes = signer.attributes().map(|attributes| attributes.as_der().to_vec());
@@ -177,26 +258,27 @@ impl AnswerChecker<'_> {
             .map(|_| ())
             .map_err(|_| Reason::PlatformSignature);
         walk.step(StepName::Signature, verified)?;
-
-        // From here on the octets are the platform's own words, though not yet to this request.
-        let package = Members::parse(envelope.package).map_err(|_| Reason::PlatformSchema);
-        let package = match package {
-            Ok(package) => package,
-            Err(reason) => return walk.step(StepName::Schema, Err(reason)),
-        };
-        self.check_binding(walk, &package, expected, now)?;
-        self.check_content(walk, &package, expected)
+        Ok(envelope)
     }
 
-    fn open_envelope<'a>(&self, answer: &'a RawAnswer) -> Result<Envelope<'a>, Reason> {
+    fn open_envelope<'a>(
+        &self,
+        answer: &'a RawAnswer,
+        expected: &Expected<'_>,
+        sealed: &mut Option<Range<usize>>,
+    ) -> Result<Envelope<'a>, Reason> {
         use base64::Engine as _;
         const REASON: Reason = Reason::PlatformEnvelope;
         let form = &self.profile.answer;
+        let outer = Members::parse(&answer.body).map_err(|_| REASON)?;
+        let attached = form.reading.as_ref().filter(|_| expected.recipient.is_some());
+        let reading = attached.and_then(|reading| outer.raw(&reading.envelope));
+        // Before anything can fail: whatever becomes of the answer, what is sealed in it is not kept.
+        *sealed = reading.map(|raw| place(&answer.body, raw));
         if !answer.content_type.as_deref().is_some_and(is_json) {
             return Err(REASON);
         }
-        let outer = Members::parse(&answer.body).map_err(|_| REASON)?;
-        if outer.len() != 2 {
+        if outer.len() != 2 + usize::from(reading.is_some()) {
             return Err(REASON);
         }
         let package = outer.raw(&form.package).ok_or(REASON)?.as_bytes();
@@ -206,7 +288,20 @@ impl AnswerChecker<'_> {
         if message.signer().attributes().is_some() != form.attributes || message.content().is_some() {
             return Err(REASON);
         }
-        Ok(Envelope { package, message })
+        Ok(Envelope { package, message, reading })
+    }
+}
+
+/// Where a substring of the body stands in it.
+fn place(body: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(body.as_ptr().addr());
+    start..start + part.len()
+}
+
+fn read_package<'a>(walk: &mut Walk, envelope: &Envelope<'a>) -> Result<Members<'a>, Reason> {
+    match Members::parse(envelope.package) {
+        Ok(package) => Ok(package),
+        Err(_) => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A platform's message forms as validated data. No value of any profile is compiled in.
 
+mod build;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use time::UtcOffset;
-use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Verdict};
+use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, Verdict};
 
 use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
 
@@ -26,8 +27,9 @@ pub enum ProfileError {
 /// A platform profile.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    pub(crate) path: String,
     pub(crate) request: RequestForm,
+    /// The first step of a two-step exchange; none when a check is one exchange.
+    pub(crate) apply: Option<ApplyForm>,
     pub(crate) forms: Forms,
     pub(crate) answer: AnswerForm,
     pub(crate) limits: Limits,
@@ -44,7 +46,14 @@ pub(crate) struct RequestForm {
     pub(crate) attributes: bool,
     pub(crate) members: Vec<(String, Source)>,
     pub(crate) payload: PayloadForm,
-    pub(crate) modes: BTreeMap<Mode, String>,
+    pub(crate) modes: BTreeMap<Mode, ModeForm>,
+}
+
+/// What a service is called, and where it is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct ModeForm {
+    pub(crate) word: String,
+    pub(crate) path: String,
 }
 
 /// Where a member's value comes from.
@@ -58,6 +67,10 @@ pub(crate) enum Source {
     Mode,
     Purpose,
     Payload,
+    /// The serial that the platform gave in answer to the application.
+    BusinessSerial,
+    /// SM3 of the signed object of that answer.
+    ApplyDigest,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +79,29 @@ pub(crate) struct PayloadForm {
     pub(crate) fields: BTreeMap<Field, String>,
     pub(crate) document_types: BTreeMap<DocumentType, String>,
     pub(crate) days: DayForm,
+    /// There when the profile knows real-person.
+    pub(crate) portrait: Option<String>,
+    /// There when the profile knows chip-reading.
+    pub(crate) chip: Option<ChipNames>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ChipNames {
+    pub(crate) com: String,
+    pub(crate) dg1: String,
+    pub(crate) dg2: String,
+    pub(crate) sod: String,
+}
+
+/// The first step: what is sent, and what its answer must hold. Names that it does not have are those of [`AnswerForm`].
+#[derive(Debug, Clone)]
+pub(crate) struct ApplyForm {
+    pub(crate) path: String,
+    pub(crate) members: Vec<(String, Source)>,
+    pub(crate) serial: String,
+    pub(crate) constants: BTreeMap<String, String>,
+    pub(crate) ignored: Vec<String>,
+    pub(crate) accepted: String,
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +130,25 @@ pub(crate) struct AnswerForm {
     pub(crate) verdicts: BTreeMap<String, Verdict>,
     /// Codes by which the platform says that it did not perform the check.
     pub(crate) refused: Vec<String>,
+    /// There when the profile knows chip-reading.
+    pub(crate) reading: Option<ReadingForm>,
+}
+
+/// The sealed reading that comes with a match in chip-reading.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadingForm {
+    /// Member of the signed object: digest of the envelope's octets.
+    pub(crate) digest: String,
+    /// Member beside the signed object: base64 of the envelope.
+    pub(crate) envelope: String,
+    pub(crate) document_type: String,
+    pub(crate) number: String,
+    pub(crate) name: String,
+    pub(crate) sex: String,
+    pub(crate) birth_date: String,
+    pub(crate) nationality: String,
+    pub(crate) expiry: String,
+    pub(crate) sexes: BTreeMap<Sex, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -117,7 +172,7 @@ impl Profile {
 
     /// As [`Self::load`], from text; `file` is named in errors.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ProfileError> {
-        raw::parse(text, file)
+        build::parse(text, file)
     }
 
     pub fn name(&self) -> &str {
@@ -132,6 +187,16 @@ impl Profile {
     /// Whether requests are signed over authenticated attributes.
     pub const fn signs_attributes(&self) -> bool {
         self.request.attributes
+    }
+
+    /// Whether a check begins with an application for a business serial number.
+    pub const fn applies_first(&self) -> bool {
+        self.apply.is_some()
+    }
+
+    /// The services that the platform offers in this form.
+    pub fn modes(&self) -> impl Iterator<Item = Mode> {
+        self.request.modes.keys().copied()
     }
 
     /// How long an accepted answer's nonce and serial must be remembered: longer than any answer's time can stay inside the
