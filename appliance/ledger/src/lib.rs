@@ -10,20 +10,23 @@
 //! it tells a tail that nobody was promised from damage. `docs/ledger-format.md` describes every octet.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod config;
 mod error;
 mod files;
 mod ledger;
+mod place;
 mod read;
 mod recovery;
-
 mod stats;
 pub mod storage;
 mod writer;
 
+pub use archive::{Archive, ArchiveError, Archived};
 pub use config::{Clock, LedgerConfig};
 pub use error::{LedgerError, OpenError};
 pub use ledger::{Append, Appended, Ledger};
+pub use place::{PlaceError, read_record_at};
 pub use read::{Entry, Records, VerifySummary, read_records, verify_dir, verify_storage};
 pub use recovery::Recovery;
 pub use stats::{Failure, LedgerState, Stats};

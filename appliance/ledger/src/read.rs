@@ -153,20 +153,28 @@ pub(crate) fn read_segment(storage: &dyn Storage, segment: u64) -> Result<Vec<u8
 
 pub(crate) fn read_header(storage: &dyn Storage, segment: u64) -> Result<SegmentHeader, OpenError> {
     let file = open_segment(storage, segment)?;
-    let mut octets = vec![0; 8192];
-    let mut have = 0;
-    while have < octets.len() {
-        let read = file.read_at(&mut octets[have..], wide(have)).doing("reading a segment's header")?;
-        if read == 0 {
-            break;
-        }
-        have += read;
-    }
-    let (header, _) = SegmentHeader::decode(&octets[..have]).map_err(|error| header_error(segment, error))?;
+    let octets = read_start(&*file, 0, 8192).doing("reading a segment's header")?;
+    let (header, _) = SegmentHeader::decode(&octets).map_err(|error| header_error(segment, error))?;
     Ok(header)
 }
 
-fn open_segment(storage: &dyn Storage, segment: u64) -> Result<Box<dyn StoredFile>, OpenError> {
+/// Up to `length` octets from `offset`; fewer only at the end of the file.
+pub(crate) fn read_start(file: &dyn StoredFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut octets = vec![0; length];
+    let mut have = 0;
+    while have < octets.len() {
+        match file.read_at(&mut octets[have..], offset.saturating_add(wide(have))) {
+            Ok(0) => break,
+            Ok(read) => have += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    octets.truncate(have);
+    Ok(octets)
+}
+
+pub(crate) fn open_segment(storage: &dyn Storage, segment: u64) -> Result<Box<dyn StoredFile>, OpenError> {
     match storage.open(&file_name(segment), false) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::SegmentMissing(segment)),
         result => result.doing("opening a segment"),

@@ -5,8 +5,8 @@ mod support;
 
 use std::sync::Arc;
 
-use support::{clock, config, context, intent, outcome, refusal, software, stopped};
-use yanqian_evidence::{Body, Kind, Octets};
+use support::{clock, config, context, exchange, intent, outcome, refusal, software, stopped};
+use yanqian_evidence::{Body, Decision, Kind, Octets, Outcome};
 use yanqian_ledger::{Ledger, LedgerError, LedgerState, OpenError, read_records, verify_dir};
 use yanqian_vocabulary::{NodeId, Reason, Timestamp, Verdict};
 
@@ -201,4 +201,48 @@ async fn a_live_ledger_can_be_verified_while_it_is_written() {
     let counts = reader.join().unwrap().unwrap();
     assert!(counts.is_sorted() && counts.len() > 1, "{counts:?}");
     assert_eq!(ledger.state(), LedgerState::Writing);
+}
+
+#[tokio::test]
+async fn an_exchange_continues_an_open_check_and_its_outcome_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(directory.path(), config(), clock()).unwrap();
+    assert_eq!(ledger.append(context(), exchange(1, 1)).await, Err(LedgerError::IntentNotOpen));
+    let begun = ledger.append(context(), intent(1)).await.unwrap().sequence;
+    assert_eq!(ledger.append(context(), exchange(2, begun)).await, Err(LedgerError::IntentNotOpen));
+    let step = ledger.append(context(), exchange(1, begun)).await.unwrap().sequence;
+    assert_eq!(ledger.append(context(), outcome(1, begun)).await, Err(LedgerError::OtherExchange));
+    assert_eq!(ledger.stats().open_intents, 1);
+    let end = Outcome { exchange: Some(step), ..outcome(1, begun) };
+    ledger.append(context(), end).await.unwrap();
+    assert_eq!(ledger.append(context(), exchange(1, begun)).await, Err(LedgerError::IntentNotOpen));
+    let left = ledger.append(context(), intent(2)).await.unwrap().sequence;
+    ledger.append(context(), exchange(2, left)).await.unwrap();
+    drop(ledger);
+    assert_eq!(verify_dir(directory.path()).unwrap().summary.open_intents, 1);
+    // After a restart the ledger still knows which exchange the open check has come to.
+    let (ledger, recovery) = Ledger::open(directory.path(), config(), clock()).unwrap();
+    assert_eq!(
+        recovery.dangling.iter().map(|open| (open.sequence, open.exchange)).collect::<Vec<_>>(),
+        [(left, Some(left + 1))]
+    );
+    assert_eq!(ledger.append(context(), outcome(2, left)).await, Err(LedgerError::OtherExchange));
+    assert_eq!(ledger.close_dangling(&recovery, &software()).await, Ok(1));
+    drop(ledger);
+    assert_eq!(verify_dir(directory.path()).unwrap().summary.open_intents, 0);
+}
+
+#[tokio::test]
+async fn an_exchange_that_nobody_waits_for_leaves_its_check_to_its_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(directory.path(), config(), clock()).unwrap();
+    for n in 0..50 {
+        let begun = ledger.append(context(), intent(n)).await.unwrap().sequence;
+        drop(ledger.submit(context(), exchange(n, begun)).unwrap());
+        let refused = Decision::Refused { reason: Reason::EvidenceUnavailable };
+        ledger.append(context(), Outcome { decision: refused, ..outcome(n, begun) }).await.unwrap();
+    }
+    drop(ledger);
+    let verified = verify_dir(directory.path()).unwrap().summary;
+    assert_eq!((verified.open_intents, verified.counts.kinds[&Kind::Outcome]), (0, 50));
 }

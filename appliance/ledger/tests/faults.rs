@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::sim_disk::{Chance, Fault, SimDisk};
-use support::{clock, config, context, intent, outcome, refusal, software};
+use support::{clock, config, context, exchange, intent, outcome, refusal, software};
 use yanqian_evidence::{Body, LeafHash, Management};
 use yanqian_ledger::{Appended, Failure, Ledger, LedgerConfig, LedgerError, LedgerState, OpenError, verify_storage};
 
@@ -196,6 +196,7 @@ fn a_full_disk_takes_no_intent_but_the_ends_of_checks_and_refusals() {
     let refused = (2..100).find_map(|n| wait(ledger.submit(context(), intent(n)).unwrap()).err());
     assert_eq!(refused, Some(LedgerError::Full));
     assert_eq!(ledger.state(), LedgerState::RefusalsOnly);
+    assert_eq!(wait(ledger.submit(context(), exchange(1, sequence)).unwrap()), Err(LedgerError::Full));
     wait(ledger.submit(context(), outcome(1, sequence)).unwrap()).unwrap();
     wait(ledger.submit(context(), refusal(200)).unwrap()).unwrap();
     verify_storage(&disk).unwrap();

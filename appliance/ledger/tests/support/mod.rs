@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use yanqian_evidence::{
-    Context, Decision, Der, Intent, Label, Management, Origin, Outcome, Refusal, Search, SoftwareVersion, Times,
-    ToBeSigned,
+    Answer, Context, Decision, Der, Exchange, Intent, Label, Management, NextRequest, Octets, Origin, Outcome, Refusal,
+    RequestSignature, Search, Signer, SoftwareVersion, Times, ToBeSigned,
 };
 use yanqian_ledger::{Clock, LedgerConfig};
 use yanqian_vocabulary::{
     AgreementHash, CallerId, CertificateHash, Commitment, ContentDigest, DocumentType, EntityId, Field, KeyId, Mode,
-    NodeId, Nonce, PlatformId, ProfileHash, PurposeCode, Reason, RuleId, SearchTag, Timestamp, TokenGrade, Verdict,
-    VerificationId,
+    NodeId, Nonce, PlatformId, ProfileHash, PurposeCode, Reason, RuleId, SearchTag, Timestamp, TokenGrade, TrustHash,
+    Verdict, VerificationId,
 };
 
 pub fn config() -> LedgerConfig {
@@ -94,6 +94,32 @@ pub fn outcome(n: u64, intent: u64) -> Outcome {
         platform_status: Some(200),
         exchange: None,
         reading: None,
+    }
+}
+
+/// A proven first step of check `n`, whose intent has this sequence.
+pub fn exchange(n: u64, intent: u64) -> Exchange {
+    let der = |tag: u8| Der::new([tag, 0]).unwrap();
+    Exchange {
+        verification: verification(n),
+        intent,
+        step: Label::new("apply"),
+        signature: RequestSignature { signature: der(0x30), attributes: Some(der(0x31)) },
+        answer: Answer { octets: Octets::new(*b"{}"), signature: Some(der(0x30)), attributes: Some(der(0x31)) },
+        signer: Signer { hash: CertificateHash::new([5; 32]), certificate: der(0x30) },
+        chain: Vec::new(),
+        revocation: Vec::new(),
+        platform_time: None,
+        platform_serial: None,
+        steps: Vec::new(),
+        times: Times { received: received(), signed: None, sent: None, answered: None },
+        trust: TrustHash::new([6; 32]),
+        platform_status: 200,
+        next: NextRequest {
+            request: ContentDigest::new([7; 32]),
+            nonce: Nonce::new([8; 16]),
+            to_be_signed: ToBeSigned::Attributes { der: der(0x31) },
+        },
     }
 }
 
