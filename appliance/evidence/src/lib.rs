@@ -5,6 +5,7 @@
 //!   (I8); what was asked stands there only as a search tag and a commitment.
 //! - [`hash`]: RFC 6962 leaves and nodes with SM3, and the chain.
 //! - [`segment`] and [`frame`]: how records lie in a file. [`mark`]: what a node knows to be durable.
+//! - [`commitment`]: what a record commits to. [`receipt`]: the evidence of one check in one file.
 //! - [`Verifier`]: reads segments in order and proves all of the above, or says exactly where it does not hold (I5).
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod intent;
 pub mod mark;
 mod operation;
 mod outcome;
+pub mod receipt;
 mod record;
 pub mod segment;
 pub mod verify;
@@ -35,6 +37,7 @@ pub use outcome::{
     Answer, Decision, Outcome, OutcomeUnknown, Refusal, RequestSignature, Revocation, RevocationKind, Signer, Step,
     Times,
 };
+pub use receipt::{Receipt, ReceiptError};
 pub use record::{Body, Kind, MAX_RECORD, Record, RecordError, Schema, encode};
 pub use segment::{HeaderError, SegmentHeader};
 pub use verify::{Defect, Summary, Verifier, VerifyError};

@@ -1,0 +1,101 @@
+//! A receipt as JSON. Order of members and white space are free, so that a receipt may live in any JSON store; everything
+//! else has one spelling.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize};
+use yanqian_vocabulary::{ContentDigest, VerificationId};
+
+use super::{Entry, MAX_RECEIPT, Receipt, ReceiptError, State};
+use crate::hash::LeafHash;
+use crate::word::Der;
+
+/// The members in the order in which they are written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    v: u64,
+    state: String,
+    verification: String,
+    records: Vec<String>,
+    leaf_hashes: Vec<String>,
+    certificates: Vec<String>,
+    revocation: Vec<String>,
+    #[serde(deserialize_with = "present")]
+    salt: Option<String>,
+    /// The place of the inclusion proof and checkpoint of an anchored receipt.
+    #[serde(deserialize_with = "present")]
+    anchor: Option<serde_json::Value>,
+}
+
+/// As any option, except that the member must be there.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+fn hash(text: &str, name: &'static str) -> Result<[u8; 32], ReceiptError> {
+    text.parse::<ContentDigest>().map(|digest| *digest.as_bytes()).map_err(|_| ReceiptError::Value(name))
+}
+
+fn octets(text: &str, name: &'static str) -> Result<Vec<u8>, ReceiptError> {
+    STANDARD.decode(text).map_err(|_| ReceiptError::Value(name))
+}
+
+fn ders(texts: &[String], name: &'static str) -> Result<Vec<Der>, ReceiptError> {
+    texts.iter().map(|text| Der::new(octets(text, name)?).map_err(|_| ReceiptError::Value(name))).collect()
+}
+
+impl Receipt {
+    /// The receipt as JSON, compact, without a line end.
+    pub fn to_json(&self) -> String {
+        let ders = |list: &[Der]| list.iter().map(|der| STANDARD.encode(der.as_bytes())).collect();
+        let wire = Wire {
+            v: 1,
+            state: self.state.as_str().to_owned(),
+            verification: self.verification.to_string(),
+            records: self.records.iter().map(|entry| STANDARD.encode(&entry.octets)).collect(),
+            leaf_hashes: self.records.iter().map(|entry| entry.leaf.to_string()).collect(),
+            certificates: ders(&self.certificates),
+            revocation: ders(&self.revocation),
+            salt: self.salt.map(|salt| ContentDigest::new(salt).to_string()),
+            anchor: None,
+        };
+        serde_json::to_string(&wire).unwrap_or_default() // texts and numbers alone: writing them into memory does not fail
+    }
+
+    /// Reads one receipt and nothing after it. Proves its form; the records may be any octets yet.
+    pub fn from_json(json: &[u8]) -> Result<Self, ReceiptError> {
+        if json.len() > MAX_RECEIPT {
+            return Err(ReceiptError::TooLarge);
+        }
+        let wire: Wire = serde_json::from_slice(json).map_err(|error| ReceiptError::Json(error.to_string()))?;
+        if wire.v != 1 {
+            return Err(ReceiptError::Version(wire.v));
+        }
+        if wire.state != State::Pending.as_str() {
+            return Err(ReceiptError::State(wire.state));
+        }
+        if wire.anchor.is_some() {
+            return Err(ReceiptError::Anchor);
+        }
+        if wire.records.len() != wire.leaf_hashes.len() {
+            return Err(ReceiptError::Count("leaf_hashes"));
+        }
+        let verification: VerificationId =
+            wire.verification.parse().map_err(|_| ReceiptError::Value("verification"))?;
+        let entry = |(record, leaf): (&String, &String)| {
+            let leaf = LeafHash::new(hash(leaf, "leaf_hashes")?);
+            Ok(Entry { octets: octets(record, "records")?, leaf })
+        };
+        let receipt = Self {
+            state: State::Pending,
+            verification,
+            records: wire.records.iter().zip(&wire.leaf_hashes).map(entry).collect::<Result<_, _>>()?,
+            certificates: ders(&wire.certificates, "certificates")?,
+            revocation: ders(&wire.revocation, "revocation")?,
+            salt: wire.salt.map(|salt| hash(&salt, "salt")).transpose()?,
+        };
+        receipt.check_counts()?;
+        Ok(receipt)
+    }
+}
