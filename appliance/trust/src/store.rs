@@ -30,7 +30,7 @@ pub struct TrustStore {
 /// A certificate of the store with its role, for expiry monitoring.
 #[derive(Debug, Clone)]
 pub struct NamedCertificate {
-    /// `anchor`, `intermediate`, `tls-anchor` or `encryption`.
+    /// `anchor`, `intermediate`, `tls-anchor` or `platform-encryption`.
     pub role: &'static str,
     pub subject: String,
     /// Seconds since 1970.
@@ -207,7 +207,7 @@ fn encryption(
     if !may_encrypt || certificate.public_key().is_none() {
         return Err(file_error(file, "is not an SM2 encryption certificate"));
     }
-    named.push(name("encryption", certificate));
+    named.push(name("platform-encryption", certificate));
     Ok(certificate.clone())
 }
 
