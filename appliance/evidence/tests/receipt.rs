@@ -5,10 +5,10 @@ mod support;
 
 use proptest::prelude::*;
 use yanqian_evidence::receipt::{MAX_EVIDENCE, MAX_RECEIPT};
-use yanqian_evidence::{Body, Der, LeafHash, Outcome, OutcomeUnknown, Receipt, ReceiptError, Record};
+use yanqian_evidence::{Body, LeafHash, Outcome, OutcomeUnknown, Receipt, ReceiptError, Record};
 
-fn der(content: u8) -> Der {
-    Der::new(vec![0x30, 1, content]).unwrap()
+fn der(content: u8) -> Vec<u8> {
+    vec![0x30, 1, content]
 }
 
 /// Records 1, 3 and 5 of the second schema's samples: a check of two steps.
@@ -20,7 +20,7 @@ fn story() -> Vec<Record> {
 fn made(records: &[Record]) -> Result<Receipt, ReceiptError> {
     let octets = records.iter().map(Record::encode).collect();
     let salt = matches!(records.first().map(|record| &record.body), Some(Body::Intent(_))).then_some([7; 32]);
-    Receipt::new(octets, [der(1), der(2), der(1)], [der(3)], salt)
+    Receipt::new(octets, vec![der(1), der(2), der(1)], vec![der(3)], salt)
 }
 
 fn good() -> Receipt {
@@ -93,10 +93,12 @@ fn every_kind_of_end_has_a_receipt_and_half_a_story_has_none() {
     ] {
         assert_eq!(made(&broken), Err(ReceiptError::Records), "{broken:?}");
     }
-    let salted = Receipt::new(vec![refusal.encode()], [], [], Some([7; 32]));
-    assert_eq!(salted, Err(ReceiptError::Salt));
-    let damaged = Receipt::new(vec![vec![0xa6]], [], [], None);
+    let salted = Receipt::new(vec![refusal.encode()], vec![], vec![], Some([7; 32])).unwrap();
+    assert_eq!(salted.salt, None, "there is nothing to open");
+    let damaged = Receipt::new(vec![vec![0xa6]], vec![], vec![], None);
     assert!(matches!(damaged, Err(ReceiptError::Record(1, _))));
+    let no_der = Receipt::new(vec![refusal.encode()], vec![], vec![vec![0x30]], None);
+    assert_eq!(no_der, Err(ReceiptError::Value("revocation")));
 }
 
 #[test]
@@ -127,16 +129,16 @@ fn other_spellings_are_refused() {
     assert_eq!(check("MAEB", "MAEC"), ReceiptError::Count("certificates"), "one twice");
     assert_eq!(check(r#""leaf_hashes":["#, r#""leaf_hashes":["", "#), ReceiptError::Count("leaf_hashes"));
     assert_eq!(Receipt::from_json(&vec![b' '; MAX_RECEIPT + 1]), Err(ReceiptError::TooLarge));
-    let many = (0..=u8::try_from(MAX_EVIDENCE).unwrap()).map(der);
+    let many = (0..=u8::try_from(MAX_EVIDENCE).unwrap()).map(der).collect();
     let octets = story().iter().map(Record::encode).collect();
-    assert_eq!(Receipt::new(octets, many, [], None), Err(ReceiptError::Count("certificates")));
+    assert_eq!(Receipt::new(octets, many, vec![], None), Err(ReceiptError::Count("certificates")));
 }
 
 #[test]
 fn a_receipt_beyond_its_size_is_not_made() {
-    let list = |n: u8| Der::new([&[0x30, 0x83, 0x7f, 0xff, 0xff, n][..], &vec![0; 0x7f_fffe]].concat()).unwrap();
+    let list = |n: u8| [&[0x30, 0x83, 0x7f, 0xff, 0xff, n][..], &vec![0; 0x7f_fffe]].concat();
     let octets = story().iter().map(Record::encode).collect();
-    assert_eq!(Receipt::new(octets, [], [list(1), list(2)], None), Err(ReceiptError::TooLarge));
+    assert_eq!(Receipt::new(octets, vec![], vec![list(1), list(2)], None), Err(ReceiptError::TooLarge));
 }
 
 #[test]

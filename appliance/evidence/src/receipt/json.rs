@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use yanqian_vocabulary::{ContentDigest, VerificationId};
 
-use super::{Entry, MAX_RECEIPT, Receipt, ReceiptError, State};
+use super::{Entry, MAX_RECEIPT, Receipt, ReceiptError, State, ders};
 use crate::hash::LeafHash;
 use crate::word::Der;
 
@@ -39,10 +39,6 @@ fn hash(text: &str, name: &'static str) -> Result<[u8; 32], ReceiptError> {
 
 fn octets(text: &str, name: &'static str) -> Result<Vec<u8>, ReceiptError> {
     STANDARD.decode(text).map_err(|_| ReceiptError::Value(name))
-}
-
-fn ders(texts: &[String], name: &'static str) -> Result<Vec<Der>, ReceiptError> {
-    texts.iter().map(|text| Der::new(octets(text, name)?).map_err(|_| ReceiptError::Value(name))).collect()
 }
 
 impl Receipt {
@@ -87,12 +83,14 @@ impl Receipt {
             let leaf = LeafHash::new(hash(leaf, "leaf_hashes")?);
             Ok(Entry { octets: octets(record, "records")?, leaf })
         };
+        let list =
+            |texts: &[String], name| ders(texts.iter().map(|text| octets(text, name)).collect::<Result<_, _>>()?, name);
         let receipt = Self {
             state: State::Pending,
             verification,
             records: wire.records.iter().zip(&wire.leaf_hashes).map(entry).collect::<Result<_, _>>()?,
-            certificates: ders(&wire.certificates, "certificates")?,
-            revocation: ders(&wire.revocation, "revocation")?,
+            certificates: list(&wire.certificates, "certificates")?,
+            revocation: list(&wire.revocation, "revocation")?,
             salt: wire.salt.map(|salt| hash(&salt, "salt")).transpose()?,
         };
         receipt.check_counts()?;

@@ -44,8 +44,6 @@ pub enum ReceiptError {
     Record(usize, RecordError),
     #[error("the records are not those of one check, whole and in order")]
     Records,
-    #[error("a salt opens an intent, and there is none")]
-    Salt,
 }
 
 /// One record as it stands in the ledger, and its name there.
@@ -100,28 +98,26 @@ impl fmt::Debug for Receipt {
 impl Receipt {
     /// Makes the receipt of one check from its records' octets in the order of the ledger: an intent, the exchanges that
     /// follow it, and an outcome or outcome-unknown; or a refusal alone; or an outcome-unknown alone. Certificates and
-    /// lists are DER; one that is given twice is kept once.
+    /// lists are DER; one that is given twice is kept once. A salt without an intent opens nothing and is left out.
     pub fn new(
         records: Vec<Vec<u8>>,
-        certificates: impl IntoIterator<Item = Der>,
-        revocation: impl IntoIterator<Item = Der>,
+        certificates: Vec<Vec<u8>>,
+        revocation: Vec<Vec<u8>>,
         salt: Option<[u8; 32]>,
     ) -> Result<Self, ReceiptError> {
         let decoded = (records.iter().zip(1..))
             .map(|(octets, number)| Record::decode(octets).map_err(|error| ReceiptError::Record(number, error)))
             .collect::<Result<Vec<_>, _>>()?;
         let verification = check_of(&decoded).ok_or(ReceiptError::Records)?;
-        if salt.is_some() && !matches!(decoded.first().map(|record| &record.body), Some(Body::Intent(_))) {
-            return Err(ReceiptError::Salt);
-        }
+        let opens = matches!(decoded.first().map(|record| &record.body), Some(Body::Intent(_)));
         let entry = |octets: Vec<u8>| Entry { leaf: LeafHash::of_record(&octets), octets };
         let receipt = Self {
             state: State::Pending,
             verification,
             records: records.into_iter().map(entry).collect(),
-            certificates: each_once(certificates),
-            revocation: each_once(revocation),
-            salt,
+            certificates: each_once(ders(certificates, "certificates")?),
+            revocation: each_once(ders(revocation, "revocation")?),
+            salt: salt.filter(|_| opens),
         };
         receipt.check_counts()?;
         if receipt.to_json().len() > MAX_RECEIPT {
@@ -137,7 +133,7 @@ impl Receipt {
             return Err(ReceiptError::Count("records"));
         }
         for (name, list) in [("certificates", &self.certificates), ("revocation", &self.revocation)] {
-            if list.len() > MAX_EVIDENCE || each_once(list.iter().cloned()).len() != list.len() {
+            if list.len() > MAX_EVIDENCE || list.iter().enumerate().any(|(at, der)| list[..at].contains(der)) {
                 return Err(ReceiptError::Count(name));
             }
         }
@@ -145,7 +141,11 @@ impl Receipt {
     }
 }
 
-fn each_once(values: impl IntoIterator<Item = Der>) -> Vec<Der> {
+fn ders(values: Vec<Vec<u8>>, name: &'static str) -> Result<Vec<Der>, ReceiptError> {
+    values.into_iter().map(|octets| Der::new(octets).map_err(|_| ReceiptError::Value(name))).collect()
+}
+
+fn each_once(values: Vec<Der>) -> Vec<Der> {
     let mut kept: Vec<Der> = Vec::new();
     for value in values {
         if !kept.contains(&value) {
