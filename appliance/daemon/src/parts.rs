@@ -10,7 +10,7 @@ use yanqian_messages::{Certificate, certificates_from_pem_or_der};
 use yanqian_platform::{PlatformClient, Profile};
 use yanqian_sm::{PublicKey, sm3};
 use yanqian_trust::SharedTrust;
-use yanqian_vocabulary::{AgreementHash, CertificateHash, KeyId, TokenGrade};
+use yanqian_vocabulary::{AgreementHash, CertificateHash, KeyId, Mode, TokenGrade};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -74,15 +74,51 @@ pub(crate) fn trust(config: &Config) -> Result<SharedTrust, PartError> {
 /// The signing certificate with its SM2 key.
 pub(crate) fn signing_certificate(config: &Config) -> Result<(Certificate, PublicKey), PartError> {
     let file = &config.hsm.signing_certificate;
-    let octets = std::fs::read(file).map_err(|error| PartError::file(file, error))?;
-    let certificates = certificates_from_pem_or_der(&octets).map_err(|error| PartError::file(file, error))?;
-    let certificate = certificates.into_iter().next().ok_or_else(|| PartError::file(file, "holds no certificate"))?;
-    let key = *certificate.public_key().ok_or_else(|| PartError::file(file, "does not hold an SM2 key"))?;
+    let (certificate, key) = own_certificate(file)?;
     let may_sign = certificate.key_usage().is_none_or(|usage| usage.digital_signature || usage.non_repudiation);
     if !may_sign || certificate.is_ca() {
         return Err(PartError::file(file, "is not a signing certificate (key usage)"));
     }
     Ok((certificate, key))
+}
+
+/// The encryption certificate of the entity's dual certificates (GB/T 20518-2018); none when there is no encryption pair.
+pub(crate) fn encryption_certificate(config: &Config) -> Result<Option<(Certificate, PublicKey)>, PartError> {
+    let Some(encryption) = &config.hsm.encryption else { return Ok(None) };
+    let file = &encryption.certificate;
+    let (certificate, key) = own_certificate(file)?;
+    let may_encrypt = certificate
+        .key_usage()
+        .is_some_and(|usage| usage.key_encipherment || usage.data_encipherment || usage.key_agreement);
+    if !may_encrypt || certificate.is_ca() {
+        return Err(PartError::file(file, "is not an encryption certificate (key usage)"));
+    }
+    Ok(Some((certificate, key)))
+}
+
+fn own_certificate(file: &Path) -> Result<(Certificate, PublicKey), PartError> {
+    let octets = std::fs::read(file).map_err(|error| PartError::file(file, error))?;
+    let certificates = certificates_from_pem_or_der(&octets).map_err(|error| PartError::file(file, error))?;
+    let certificate = certificates.into_iter().next().ok_or_else(|| PartError::file(file, "holds no certificate"))?;
+    let key = *certificate.public_key().ok_or_else(|| PartError::file(file, "does not hold an SM2 key"))?;
+    Ok((certificate, key))
+}
+
+/// What the agreement allows must be possible: each service has a form in the profile, and readings have somebody to be
+/// sealed to.
+pub(crate) fn services(config: &Config, agreement: &Agreement, profile: &Profile) -> Result<(), PartError> {
+    let missing = agreement.modes.iter().find(|mode| !profile.modes().any(|known| known == **mode));
+    if let Some(mode) = missing {
+        let problem = format!("key `modes`: platform profile `{}` has no form for `{mode}`", profile.name());
+        return Err(PartError::file(&config.agreement, problem));
+    }
+    if agreement.modes.contains(&Mode::ChipReading) && config.hsm.encryption.is_none() {
+        return Err(PartError::file(
+            &config.file,
+            "keys `hsm.encryption_key` and `hsm.encryption_certificate` are needed: the agreement allows chip-reading",
+        ));
+    }
+    Ok(())
 }
 
 /// The state key: 64 hexadecimal digits in a file that only its owner can read.
@@ -106,6 +142,7 @@ pub(crate) fn context(
     agreement: AgreementHash,
     profile: &Profile,
     certificate: &Certificate,
+    encryption: Option<&Certificate>,
     grade: TokenGrade,
 ) -> Result<Context, PartError> {
     Ok(Context {
@@ -118,8 +155,8 @@ pub(crate) fn context(
         key: KeyId::new(certificate.key_id()),
         certificate: CertificateHash::new(certificate.hash()),
         grade,
-        encryption_key: None,
-        encryption_certificate: None,
+        encryption_key: encryption.map(|certificate| KeyId::new(certificate.key_id())),
+        encryption_certificate: encryption.map(|certificate| CertificateHash::new(certificate.hash())),
     })
 }
 

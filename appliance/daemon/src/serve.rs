@@ -12,12 +12,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use yanqian_evidence::{Body, Label, Management, Origin};
 use yanqian_gateway::{
-    Clock, Core, CoreLimits, CoreParts, Metrics, PlatformLink, SigningKey, SqliteState, StateHandle, StateThread,
+    Clock, Core, CoreLimits, CoreParts, EncryptionKey, Metrics, PlatformLink, SigningKey, SqliteState, StateHandle, StateThread,
     SystemClock,
 };
 use yanqian_hsm::protocol::codes;
 use yanqian_hsm::{ClientConfig, Status, WorkerClient, WorkerError};
-use yanqian_ledger::{Ledger, LedgerConfig, read_records};
+use yanqian_ledger::{Archive, Archived, Ledger, LedgerConfig, read_records};
 use yanqian_trust::SharedTrust;
 use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
 
@@ -142,8 +142,10 @@ type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, WorkerCli
 async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Result<Started, ServeError> {
     let (agreement, agreement_hash) = parts::agreement(config).map_err(configuration)?;
     let (profile, client) = parts::platform(config).map_err(configuration)?;
+    parts::services(config, &agreement, &profile).map_err(configuration)?;
     let trust = Arc::new(parts::trust(config).map_err(configuration)?);
     let (certificate, public_key) = parts::signing_certificate(config).map_err(configuration)?;
+    let encryption = parts::encryption_certificate(config).map_err(configuration)?.map(|(certificate, _)| certificate);
     let keys = parts::state_keys(config).map_err(configuration)?;
     tls::server_config(&config.listen).map_err(configuration)?;
     create_private(&config.state_dir).map_err(failed)?;
@@ -161,7 +163,7 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         );
     }
 
-    let context = parts::context(config, agreement_hash, &profile, &certificate, grade).map_err(failed)?;
+    let context = parts::context(config, agreement_hash, &profile, &certificate, encryption.as_ref(), grade).map_err(failed)?;
     let (ledger, recovery) = open_ledger(config).map_err(failed)?;
     let ledger = Arc::new(ledger);
     let closed = ledger.close_dangling(&recovery, &context.software).await.map_err(failed)?;
@@ -181,6 +183,13 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         certificate: yanqian_evidence::Der::new(certificate.as_der()).ok(),
     };
     metrics.certificate_expiry.with_label_values(&["signing"]).set(certificate.not_after());
+    if let Some(encryption) = &encryption {
+        metrics.certificate_expiry.with_label_values(&["encryption"]).set(encryption.not_after());
+    }
+    let archive = Archive::open(&config.state_dir.join("archive")).map_err(failed)?;
+    for own in std::iter::once(&certificate).chain(&encryption) {
+        archive.put(Archived::Certificate, own.as_der()).map_err(failed)?;
+    }
     if let Ok(store) = trust.current() {
         tell_expiries(&metrics, &store);
     }
@@ -189,6 +198,8 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         context,
         agreement,
         ledger: Arc::clone(&ledger),
+        ledger_directory: parts::ledger_directory(config),
+        archive,
         state,
         keys,
         signing: SigningKey {
@@ -198,6 +209,12 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
             public_key,
             needs_message: status.needs_message,
         },
+        encryption: config
+            .hsm
+            .encryption
+            .as_ref()
+            .zip(encryption)
+            .map(|(pair, certificate)| EncryptionKey { label: pair.label.clone(), certificate }),
         platform: PlatformLink {
             profile,
             client,
@@ -209,13 +226,18 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         limits: CoreLimits {
             max_in_flight: config.limits.max_in_flight,
             body: config.limits.body,
-            reply_retention_millis: i64::try_from(config.limits.reply_retention.as_millis()).unwrap_or(i64::MAX),
+            reply_retention_millis: millis(config.limits.reply_retention),
+            receipt_retention_millis: millis(config.limits.receipt_retention),
         },
     });
     core.append(loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
     prove_key(&core, &worker, &config.hsm.signing_key, &public_key).await?;
     Ok((core, ledger, state_thread, trust, worker))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Waits for the worker: it may start later than the daemon, and the daemon can do nothing without it.

@@ -1,6 +1,7 @@
 //! What every check needs, put together once at start.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,12 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use yanqian_agreement::{Agreement, Caller};
 use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
 use yanqian_hsm::WorkerClient;
-use yanqian_ledger::{Appended, Ledger, LedgerError};
+use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
 use yanqian_messages::Certificate;
-use yanqian_platform::{PlatformClient, Profile};
+use yanqian_platform::{Found, PlatformClient, Profile};
 use yanqian_sm::PublicKey;
-use yanqian_trust::SharedTrust;
-use yanqian_vocabulary::{CallerId, EntityId, PlatformId, Timestamp, VerificationId};
+use yanqian_trust::{SharedTrust, TrustStore};
+use yanqian_vocabulary::{CallerId, EntityId, Mode, PlatformId, Timestamp, VerificationId};
 
 use crate::api::BodyLimits;
 use crate::clock::Clock;
@@ -33,6 +34,13 @@ pub struct SigningKey {
     pub needs_message: bool,
 }
 
+/// The entity's encryption key, which only the token can use, and the certificate to which readings are sealed.
+#[derive(Debug)]
+pub struct EncryptionKey {
+    pub label: String,
+    pub certificate: Certificate,
+}
+
 /// The platform that checks are sent to.
 #[derive(Debug)]
 pub struct PlatformLink {
@@ -48,8 +56,10 @@ pub struct PlatformLink {
 #[derive(Debug, Clone, Copy)]
 pub struct CoreLimits {
     pub max_in_flight: u32,
+    /// Of a body without a portrait or chip files; those are added for the services that take them.
     pub body: BodyLimits,
     pub reply_retention_millis: i64,
+    pub receipt_retention_millis: i64,
 }
 
 /// The parts of a [`Core`].
@@ -58,9 +68,13 @@ pub struct CoreParts {
     pub context: Context,
     pub agreement: Agreement,
     pub ledger: Arc<Ledger>,
+    /// Where the ledger's segments are, for reading records back.
+    pub ledger_directory: PathBuf,
+    pub archive: Archive,
     pub state: StateHandle,
     pub keys: StateKeys,
     pub signing: SigningKey,
+    pub encryption: Option<EncryptionKey>,
     pub platform: PlatformLink,
     pub metrics: Metrics,
     pub limits: CoreLimits,
@@ -79,16 +93,26 @@ pub struct Core {
     pub(crate) state: StateHandle,
     pub(crate) keys: StateKeys,
     pub(crate) signing: SigningKey,
+    pub(crate) encryption: Option<EncryptionKey>,
     pub(crate) platform: PlatformLink,
     pub(crate) metrics: Metrics,
-    pub(crate) body_limits: BodyLimits,
     pub(crate) reply_retention_millis: i64,
+    pub(crate) receipt_retention_millis: i64,
+    pub(crate) ledger_directory: PathBuf,
+    pub(crate) archive: Archive,
+    /// Turns of those who decode pictures and chip files.
+    pub(crate) decoding: Semaphore,
+    body_limits: BodyLimits,
     context: Arc<Context>,
     ledger: Arc<Ledger>,
     slots: Arc<Semaphore>,
     max_in_flight: u32,
     accepting: AtomicBool,
     turned_away: Mutex<TurnedAway>,
+}
+
+const fn base64_length(octets: usize) -> usize {
+    octets.div_ceil(3) * 4
 }
 
 /// Counts since the last aggregate record.
@@ -107,16 +131,22 @@ impl std::fmt::Debug for Core {
 impl Core {
     pub fn new(parts: CoreParts) -> Arc<Self> {
         let from = parts.clock.now();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Arc::new(Self {
             clock: parts.clock,
             agreement: parts.agreement,
             state: parts.state,
             keys: parts.keys,
             signing: parts.signing,
+            encryption: parts.encryption,
             platform: parts.platform,
             metrics: parts.metrics,
-            body_limits: parts.limits.body,
             reply_retention_millis: parts.limits.reply_retention_millis,
+            receipt_retention_millis: parts.limits.receipt_retention_millis,
+            ledger_directory: parts.ledger_directory,
+            archive: parts.archive,
+            decoding: Semaphore::new(cores),
+            body_limits: parts.limits.body,
             context: Arc::new(parts.context),
             ledger: parts.ledger,
             slots: Arc::new(Semaphore::new(parts.limits.max_in_flight as usize)),
@@ -169,6 +199,35 @@ impl Core {
             return None;
         }
         Arc::clone(&self.slots).try_acquire_owned().ok()
+    }
+
+    /// Limits of a body of this service.
+    pub(crate) const fn body_limits(&self, mode: Mode) -> BodyLimits {
+        let mut limits = self.body_limits;
+        limits.max_bytes += match mode {
+            Mode::RealName => 0,
+            Mode::RealPerson => base64_length(1_048_576),
+            Mode::ChipReading => base64_length(300_000),
+        };
+        limits
+    }
+
+    /// The certificate to which the platform seals what a service gives back.
+    pub(crate) fn reading_recipient(&self, mode: Mode) -> Option<&Certificate> {
+        self.encryption.as_ref().filter(|_| mode == Mode::ChipReading).map(|key| &key.certificate)
+    }
+
+    /// Keeps the certificates and lists on which an answer's proof rests, so that its receipt stays whole. Blocks.
+    pub(crate) fn archive_proof(&self, found: &Found, trust: &TrustStore) -> Result<(), ArchiveError> {
+        for certificate in found.signer.iter().chain(&found.chain) {
+            self.archive.put(Archived::Certificate, certificate.as_der())?;
+        }
+        for list in &found.crls {
+            if let Some(der) = trust.crl(&list.hash) {
+                self.archive.put(Archived::Crl, &der)?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn is_accepting(&self) -> bool {

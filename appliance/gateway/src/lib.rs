@@ -13,9 +13,9 @@ mod reply;
 mod secrets;
 mod state;
 
-pub use api::{BodyLimits, ServerLimits, serve};
+pub use api::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits, serve};
 pub use clock::{Clock, SystemClock};
-pub use core::{Core, CoreLimits, CoreParts, PlatformLink, SigningKey};
+pub use core::{Core, CoreLimits, CoreParts, EncryptionKey, PlatformLink, SigningKey};
 pub use metrics::{Metrics, RejectCause};
 pub use secrets::StateKeys;
 pub use state::{Orphan, SqliteState, StateError, StateHandle, StateStore, StateThread};

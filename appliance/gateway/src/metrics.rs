@@ -6,7 +6,7 @@ use prometheus::{
 };
 use yanqian_vocabulary::{Mode, Reason, Verdict};
 
-/// Why a request was rejected before authentication.
+/// Why a request or connection was turned away that never became a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectCause {
     CallerUnknown,
@@ -14,11 +14,32 @@ pub enum RejectCause {
     MethodNotAllowed,
     TlsHandshake,
     ConnectionLimit,
+    CallerConnectionLimit,
+    /// A head that cannot be understood, or not in one way only; a breach of HTTP/2.
+    HttpMalformed,
+    /// HTTP/2 frames that ask for nothing, or requests that are reset, in numbers.
+    HttpFlood,
+    HeadTooLarge,
+    /// A head did not come in time.
+    HeadTimeout,
+    /// A reply was not taken in time.
+    ReplyTimeout,
 }
 
 impl RejectCause {
-    pub const ALL: &'static [Self] =
-        &[Self::CallerUnknown, Self::NotFound, Self::MethodNotAllowed, Self::TlsHandshake, Self::ConnectionLimit];
+    pub const ALL: &'static [Self] = &[
+        Self::CallerUnknown,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::TlsHandshake,
+        Self::ConnectionLimit,
+        Self::CallerConnectionLimit,
+        Self::HttpMalformed,
+        Self::HttpFlood,
+        Self::HeadTooLarge,
+        Self::HeadTimeout,
+        Self::ReplyTimeout,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -27,6 +48,12 @@ impl RejectCause {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::TlsHandshake => "tls-handshake",
             Self::ConnectionLimit => "connection-limit",
+            Self::CallerConnectionLimit => "caller-connection-limit",
+            Self::HttpMalformed => "http-malformed",
+            Self::HttpFlood => "http-flood",
+            Self::HeadTooLarge => "head-too-large",
+            Self::HeadTimeout => "head-timeout",
+            Self::ReplyTimeout => "reply-timeout",
         }
     }
 }
@@ -67,7 +94,7 @@ impl Drop for Present {
 }
 
 /// The stages of the way, as `stage` labels.
-pub(crate) const STAGES: &[&str] = &["body", "intent", "sign", "platform", "verify", "outcome"];
+pub(crate) const STAGES: &[&str] = &["body", "documents", "intent", "sign", "platform", "verify", "unseal", "outcome"];
 
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -87,7 +114,7 @@ impl Metrics {
                 &["reason"],
             )?,
             rejected: IntCounterVec::new(
-                Opts::new("yanqian_rejected_total", "Requests and connections rejected before authentication."),
+                Opts::new("yanqian_rejected_total", "Requests and connections turned away that never became a check."),
                 &["cause"],
             )?,
             shed: IntCounter::new("yanqian_shed_total", "Requests answered 503 before any decision, for overload.")?,

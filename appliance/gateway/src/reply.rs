@@ -17,6 +17,8 @@ pub(crate) struct Reply {
     status: StatusCode,
     problem: bool,
     body: Zeroizing<Vec<u8>>,
+    /// What is sent in the place of `body` this once: a reading is given, and not kept.
+    transient: Option<Zeroizing<Vec<u8>>>,
     retry_after_seconds: Option<u32>,
     replayed: bool,
 }
@@ -25,7 +27,21 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 
 impl Reply {
     pub(crate) fn verdict(id: VerificationId, body: Zeroizing<Vec<u8>>) -> Self {
-        Self { id, status: StatusCode::OK, problem: false, body, retry_after_seconds: None, replayed: false }
+        Self {
+            id,
+            status: StatusCode::OK,
+            problem: false,
+            body,
+            transient: None,
+            retry_after_seconds: None,
+            replayed: false,
+        }
+    }
+
+    /// As this reply, but the caller gets `body` now and the reply's own body when it asks again.
+    pub(crate) fn with_transient_body(mut self, body: Zeroizing<Vec<u8>>) -> Self {
+        self.transient = Some(body);
+        self
     }
 
     pub(crate) fn problem(id: VerificationId, problem: &Problem) -> Self {
@@ -34,6 +50,7 @@ impl Reply {
             status: problem.status,
             problem: true,
             body: Zeroizing::new(problem.to_json().into_bytes()),
+            transient: None,
             retry_after_seconds: problem.retry_after_seconds,
             replayed: false,
         }
@@ -53,11 +70,11 @@ impl Reply {
         let ([1, high, low, kind], body) = stored.split_first_chunk::<4>()? else { return None };
         let status = StatusCode::from_u16(u16::from_be_bytes([*high, *low])).ok()?;
         let body = Zeroizing::new(body.to_vec());
-        Some(Self { id, status, problem: *kind == 1, body, retry_after_seconds: None, replayed: true })
+        Some(Self { id, status, problem: *kind == 1, body, transient: None, retry_after_seconds: None, replayed: true })
     }
 
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::copy_from_slice(&self.body)));
+        let mut response = Response::new(Full::new(Bytes::from_owner(self.transient.unwrap_or(self.body))));
         *response.status_mut() = self.status;
         let media = if self.problem { "application/problem+json" } else { "application/json" };
         let headers = response.headers_mut();
@@ -113,7 +130,22 @@ impl Rejected {
             RejectCause::CallerUnknown => {
                 (StatusCode::FORBIDDEN, "Caller unknown", "The client certificate names no caller of the agreement.")
             }
-            RejectCause::NotFound | RejectCause::TlsHandshake | RejectCause::ConnectionLimit => {
+            RejectCause::HttpMalformed => {
+                (StatusCode::BAD_REQUEST, "Request malformed", "The request's head breaks a rule of HTTP.")
+            }
+            RejectCause::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "Too many header fields",
+                "The request has more header fields than the configured limit.",
+            ),
+            // Of the others only the first is ever answered; the rest end their connection.
+            RejectCause::NotFound
+            | RejectCause::TlsHandshake
+            | RejectCause::ConnectionLimit
+            | RejectCause::CallerConnectionLimit
+            | RejectCause::HttpFlood
+            | RejectCause::HeadTimeout
+            | RejectCause::ReplyTimeout => {
                 (StatusCode::NOT_FOUND, "Not found", "There is no such resource for this caller.")
             }
         };

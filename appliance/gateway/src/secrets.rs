@@ -4,7 +4,8 @@ use std::fmt;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use yanqian_vocabulary::{CallerId, Commitment, DocumentClaim, EntityId, SearchTag, VerificationId};
+use yanqian_evidence::commitment::{canonical_claim, push_part as push};
+use yanqian_vocabulary::{CallerId, Claim, EntityId, SearchTag, VerificationId};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A sealed reply could not be opened: wrong state key, or the row was altered or moved.
@@ -18,6 +19,7 @@ pub struct StateKeys {
     idempotency: [u8; 32],
     fingerprint: [u8; 32],
     reply: [u8; 32],
+    receipt: [u8; 32],
     search: [u8; 32],
 }
 
@@ -25,26 +27,6 @@ impl fmt::Debug for StateKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StateKeys(..)")
     }
-}
-
-/// Appends a part so that no two lists of parts give the same octets: 4-byte big-endian length, then the part.
-fn push(out: &mut Vec<u8>, part: &[u8]) {
-    out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-    out.extend_from_slice(part);
-}
-
-/// The canonical octets of a claim: document type, canonical number, name, birth date, nationality, expiry; absent
-/// optional fields are empty parts. The commitment and the idempotency fingerprint are made over these octets.
-fn canonical_claim(claim: &DocumentClaim) -> Zeroizing<Vec<u8>> {
-    let date = |d: yanqian_vocabulary::CivilDate| format!("{:04}-{:02}-{:02}", d.year(), d.month(), d.day());
-    let mut out = Zeroizing::new(Vec::with_capacity(256));
-    push(&mut out, claim.document_type.as_str().as_bytes());
-    push(&mut out, claim.number.expose().as_bytes());
-    push(&mut out, claim.name.expose().as_bytes());
-    push(&mut out, Zeroizing::new(date(claim.birth_date.0)).as_bytes());
-    push(&mut out, claim.nationality.as_ref().map_or("", |n| n.expose()).as_bytes());
-    push(&mut out, Zeroizing::new(claim.expiry.map_or_else(String::new, |e| date(e.0))).as_bytes());
-    out
 }
 
 impl StateKeys {
@@ -55,6 +37,7 @@ impl StateKeys {
             idempotency: derive("idempotency key"),
             fingerprint: derive("request fingerprint"),
             reply: derive("stored reply"),
+            receipt: derive("stored receipt"),
             search: derive("search tag, epoch 1"),
         }
     }
@@ -68,7 +51,7 @@ impl StateKeys {
     }
 
     /// Keyed fingerprint of a request: equal exactly when a caller asks the same again (I4).
-    pub(crate) fn fingerprint(&self, mode: &str, purpose: &str, reference: &str, claim: &DocumentClaim) -> [u8; 32] {
+    pub(crate) fn fingerprint(&self, mode: &str, purpose: &str, reference: &str, claim: &Claim) -> [u8; 32] {
         let mut parts = Zeroizing::new(Vec::new());
         push(&mut parts, mode.as_bytes());
         push(&mut parts, purpose.as_bytes());
@@ -85,23 +68,41 @@ impl StateKeys {
         SearchTag::new(yanqian_sm::hmac_sm3(&self.search, &[&parts]))
     }
 
-    /// Seals a final reply to its entity, caller and verification. Layout: 24-byte nonce, then ciphertext and tag.
+    /// Seals a final reply to its entity, caller and verification.
     pub(crate) fn seal_reply(&self, owner: &ReplyOwner<'_>, nonce: [u8; 24], plain: &[u8]) -> Vec<u8> {
-        let cipher = XChaCha20Poly1305::new(&self.reply.into());
-        let payload = Payload { msg: plain, aad: &owner.associated_data() };
-        // XChaCha20-Poly1305 fails only beyond 256 GiB of plaintext; replies are a few hundred octets.
-        let ciphertext = cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
-        let mut out = nonce.to_vec();
-        out.extend_from_slice(&ciphertext);
-        out
+        seal(&self.reply, owner, nonce, plain)
     }
 
     pub(crate) fn open_reply(&self, owner: &ReplyOwner<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealBroken> {
-        let (nonce, ciphertext) = sealed.split_first_chunk::<24>().ok_or(SealBroken)?;
-        let cipher = XChaCha20Poly1305::new(&self.reply.into());
-        let payload = Payload { msg: ciphertext, aad: &owner.associated_data() };
-        cipher.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| SealBroken)
+        open(&self.reply, owner, sealed)
     }
+
+    /// Seals what a receipt needs besides the ledger, as [`Self::seal_reply`] does a reply.
+    pub(crate) fn seal_receipt(&self, owner: &ReplyOwner<'_>, nonce: [u8; 24], plain: &[u8]) -> Vec<u8> {
+        seal(&self.receipt, owner, nonce, plain)
+    }
+
+    pub(crate) fn open_receipt(&self, owner: &ReplyOwner<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealBroken> {
+        open(&self.receipt, owner, sealed)
+    }
+}
+
+/// XChaCha20-Poly1305 bound to the owner. Layout: 24-byte nonce, then ciphertext and tag.
+fn seal(key: &[u8; 32], owner: &ReplyOwner<'_>, nonce: [u8; 24], plain: &[u8]) -> Vec<u8> {
+    let cipher = XChaCha20Poly1305::new(key.into());
+    let payload = Payload { msg: plain, aad: &owner.associated_data() };
+    // Fails only beyond 256 GiB of plaintext; what is sealed here has a few hundred octets.
+    let ciphertext = cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
+    let mut out = nonce.to_vec();
+    out.extend_from_slice(&ciphertext);
+    out
+}
+
+fn open(key: &[u8; 32], owner: &ReplyOwner<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealBroken> {
+    let (nonce, ciphertext) = sealed.split_first_chunk::<24>().ok_or(SealBroken)?;
+    let cipher = XChaCha20Poly1305::new(key.into());
+    let payload = Payload { msg: ciphertext, aad: &owner.associated_data() };
+    cipher.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| SealBroken)
 }
 
 /// Whom a stored reply belongs to; bound into its seal, so that no row can be handed to another caller.
@@ -121,26 +122,23 @@ impl ReplyOwner<'_> {
     }
 }
 
-/// SM3(salt ‖ canonical fields): the record's commitment to what was asked.
-pub(crate) fn commitment(salt: &[u8; 32], claim: &DocumentClaim) -> Commitment {
-    Commitment::new(yanqian_sm::sm3(&[salt, &canonical_claim(claim)]))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use yanqian_vocabulary::{BirthDate, CivilDate, DocumentNumber, DocumentType, PersonalName, Timestamp};
+    use yanqian_vocabulary::{
+        BirthDate, CivilDate, DocumentClaim, DocumentNumber, DocumentType, PersonalName, Timestamp,
+    };
 
-    fn claim(name: &str) -> DocumentClaim {
-        DocumentClaim {
+    fn claim(name: &str) -> Claim {
+        Claim::RealName(DocumentClaim {
             document_type: DocumentType::PrcPassport,
             number: DocumentNumber::new("E12345678"),
             name: PersonalName::new(name),
             birth_date: BirthDate(CivilDate::new(1990, 1, 2).unwrap()),
             nationality: None,
             expiry: None,
-        }
+        })
     }
 
     #[test]
@@ -156,6 +154,7 @@ mod tests {
         let elsewhere = VerificationId::new(Timestamp::from_unix_millis(2), [1; 10]);
         assert_eq!(keys.open_reply(&ReplyOwner { id: elsewhere, ..owner }, &sealed), Err(SealBroken));
         assert_eq!(keys.open_reply(&owner, &sealed[..20]), Err(SealBroken));
+        assert_eq!(keys.open_receipt(&owner, &sealed), Err(SealBroken), "a reply is no receipt");
     }
 
     #[test]

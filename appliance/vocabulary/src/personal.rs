@@ -80,6 +80,11 @@ impl CivilDate {
         Self::new(number(0..4), small(number(5..7))?, small(number(8..10))?)
     }
 
+    /// The day written `yyyy-MM-dd`. Wipe it: birth dates are written so.
+    pub fn to_iso(self) -> String {
+        format!("{:04}-{:02}-{:02}", self.year(), self.month(), self.day())
+    }
+
     /// The instant at which this day begins in Asia/Shanghai (UTC+8, no summer time).
     pub fn start_in_shanghai(self) -> crate::Timestamp {
         let utc = self.0.midnight().assume_utc().unix_timestamp();

@@ -66,6 +66,14 @@ pub(crate) struct Hsm {
     pub(crate) worker_uid: Option<u32>,
     pub(crate) signing_key: String,
     pub(crate) signing_certificate: PathBuf,
+    pub(crate) encryption: Option<Encryption>,
+}
+
+/// The entity's encryption pair: its label in the token and its certificate.
+#[derive(Debug)]
+pub(crate) struct Encryption {
+    pub(crate) label: String,
+    pub(crate) certificate: PathBuf,
 }
 
 #[derive(Debug)]
@@ -75,6 +83,8 @@ pub(crate) struct Limits {
     pub(crate) server: ServerLimits,
     /// How long final replies and idempotency keys are kept.
     pub(crate) reply_retention: Duration,
+    /// How long receipts, with the salts of their commitments, can be asked for.
+    pub(crate) receipt_retention: Duration,
 }
 
 impl Config {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use yanqian_gateway::{BodyLimits, ServerLimits};
+use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
-use super::{Config, ConfigError, Hsm, Limits, Listen, Platform};
+use super::{Config, ConfigError, Encryption, Hsm, Limits, Listen, Platform};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -78,22 +78,39 @@ struct RawHsm {
     worker_uid: Option<u32>,
     signing_key: String,
     signing_certificate: PathBuf,
+    encryption_key: Option<String>,
+    encryption_certificate: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     max_in_flight: NonZeroU32,
+    max_in_flight_per_caller: NonZeroU32,
     max_connections: NonZeroU32,
+    max_connections_per_caller: NonZeroU32,
+    max_handshakes: NonZeroU32,
+    max_requests_per_connection: NonZeroU64,
     max_body_bytes: NonZeroU32,
     max_head_bytes: NonZeroU32,
     max_headers: NonZeroU32,
     handshake_ms: NonZeroU64,
     head_ms: NonZeroU64,
+    idle_ms: NonZeroU64,
+    reply_ms: NonZeroU64,
     body_ms: NonZeroU64,
     body_idle_ms: NonZeroU64,
     shutdown_ms: NonZeroU64,
+    http2_max_streams: NonZeroU32,
+    http2_stream_window_bytes: NonZeroU32,
+    http2_connection_window_bytes: NonZeroU32,
+    http2_max_frame_bytes: NonZeroU32,
+    http2_max_resets: NonZeroU32,
+    http2_max_control_frames: NonZeroU32,
+    http2_ping_ms: NonZeroU64,
+    http2_ping_timeout_ms: NonZeroU64,
     reply_retention_seconds: NonZeroU64,
+    receipt_retention_days: NonZeroU32,
 }
 
 const fn n32(n: u32) -> NonZeroU32 {
@@ -108,16 +125,31 @@ impl Default for RawLimits {
     fn default() -> Self {
         Self {
             max_in_flight: n32(256),
+            max_in_flight_per_caller: n32(224),
             max_connections: n32(1024),
+            max_connections_per_caller: n32(512),
+            max_handshakes: n32(1024),
+            max_requests_per_connection: n64(10_000),
             max_body_bytes: n32(16 * 1024),
             max_head_bytes: n32(16 * 1024),
             max_headers: n32(64),
             handshake_ms: n64(5_000),
             head_ms: n64(10_000),
+            idle_ms: n64(60_000),
+            reply_ms: n64(10_000),
             body_ms: n64(10_000),
             body_idle_ms: n64(3_000),
             shutdown_ms: n64(20_000),
+            http2_max_streams: n32(64),
+            http2_stream_window_bytes: n32(65_536),
+            http2_connection_window_bytes: n32(262_144),
+            http2_max_frame_bytes: n32(16_384),
+            http2_max_resets: n32(100),
+            http2_max_control_frames: n32(500),
+            http2_ping_ms: n64(20_000),
+            http2_ping_timeout_ms: n64(10_000),
             reply_retention_seconds: n64(86_400),
+            receipt_retention_days: n32(1095),
         }
     }
 }
@@ -138,13 +170,34 @@ impl From<RawLimits> for Limits {
             },
             server: ServerLimits {
                 max_connections: size(raw.max_connections),
+                max_connections_per_caller: size(raw.max_connections_per_caller),
+                max_requests_per_caller: size(raw.max_in_flight_per_caller),
+                max_handshakes: size(raw.max_handshakes),
                 handshake: millis(raw.handshake_ms),
-                header: millis(raw.head_ms),
+                max_requests: raw.max_requests_per_connection.get(),
                 max_headers: size(raw.max_headers),
                 max_head_bytes: size(raw.max_head_bytes),
-                shutdown: millis(raw.shutdown_ms),
+                waits: Waits {
+                    header: millis(raw.head_ms),
+                    idle: millis(raw.idle_ms),
+                    reply: millis(raw.reply_ms),
+                    drain: millis(raw.shutdown_ms),
+                },
+                http2: Http2Limits {
+                    max_streams: raw.http2_max_streams.get(),
+                    stream_window: raw.http2_stream_window_bytes.get(),
+                    connection_window: raw.http2_connection_window_bytes.get(),
+                    max_frame: raw.http2_max_frame_bytes.get(),
+                    ping: millis(raw.http2_ping_ms),
+                    ping_timeout: millis(raw.http2_ping_timeout_ms),
+                    frames: FrameLimits {
+                        max_resets: raw.http2_max_resets.get(),
+                        max_control_frames: raw.http2_max_control_frames.get(),
+                    },
+                },
             },
             reply_retention: Duration::from_secs(raw.reply_retention_seconds.get()),
+            receipt_retention: Duration::from_secs(u64::from(raw.receipt_retention_days.get()) * 86_400),
         }
     }
 }
@@ -165,17 +218,33 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     if !raw.metrics.address.ip().is_loopback() {
         return Err(value_error("metrics.address", "metrics carry no authentication: use a loopback address"));
     }
-    if raw.limits.max_head_bytes.get() < 8192 {
-        return Err(value_error("limits.max_head_bytes", "at least 8192"));
+    // RFC 9113 6.5.2 and 6.9 for HTTP/2; the library's own minimum for the head.
+    let windows = 65_535..=0x7fff_ffff;
+    for (key, value, range) in [
+        ("limits.max_head_bytes", raw.limits.max_head_bytes, 8192..=0x00ff_ffff),
+        ("limits.http2_max_frame_bytes", raw.limits.http2_max_frame_bytes, 16_384..=0x00ff_ffff),
+        ("limits.http2_stream_window_bytes", raw.limits.http2_stream_window_bytes, windows.clone()),
+        ("limits.http2_connection_window_bytes", raw.limits.http2_connection_window_bytes, windows),
+    ] {
+        if !range.contains(&value.get()) {
+            return Err(value_error(key, &format!("{} to {}", range.start(), range.end())));
+        }
     }
     for (key, text) in [
         ("platform.customer_number", &raw.platform.customer_number),
         ("platform.application", &raw.platform.application),
         ("hsm.signing_key", &raw.hsm.signing_key),
+        ("hsm.encryption_key", raw.hsm.encryption_key.as_ref().unwrap_or(&raw.hsm.signing_key)),
     ] {
         if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
             return Err(value_error(key, "1 to 64 octets without control characters"));
         }
+    }
+    if raw.hsm.encryption_key.is_some() != raw.hsm.encryption_certificate.is_some() {
+        return Err(value_error("hsm.encryption_key", "stands together with `encryption_certificate`, or not at all"));
+    }
+    if raw.hsm.encryption_key.as_ref() == Some(&raw.hsm.signing_key) {
+        return Err(value_error("hsm.encryption_key", "is the signing key's label; the two pairs are separate"));
     }
     let base = file.parent().unwrap_or(Path::new(""));
     let at = |path: PathBuf| base.join(path);
@@ -208,6 +277,11 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             worker_uid: raw.hsm.worker_uid,
             signing_key: raw.hsm.signing_key,
             signing_certificate: at(raw.hsm.signing_certificate),
+            encryption: raw
+                .hsm
+                .encryption_key
+                .zip(raw.hsm.encryption_certificate)
+                .map(|(label, certificate)| Encryption { label, certificate: at(certificate) }),
         },
         limits: raw.limits.into(),
     })

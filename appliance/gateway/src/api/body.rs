@@ -44,8 +44,10 @@ pub(crate) async fn read(mut body: Incoming, limits: BodyLimits) -> Result<Zeroi
         return Err(Reason::BodyTooLarge);
     }
     let deadline = Instant::now() + limits.deadline;
-    // Full capacity at once: a growing vector would leave unwiped copies behind.
-    let mut octets = Zeroizing::new(Vec::with_capacity(limits.max_bytes));
+    // Full capacity at once: a growing vector would leave unwiped copies behind. A caller that says its length is believed,
+    // because hyper holds it to that.
+    let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut octets = Zeroizing::new(Vec::with_capacity(length.unwrap_or(limits.max_bytes).min(limits.max_bytes)));
     loop {
         let until = deadline.min(Instant::now() + limits.idle);
         let frame = match timeout_at(until, body.frame()).await {

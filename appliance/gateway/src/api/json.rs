@@ -21,63 +21,91 @@ impl BodyFault {
     }
 }
 
-/// A JSON value as read. Text is wiped when dropped.
-pub(crate) enum Node {
-    Text(Zeroizing<String>),
-    Object(Members),
+/// A text as it stands in the body, or, where escapes had to be resolved, a copy that is wiped when dropped. A portrait's
+/// megabyte is borrowed.
+pub(crate) enum Text<'a> {
+    Borrowed(&'a str),
+    Owned(Zeroizing<String>),
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Owned(text) => text,
+        }
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text(..)")
+    }
+}
+
+/// A JSON value as read.
+pub(crate) enum Node<'a> {
+    Text(Text<'a>),
+    Object(Members<'a>),
     /// Number, boolean, null or array: no field of the API has these types.
     Other,
 }
 
 #[derive(Default)]
-pub(crate) struct Members {
-    members: Vec<(Zeroizing<String>, Node)>,
+pub(crate) struct Members<'a> {
+    members: Vec<(Zeroizing<String>, Node<'a>)>,
     duplicate: Option<usize>,
 }
 
 struct NodeVisitor;
 
 impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Node<'de>, E> {
         Ok(Node::Other)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Node<'de>, E> {
         Ok(Node::Other)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Node<'de>, E> {
         Ok(Node::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Node<'de>, E> {
         Ok(Node::Other)
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
         Ok(Node::Other)
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(Zeroizing::new(text.to_owned())))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Text::Borrowed(text)))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Node, E> {
-        Ok(Node::Text(Zeroizing::new(text)))
+    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Text::Owned(Zeroizing::new(text.to_owned()))))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+    fn visit_string<E>(self, text: String) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Text::Owned(Zeroizing::new(text))))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node<'de>, A::Error> {
         while seq.next_element::<Node>()?.is_some() {}
         Ok(Node::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
         let mut object = Members::default();
         while let Some(key) = map.next_key::<String>()? {
             let key = Zeroizing::new(key);
@@ -89,21 +117,21 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
     }
 }
 
 /// Reads one JSON object. Nesting beyond 128 levels, trailing octets and invalid UTF-8 are refused by `serde_json`.
-pub(crate) fn read_object(octets: &[u8]) -> Result<Members, BodyFault> {
+pub(crate) fn read_object(octets: &[u8]) -> Result<Members<'_>, BodyFault> {
     match serde_json::from_slice(octets) {
         Ok(Node::Object(object)) => Ok(object),
         Ok(_) | Err(_) => Err(BodyFault { reason: Reason::JsonInvalid, field: None }),
     }
 }
 
-impl Members {
+impl<'a> Members<'a> {
     /// Refuses keys outside `known` and keys that stand twice. `within` is the object's own path, none for the body.
     ///
     /// `known` holds pairs of key and path.
@@ -122,22 +150,18 @@ impl Members {
         }
     }
 
-    fn take(&mut self, key: &str) -> Option<Node> {
+    fn take(&mut self, key: &str) -> Option<Node<'a>> {
         let index = self.members.iter().position(|(name, _)| name.as_str() == key)?;
         Some(self.members.swap_remove(index).1)
     }
 
     /// A text member that must be there.
-    pub(crate) fn text(&mut self, key: &str, path: &'static str) -> Result<Zeroizing<String>, BodyFault> {
+    pub(crate) fn text(&mut self, key: &str, path: &'static str) -> Result<Text<'a>, BodyFault> {
         self.optional_text(key, path)?.ok_or(BodyFault::new(Reason::FieldMissing, path))
     }
 
     /// A text member that may be absent; `null` is not absent.
-    pub(crate) fn optional_text(
-        &mut self,
-        key: &str,
-        path: &'static str,
-    ) -> Result<Option<Zeroizing<String>>, BodyFault> {
+    pub(crate) fn optional_text(&mut self, key: &str, path: &'static str) -> Result<Option<Text<'a>>, BodyFault> {
         match self.take(key) {
             None => Ok(None),
             Some(Node::Text(text)) => Ok(Some(text)),
@@ -146,7 +170,7 @@ impl Members {
     }
 
     /// An object member that must be there.
-    pub(crate) fn object(&mut self, key: &str, path: &'static str) -> Result<Members, BodyFault> {
+    pub(crate) fn object(&mut self, key: &str, path: &'static str) -> Result<Members<'a>, BodyFault> {
         match self.take(key) {
             None => Err(BodyFault::new(Reason::FieldMissing, path)),
             Some(Node::Object(object)) => Ok(object),
@@ -193,7 +217,8 @@ mod tests {
     #[test]
     fn a_member_of_another_type_is_refused_by_its_path() {
         for value in ["1", "null", "true", "[]", "{}"] {
-            let mut object = read_object(format!("{{\"a\":{value}}}").as_bytes()).unwrap();
+            let body = format!("{{\"a\":{value}}}");
+            let mut object = read_object(body.as_bytes()).unwrap();
             let error = object.text("a", "x.a").expect_err("not a text");
             assert_eq!(error, BodyFault::new(Reason::FieldType, "x.a"), "{value}");
         }

@@ -153,8 +153,14 @@ mod tests {
     fn every_problem_has_its_golden_document() {
         use crate::metrics::RejectCause;
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/problems");
-        let rejections = [RejectCause::CallerUnknown, RejectCause::MethodNotAllowed, RejectCause::NotFound]
-            .map(|cause| crate::reply::Rejected(cause).problem());
+        let rejections = [
+            RejectCause::CallerUnknown,
+            RejectCause::MethodNotAllowed,
+            RejectCause::NotFound,
+            RejectCause::HttpMalformed,
+            RejectCause::HeadTooLarge,
+        ]
+        .map(|cause| crate::reply::Rejected(cause).problem());
         let refusals = Reason::ALL.iter().map(|reason| Problem::of_reason(*reason, None, None));
         for problem in refusals.chain(rejections) {
             let json = problem.to_json() + "\n";

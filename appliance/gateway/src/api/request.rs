@@ -1,36 +1,63 @@
-//! The request of `POST /v1/verifications/real-name` as read: shape checked, content not yet judged.
+//! The requests of `POST /v1/verifications/…` as read: shape checked, content not yet judged.
 
-use yanqian_vocabulary::{CallerReference, DocumentType, PurposeCode, Reason};
-use zeroize::Zeroizing;
+use yanqian_vocabulary::{CallerReference, DocumentType, Mode, PurposeCode, Reason};
 
-use super::json::{BodyFault, read_object};
+use super::json::{BodyFault, Members, Text, read_object};
 
 /// Octets of the caller's reference at most.
 const MAX_REFERENCE: usize = 128;
 
-/// A real-name request whose members have the right names and types. The document's fields are judged by the documents
-/// room, the purpose by the agreement.
-pub(crate) struct RealNameRequest {
+/// A request whose members have the right names and types. What it asks about is judged by the documents room, the purpose
+/// by the agreement.
+pub(crate) struct CheckRequest<'a> {
     pub(crate) purpose: PurposeCode,
     pub(crate) reference: CallerReference,
     pub(crate) document_type: DocumentType,
-    pub(crate) number: Zeroizing<String>,
-    pub(crate) name: Zeroizing<String>,
-    pub(crate) birth_date: Zeroizing<String>,
-    pub(crate) nationality: Option<Zeroizing<String>>,
-    pub(crate) expiry: Option<Zeroizing<String>>,
+    pub(crate) subject: Subject<'a>,
 }
 
-impl RealNameRequest {
-    pub(crate) fn read(octets: &[u8]) -> Result<Self, BodyFault> {
+/// What a request asks about, by mode.
+pub(crate) enum Subject<'a> {
+    RealName(Printed<'a>),
+    RealPerson { printed: Printed<'a>, portrait: Text<'a> },
+    ChipReading(Chip<'a>),
+}
+
+/// The printed fields of a document.
+pub(crate) struct Printed<'a> {
+    pub(crate) number: Text<'a>,
+    pub(crate) name: Text<'a>,
+    pub(crate) birth_date: Text<'a>,
+    pub(crate) nationality: Option<Text<'a>>,
+    pub(crate) expiry: Option<Text<'a>>,
+}
+
+/// The files of a chip, in base64.
+pub(crate) struct Chip<'a> {
+    pub(crate) com: Text<'a>,
+    pub(crate) dg1: Text<'a>,
+    pub(crate) dg2: Text<'a>,
+    pub(crate) sod: Text<'a>,
+}
+
+const PURPOSE: (&str, &str) = ("purpose", "purpose");
+const REFERENCE: (&str, &str) = ("reference", "reference");
+const DOCUMENT: (&str, &str) = ("document", "document");
+
+impl<'a> CheckRequest<'a> {
+    pub(crate) fn read(mode: Mode, octets: &'a [u8]) -> Result<Self, BodyFault> {
         let mut body = read_object(octets)?;
-        body.check(None, &[("purpose", "purpose"), ("reference", "reference"), ("document", "document")])?;
+        match mode {
+            Mode::RealName => body.check(None, &[PURPOSE, REFERENCE, DOCUMENT])?,
+            Mode::RealPerson => body.check(None, &[PURPOSE, REFERENCE, DOCUMENT, ("portrait", "portrait")])?,
+            Mode::ChipReading => body.check(None, &[PURPOSE, REFERENCE, DOCUMENT, ("chip", "chip")])?,
+        }
         let purpose = body.text("purpose", "purpose")?;
-        let reference = body.text("reference", "reference")?;
+        let purpose = PurposeCode::new(&*purpose).map_err(|_| BodyFault::new(Reason::PurposeMalformed, "purpose"))?;
+        let reference = check_reference(&body.text("reference", "reference")?)?;
         let mut document = body.object("document", "document")?;
-        document.check(
-            Some("document"),
-            &[
+        let known: &[(&str, &str)] = match mode {
+            Mode::RealName | Mode::RealPerson => &[
                 ("type", "document.type"),
                 ("number", "document.number"),
                 ("name", "document.name"),
@@ -38,22 +65,44 @@ impl RealNameRequest {
                 ("nationality", "document.nationality"),
                 ("expiry", "document.expiry"),
             ],
-        )?;
-        let document_type = document.text("type", "document.type")?;
-        Ok(Self {
-            purpose: PurposeCode::new(purpose.as_str())
-                .map_err(|_| BodyFault::new(Reason::PurposeMalformed, "purpose"))?,
-            reference: check_reference(&reference)?,
-            document_type: document_type
-                .parse()
-                .map_err(|_| BodyFault::new(Reason::DocumentTypeUnknown, "document.type"))?,
-            number: document.text("number", "document.number")?,
-            name: document.text("name", "document.name")?,
-            birth_date: document.text("birth_date", "document.birth_date")?,
-            nationality: document.optional_text("nationality", "document.nationality")?,
-            expiry: document.optional_text("expiry", "document.expiry")?,
-        })
+            Mode::ChipReading => &[("type", "document.type")],
+        };
+        document.check(Some("document"), known)?;
+        let document_type = document
+            .text("type", "document.type")?
+            .parse()
+            .map_err(|_| BodyFault::new(Reason::DocumentTypeUnknown, "document.type"))?;
+        let subject = match mode {
+            Mode::RealName => Subject::RealName(read_printed(&mut document)?),
+            Mode::RealPerson => Subject::RealPerson {
+                printed: read_printed(&mut document)?,
+                portrait: body.text("portrait", "portrait")?,
+            },
+            Mode::ChipReading => Subject::ChipReading(read_chip(body.object("chip", "chip")?)?),
+        };
+        Ok(Self { purpose, reference, document_type, subject })
     }
+}
+
+fn read_printed<'a>(document: &mut Members<'a>) -> Result<Printed<'a>, BodyFault> {
+    Ok(Printed {
+        number: document.text("number", "document.number")?,
+        name: document.text("name", "document.name")?,
+        birth_date: document.text("birth_date", "document.birth_date")?,
+        nationality: document.optional_text("nationality", "document.nationality")?,
+        expiry: document.optional_text("expiry", "document.expiry")?,
+    })
+}
+
+fn read_chip(mut chip: Members<'_>) -> Result<Chip<'_>, BodyFault> {
+    let known = [("com", "chip.com"), ("dg1", "chip.dg1"), ("dg2", "chip.dg2"), ("sod", "chip.sod")];
+    chip.check(Some("chip"), &known)?;
+    Ok(Chip {
+        com: chip.text("com", "chip.com")?,
+        dg1: chip.text("dg1", "chip.dg1")?,
+        dg2: chip.text("dg2", "chip.dg2")?,
+        sod: chip.text("sod", "chip.sod")?,
+    })
 }
 
 fn check_reference(text: &str) -> Result<CallerReference, BodyFault> {
@@ -67,15 +116,33 @@ mod tests {
 
     const GOOD: &str = r#"{"purpose":"account-opening","reference":"r-1","document":{"type":"prc-passport",
         "number":"E12345678","name":"张伟","birth_date":"1990-01-02"}}"#;
+    const CHIP: &str = r#"{"purpose":"account-opening","reference":"r-1","document":{"type":"prc-passport"},
+        "chip":{"com":"YA==","dg1":"YQ==","dg2":"dQ==","sod":"dw=="}}"#;
 
-    fn fault(text: &str) -> (Reason, Option<&'static str>) {
-        let fault = RealNameRequest::read(text.as_bytes()).err().expect("must be refused");
+    fn fault(mode: Mode, text: &str) -> (Reason, Option<&'static str>) {
+        let fault = CheckRequest::read(mode, text.as_bytes()).err().expect("must be refused");
         (fault.reason, fault.field)
     }
 
+    fn portrait(value: &str) -> String {
+        GOOD.replace("\"reference\"", &format!("\"portrait\":{value},\"reference\""))
+    }
+
     #[test]
-    fn a_well_formed_request_is_read() {
-        assert!(RealNameRequest::read(GOOD.as_bytes()).is_ok());
+    fn a_well_formed_request_of_each_service_is_read() {
+        assert!(CheckRequest::read(Mode::RealName, GOOD.as_bytes()).is_ok());
+        assert!(CheckRequest::read(Mode::RealPerson, portrait("\"/9j/\"").as_bytes()).is_ok());
+        assert!(CheckRequest::read(Mode::ChipReading, CHIP.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_portrait_is_borrowed_from_the_body_unless_it_holds_escapes() {
+        let read = |text: &str| match CheckRequest::read(Mode::RealPerson, text.as_bytes()).ok()?.subject {
+            Subject::RealPerson { portrait, .. } => Some((matches!(portrait, Text::Borrowed(_)), portrait.to_owned())),
+            _ => None,
+        };
+        assert_eq!(read(&portrait("\"/9j/\"")), Some((true, "/9j/".to_owned())));
+        assert_eq!(read(&portrait("\"\\/9j\\/\"")), Some((false, "/9j/".to_owned())));
     }
 
     #[test]
@@ -91,9 +158,31 @@ mod tests {
             (GOOD.replace("r-1", ""), Reason::FieldInvalid, Some("reference")),
             (GOOD.replace("r-1", &"r".repeat(129)), Reason::FieldInvalid, Some("reference")),
             (GOOD.replace("r-1", "a\\u0000b"), Reason::FieldInvalid, Some("reference")),
+            (portrait("\"/9j/\""), Reason::FieldUnknown, None),
         ];
         for (text, reason, field) in cases {
-            assert_eq!(fault(&text), (reason, field), "{text}");
+            assert_eq!(fault(Mode::RealName, &text), (reason, field), "{text}");
+        }
+        assert_eq!(fault(Mode::RealPerson, GOOD), (Reason::FieldMissing, Some("portrait")));
+        assert_eq!(fault(Mode::RealPerson, &portrait("{}")), (Reason::FieldType, Some("portrait")));
+        let cases = [
+            (GOOD.to_owned(), Reason::FieldUnknown, Some("document")),
+            (CHIP.replace("\"dg1\":\"YQ==\",", ""), Reason::FieldMissing, Some("chip.dg1")),
+            (CHIP.replace("\"sod\"", "\"dg3\""), Reason::FieldUnknown, Some("chip")),
+            (CHIP.replace("\"YA==\"", "[]"), Reason::FieldType, Some("chip.com")),
+            (CHIP.replace("{\"com", "1,\"x\":{\"com"), Reason::FieldUnknown, None),
+        ];
+        for (text, reason, field) in cases {
+            assert_eq!(fault(Mode::ChipReading, &text), (reason, field), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn reading_arbitrary_octets_never_panics(octets: Vec<u8>) {
+            for mode in Mode::ALL {
+                let _ = CheckRequest::read(*mode, &octets);
+            }
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use yanqian_vocabulary::VerificationId;
+use yanqian_vocabulary::{Mode, VerificationId};
 
 use super::body::discard;
 use crate::core::Core;
@@ -14,18 +14,21 @@ use crate::metrics::RejectCause;
 use crate::pipeline::{self, Received};
 use crate::reply::{Rejected, Shed};
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    RealName,
+    Check(Mode),
     Verification(VerificationId),
+    Receipt(VerificationId),
 }
 
 fn route(method: &Method, path: &str) -> Result<Route, RejectCause> {
     let Some(rest) = path.strip_prefix("/v1/verifications/") else { return Err(RejectCause::NotFound) };
-    if rest == "real-name" {
-        return if method == Method::POST { Ok(Route::RealName) } else { Err(RejectCause::MethodNotAllowed) };
-    }
-    let id = rest.parse().map_err(|_| RejectCause::NotFound)?;
-    if method == Method::GET { Ok(Route::Verification(id)) } else { Err(RejectCause::MethodNotAllowed) }
+    let (route, allowed) = match (rest.parse(), rest.strip_suffix("/receipt")) {
+        (Ok(mode), _) => (Route::Check(mode), Method::POST),
+        (Err(_), None) => (Route::Verification(rest.parse().map_err(|_| RejectCause::NotFound)?), Method::GET),
+        (Err(_), Some(id)) => (Route::Receipt(id.parse().map_err(|_| RejectCause::NotFound)?), Method::GET),
+    };
+    if *method == allowed { Ok(route) } else { Err(RejectCause::MethodNotAllowed) }
 }
 
 /// Answers one request of a connection whose client certificate carries `names`.
@@ -37,8 +40,7 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
     };
     let Some(slot) = core.take_slot() else {
         let shed = if core.is_accepting() { Shed::Overloaded } else { Shed::ShuttingDown };
-        core.count_shed(shed);
-        return shed.into_response();
+        return turn_away(&core, shed, body).await;
     };
     match route {
         Route::Verification(id) => match pipeline::lookup(&core, &names, id).await {
@@ -46,8 +48,13 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
             Ok(Err(shed)) => shed.into_response(),
             Err(cause) => reject(&core, cause, body).await,
         },
-        Route::RealName => {
-            let check = match Received::new(head.headers, body).authenticate(&core, &names) {
+        Route::Receipt(id) => match pipeline::receipt(&core, &names, id).await {
+            Ok(Ok(json)) => document(json),
+            Ok(Err(shed)) => shed.into_response(),
+            Err(cause) => reject(&core, cause, body).await,
+        },
+        Route::Check(mode) => {
+            let check = match Received::new(head.headers, body).authenticate(&core, &names, mode) {
                 Ok(check) => check,
                 Err((cause, body)) => return reject(&core, cause, body).await,
             };
@@ -60,6 +67,21 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
             task.await.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response())
         }
     }
+}
+
+fn document(json: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(json)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Overload: nothing is decided, and a body that is on its way is taken off the wire so that the answer arrives.
+async fn turn_away(core: &Core, shed: Shed, body: Incoming) -> Response<Full<Bytes>> {
+    core.count_shed(shed);
+    discard(body).await;
+    shed.into_response()
 }
 
 async fn reject(core: &Core, cause: RejectCause, body: Incoming) -> Response<Full<Bytes>> {
@@ -76,16 +98,33 @@ mod tests {
         route(method, path).err()
     }
 
+    const ID: &str = "00000000-0001-7000-8000-000000000000";
+
     #[test]
-    fn only_the_two_resources_exist() {
-        assert_eq!(cause(&Method::POST, "/v1/verifications/real-name"), None);
-        assert_eq!(cause(&Method::GET, "/v1/verifications/00000000-0001-7000-8000-000000000000"), None);
-        assert_eq!(cause(&Method::GET, "/v1/verifications/real-name"), Some(RejectCause::MethodNotAllowed));
-        assert_eq!(
-            cause(&Method::POST, "/v1/verifications/00000000-0001-7000-8000-000000000000"),
-            Some(RejectCause::MethodNotAllowed)
-        );
-        for path in ["/", "/v1/verifications/", "/v1/verifications/real-name/", "/v1/verifications/../x", "//", "*"] {
+    fn only_the_documented_resources_exist() {
+        for mode in Mode::ALL {
+            let path = format!("/v1/verifications/{mode}");
+            assert_eq!(route(&Method::POST, &path), Ok(Route::Check(*mode)));
+            assert_eq!(cause(&Method::GET, &path), Some(RejectCause::MethodNotAllowed));
+        }
+        let id = ID.parse().expect("well formed");
+        assert_eq!(route(&Method::GET, &format!("/v1/verifications/{ID}")), Ok(Route::Verification(id)));
+        assert_eq!(route(&Method::GET, &format!("/v1/verifications/{ID}/receipt")), Ok(Route::Receipt(id)));
+        for path in [format!("/v1/verifications/{ID}"), format!("/v1/verifications/{ID}/receipt")] {
+            assert_eq!(cause(&Method::POST, &path), Some(RejectCause::MethodNotAllowed));
+        }
+        let absent = [
+            "/",
+            "/v1/verifications/",
+            "/v1/verifications/real-name/",
+            "/v1/verifications/../x",
+            "//",
+            "*",
+            "/v1/verifications/receipt",
+            "/v1/verifications/real-name/receipt",
+            "/v1/verifications//receipt",
+        ];
+        for path in absent {
             assert_eq!(cause(&Method::POST, path), Some(RejectCause::NotFound), "{path}");
         }
     }

@@ -1,9 +1,13 @@
-use crate::reply::Shed;
-use yanqian_evidence::{Der, Octets, PlatformSerial, Revocation, Signer, Step};
-use yanqian_vocabulary::{
-    CallerId, CallerReference, CertificateHash, DocumentType, Field, Mode, PurposeCode, Reason, RuleId, Timestamp,
-    TrustHash, VerificationId,
+use yanqian_evidence::{
+    Answer, Der, Label, LeafHash, Octets, PlatformSerial, RequestSignature, Revocation, Signer, Step, Times,
 };
+use yanqian_ledger::Appended;
+use yanqian_vocabulary::{
+    CallerId, CallerReference, CertificateHash, ContentDigest, DocumentType, Field, Mode, PurposeCode, Reason, RuleId,
+    Timestamp, TrustHash, VerificationId,
+};
+
+use crate::reply::Shed;
 
 /// What is known of a check so far; it travels along the way and becomes the outcome record, whatever the end.
 pub(crate) struct Dossier {
@@ -21,6 +25,12 @@ pub(crate) struct Dossier {
     /// The idempotency tag that this check holds, if its caller sent a key.
     pub(super) key: Option<[u8; 32]>,
     pub(super) intent_sequence: Option<u64>,
+    /// Of the record of the first step's answer, in a two-step exchange.
+    pub(super) exchange_sequence: Option<u64>,
+    /// Where this check's records stand, for its receipt.
+    pub(super) places: Vec<Place>,
+    /// The salt of the intent's commitment; kept for the receipt, apart from the ledger.
+    pub(super) salt: Option<[u8; 32]>,
     pub(super) signed_at: Option<Timestamp>,
     /// Set before the first octet may go out, taken back only when it is proven that none did.
     pub(super) sent_at: Option<Timestamp>,
@@ -30,6 +40,22 @@ pub(crate) struct Dossier {
     /// The signed attributes, where the profile has them.
     pub(super) attributes: Option<Der>,
     pub(super) proof: Option<Proof>,
+    /// SM3 of the sealed reading that the reply carries opened.
+    pub(super) reading: Option<ContentDigest>,
+}
+
+/// Where a record stands in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) leaf: LeafHash,
+}
+
+impl From<&Appended> for Place {
+    fn from(appended: &Appended) -> Self {
+        Self { segment: appended.segment, offset: appended.offset, leaf: appended.leaf }
+    }
 }
 
 /// What the checks of the platform's answer found, in the form of the record.
@@ -45,6 +71,12 @@ pub(crate) struct Proof {
     pub(super) platform_serial: Option<PlatformSerial>,
     pub(super) steps: Vec<Step>,
     pub(super) trust: TrustHash,
+}
+
+impl Proof {
+    pub(super) fn answer(&self) -> Answer {
+        Answer { octets: self.octets.clone(), signature: self.signature.clone(), attributes: self.attributes.clone() }
+    }
 }
 
 /// A check that left the way, with what was gathered until then.
@@ -70,12 +102,44 @@ impl Dossier {
             reference: None,
             key: None,
             intent_sequence: None,
+            exchange_sequence: None,
+            places: Vec::new(),
+            salt: None,
             signed_at: None,
             sent_at: None,
             answered_at: None,
             signature: None,
             attributes: None,
             proof: None,
+            reading: None,
+        }
+    }
+
+    /// Whether anything of this check may have reached the platform, its application included. Then its idempotency key
+    /// is used up: there are never two platform calls for one key (I4).
+    pub(super) const fn reached_platform(&self) -> bool {
+        self.sent_at.is_some() || self.exchange_sequence.is_some()
+    }
+
+    /// The first step's end is recorded; from here on the dossier is about the next one.
+    pub(super) fn begin_next_step(&mut self) {
+        (self.signature, self.attributes, self.proof) = (None, None, None);
+        (self.signed_at, self.sent_at, self.answered_at) = (None, None, None);
+    }
+
+    pub(super) fn request_signature(&self) -> Option<RequestSignature> {
+        let signature = self.signature.clone()?;
+        Some(RequestSignature { signature, attributes: self.attributes.clone() })
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times { received: self.received_at, signed: self.signed_at, sent: self.sent_at, answered: self.answered_at }
+    }
+
+    /// Adds the opening of a reading to the steps of the answer's proof.
+    pub(super) fn unseal_step(&mut self, refused: Option<Reason>) {
+        if let Some(proof) = &mut self.proof {
+            proof.steps.push(Step { name: Label::new("unseal"), refused });
         }
     }
 

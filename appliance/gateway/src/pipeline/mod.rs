@@ -1,17 +1,25 @@
 //! The way of one check, as types that each consume the one before:
 //!
-//! `Received → Authenticated → InScope → Recorded<Intent> → Signed → Answered → Verified → Recorded<Outcome> → Reply`
+//! `Received → Authenticated → InScope → Recorded<Intent> → Signed → Answered → Verified → Unsealed → Recorded<Outcome> → Reply`
+//!
+//! Where the platform wants an application first, `Recorded<Intent> → Signed → Answered` is walked twice: the record of the
+//! proven first answer is the intent of the second request.
 //!
 //! The compiler keeps the order: nothing is signed that has no durable intent (I2), and nothing is answered that has no
 //! durable outcome (I1), because the later types cannot be made from anything but the earlier ones. A failure at any
 //! stage after authentication leaves the way with the [`Dossier`] gathered so far, and becomes an outcome too.
 
+mod claim;
 mod dossier;
 mod exchange;
+mod intent;
+mod receipt;
 mod received;
 mod record;
 mod scope;
+mod verify;
 
+pub(crate) use receipt::receipt;
 pub(crate) use received::{Authenticated, Received};
 pub(crate) use record::{lookup, unknown_reply};
 
@@ -48,14 +56,19 @@ async fn decide(core: &Arc<Core>, check: Authenticated) -> Result<Reply, Shed> {
         Err(refused) => return refused.conclude(core).await,
     };
     match way(core, *scoped).await {
-        Ok(verified) => verified.conclude(core).await,
+        Ok(unsealed) => unsealed.conclude(core).await,
         Err(refused) => refused.conclude(core).await,
     }
 }
 
-async fn way(core: &Arc<Core>, scoped: scope::InScope) -> Result<exchange::Verified, Box<Refused>> {
-    let intent = scoped.record_intent(core).await?;
-    let signed = intent.sign(core).await?;
-    let answered = signed.send(core).await?;
-    answered.verify(core).await
+async fn way(core: &Arc<Core>, scoped: scope::InScope) -> Result<verify::Unsealed, Box<Refused>> {
+    let intent = if core.platform.profile.applies_first() {
+        let application = scoped.record_application(core).await?;
+        let answered = application.sign(core).await?.send(core).await?;
+        answered.verify(core).await?.record_exchange(core).await?
+    } else {
+        scoped.record_intent(core).await?
+    };
+    let answered = intent.sign(core).await?.send(core).await?;
+    answered.verify(core).await?.unseal(core).await
 }

@@ -30,14 +30,19 @@ impl Received {
 
     /// The caller is the one whose name the verified client certificate carries; no other part of the request counts.
     /// The body comes back unread when there is no such caller.
-    pub(crate) fn authenticate(self, core: &Core, names: &[String]) -> Result<Authenticated, (RejectCause, Incoming)> {
+    pub(crate) fn authenticate(
+        self,
+        core: &Core,
+        names: &[String],
+        mode: Mode,
+    ) -> Result<Authenticated, (RejectCause, Incoming)> {
         let caller = match core.caller(names) {
             Ok(caller) => caller.clone(),
             Err(cause) => return Err((cause, self.body)),
         };
         let received_at = core.clock.now();
         let id = core.new_id(received_at);
-        Ok(Authenticated { id, caller, mode: Mode::RealName, received_at, headers: self.headers, body: self.body })
+        Ok(Authenticated { id, caller, mode, received_at, headers: self.headers, body: self.body })
     }
 }
 
@@ -57,8 +62,13 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Zeroizing<St
     }
 }
 
-/// `Content-Type: application/json`, with no parameter but `charset=utf-8`.
-pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Reason> {
+/// `Content-Type: application/json`, with no parameter but `charset=utf-8`, and no `Content-Encoding`: a body is never
+/// expanded.
+pub(super) fn check_content(headers: &HeaderMap) -> Result<(), Reason> {
+    let encoded = |value: &http::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(encoded) {
+        return Err(Reason::ContentEncodingUnsupported);
+    }
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Reason::ContentTypeUnsupported) };
     let text = value.to_str().map_err(|_| Reason::ContentTypeUnsupported)?;
@@ -97,11 +107,14 @@ mod tests {
     #[test]
     fn only_json_is_a_content_type() {
         for good in ["application/json", "Application/JSON; charset=UTF-8"] {
-            assert_eq!(check_content_type(&with("content-type", &[good])), Ok(()), "{good}");
+            assert_eq!(check_content(&with("content-type", &[good])), Ok(()), "{good}");
         }
-        assert_eq!(check_content_type(&HeaderMap::new()), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(check_content(&HeaderMap::new()), Err(Reason::ContentTypeUnsupported));
         for bad in ["text/json", "application/json; charset=gbk", "application/jsonx", ""] {
-            assert_eq!(check_content_type(&with("content-type", &[bad])), Err(Reason::ContentTypeUnsupported), "{bad}");
+            assert_eq!(check_content(&with("content-type", &[bad])), Err(Reason::ContentTypeUnsupported), "{bad}");
         }
+        let mut encoded = with("content-type", &["application/json"]);
+        encoded.append(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert_eq!(check_content(&encoded), Err(Reason::ContentEncodingUnsupported));
     }
 }

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use yanqian_evidence::{Answer, Decision, IdempotencyTag, Label, Outcome, Refusal, RequestSignature, Times};
+use yanqian_evidence::{Decision, IdempotencyTag, Label, Outcome, Refusal};
 use yanqian_ledger::Appended;
-use yanqian_vocabulary::{CallerId, FieldVerdicts, Reason, Verdict, VerificationId};
+use yanqian_vocabulary::{CallerId, FieldVerdicts, Reading, Reason, Verdict, VerificationId};
 use zeroize::Zeroizing;
 
-use super::dossier::{Dossier, Refused};
-use super::exchange::Verified;
+use super::dossier::{Dossier, Place, Proof, Refused};
+use super::receipt::SealedReceipt;
+use super::verify::Unsealed;
 use crate::api::problem::Problem;
 use crate::core::Core;
 use crate::metrics::RejectCause;
 use crate::reply::{Reply, Shed};
 use crate::secrets::ReplyOwner;
-use crate::state::{Finish, StoredReply};
+use crate::state::{Finish, KeptReceipt, StoredReply};
 
 /// A durable end. Only [`close`] makes one, and only from the ledger's own acknowledgement (I1).
 struct RecordedOutcome {
@@ -26,7 +27,7 @@ struct RecordedOutcome {
 
 /// How a check ended.
 enum Ending {
-    Verdict { overall: Verdict, fields: FieldVerdicts },
+    Verdict { overall: Verdict, fields: FieldVerdicts, reading: Option<Reading> },
     Refused { reason: Reason, field: Option<&'static str> },
 }
 
@@ -35,7 +36,7 @@ impl Refused {
     pub(crate) async fn conclude(self: Box<Self>, core: &Arc<Core>) -> Result<Reply, Shed> {
         let Self { dossier, reason, field, shed } = *self;
         let held =
-            dossier.key.filter(|_| dossier.sent_at.is_none()).map(|tag| (dossier.caller.clone(), tag, dossier.id));
+            dossier.key.filter(|_| !dossier.reached_platform()).map(|tag| (dossier.caller.clone(), tag, dossier.id));
         let closed = match shed {
             Some(shed) => Err(shed),
             None => close(core, dossier, Ending::Refused { reason, field }).await,
@@ -50,11 +51,11 @@ impl Refused {
     }
 }
 
-impl Verified {
+impl Unsealed {
     /// Records the verdict and answers it.
     pub(crate) async fn conclude(self, core: &Arc<Core>) -> Result<Reply, Shed> {
-        let Self { dossier, overall, fields } = self;
-        close(core, dossier, Ending::Verdict { overall, fields }).await?.into_reply(core).await
+        let Self { dossier, overall, fields, reading } = self;
+        close(core, dossier, Ending::Verdict { overall, fields, reading }).await?.into_reply(core).await
     }
 }
 
@@ -66,16 +67,17 @@ async fn release(core: &Arc<Core>, held: Option<(CallerId, [u8; 32], Verificatio
     }
 }
 
-async fn close(core: &Arc<Core>, dossier: Dossier, ending: Ending) -> Result<RecordedOutcome, Shed> {
+async fn close(core: &Arc<Core>, mut dossier: Dossier, ending: Ending) -> Result<RecordedOutcome, Shed> {
     let _timer = core.metrics.stage("outcome");
     let body = match (dossier.intent_sequence, &ending) {
         (Some(intent), ending) => outcome(&dossier, intent, ending).into(),
         (None, Ending::Refused { reason, field }) => refusal(&dossier, *reason, *field).into(),
-        // A verdict comes from `Verified`, which no check reaches without an intent.
+        // A verdict comes from `Unsealed`, which no check reaches without an intent.
         (None, Ending::Verdict { .. }) => return Err(Shed::EvidenceUnavailable),
     };
     match core.append(body).await {
         Ok(appended) => {
+            dossier.places.push(Place::from(&appended));
             match &ending {
                 Ending::Verdict { overall, .. } => {
                     core.metrics.verdicts.with_label_values(&[dossier.mode.as_str(), overall.as_str()]).inc();
@@ -111,7 +113,7 @@ fn refusal(dossier: &Dossier, reason: Reason, field: Option<&'static str>) -> Re
 
 fn outcome(dossier: &Dossier, intent: u64, ending: &Ending) -> Outcome {
     let decision = match ending {
-        Ending::Verdict { overall, fields } => Decision::Verdict { overall: *overall, fields: fields.clone() },
+        Ending::Verdict { overall, fields, .. } => Decision::Verdict { overall: *overall, fields: fields.clone() },
         Ending::Refused { reason, .. } => Decision::Refused { reason: *reason },
     };
     let proof = dossier.proof.as_ref();
@@ -119,31 +121,19 @@ fn outcome(dossier: &Dossier, intent: u64, ending: &Ending) -> Outcome {
         verification: dossier.id,
         intent,
         decision,
-        signature: dossier
-            .signature
-            .clone()
-            .map(|signature| RequestSignature { signature, attributes: dossier.attributes.clone() }),
-        answer: proof.map(|proof| Answer {
-            octets: proof.octets.clone(),
-            signature: proof.signature.clone(),
-            attributes: proof.attributes.clone(),
-        }),
+        signature: dossier.request_signature(),
+        answer: proof.map(Proof::answer),
         signer: proof.and_then(|proof| proof.signer.clone()),
         chain: proof.map(|proof| proof.chain.clone()).unwrap_or_default(),
         revocation: proof.map(|proof| proof.revocation.clone()).unwrap_or_default(),
         platform_time: proof.and_then(|proof| proof.platform_time),
         platform_serial: proof.and_then(|proof| proof.platform_serial.clone()),
         steps: proof.map(|proof| proof.steps.clone()).unwrap_or_default(),
-        times: Times {
-            received: dossier.received_at,
-            signed: dossier.signed_at,
-            sent: dossier.sent_at,
-            answered: dossier.answered_at,
-        },
+        times: dossier.times(),
         trust: proof.map(|proof| proof.trust),
         platform_status: proof.map(|proof| proof.status),
-        exchange: None,
-        reading: None,
+        exchange: dossier.exchange_sequence,
+        reading: dossier.reading,
     }
 }
 
@@ -153,8 +143,42 @@ struct VerdictReply<'a> {
     reference: &'a str,
     verdict: &'static str,
     fields: std::collections::BTreeMap<&'static str, &'static str>,
+    /// Only in the reply to the check itself, never in one that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reading: Option<ReadingPart<'a>>,
     platform: PlatformPart,
     record: RecordPart,
+}
+
+#[derive(Serialize)]
+struct ReadingPart<'a> {
+    r#type: &'static str,
+    number: &'a str,
+    name: &'a str,
+    sex: &'static str,
+    #[serde(serialize_with = "wiped_text")]
+    birth_date: Zeroizing<String>,
+    nationality: &'a str,
+    #[serde(serialize_with = "wiped_text")]
+    expiry: Zeroizing<String>,
+}
+
+fn wiped_text<S: serde::Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+impl<'a> ReadingPart<'a> {
+    fn of(reading: &'a Reading) -> Self {
+        Self {
+            r#type: reading.document_type.as_str(),
+            number: reading.number.expose(),
+            name: reading.name.expose(),
+            sex: reading.sex.as_str(),
+            birth_date: Zeroizing::new(reading.birth_date.0.to_iso()),
+            nationality: reading.nationality.expose(),
+            expiry: Zeroizing::new(reading.expiry.0.to_iso()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -174,7 +198,14 @@ impl RecordedOutcome {
     async fn into_reply(self, core: &Arc<Core>) -> Result<Reply, Shed> {
         let Self { dossier, ending, appended } = self;
         let reply = match &ending {
-            Ending::Verdict { overall, fields } => verdict_reply(core, &dossier, *overall, fields, &appended),
+            Ending::Verdict { overall, fields, reading } => {
+                let body = |reading| verdict_body(core, &dossier, *overall, fields, reading, &appended);
+                let reply = Reply::verdict(dossier.id, body(None));
+                match reading {
+                    Some(reading) => reply.with_transient_body(body(Some(reading))),
+                    None => reply,
+                }
+            }
             Ending::Refused { reason, field } => {
                 Reply::problem(dossier.id, &Problem::of_reason(*reason, *field, Some(dossier.id)))
             }
@@ -184,19 +215,21 @@ impl RecordedOutcome {
     }
 }
 
-fn verdict_reply(
+fn verdict_body(
     core: &Core,
     dossier: &Dossier,
     overall: Verdict,
     fields: &FieldVerdicts,
+    reading: Option<&Reading>,
     appended: &Appended,
-) -> Reply {
+) -> Zeroizing<Vec<u8>> {
     let proof = dossier.proof.as_ref();
     let document = VerdictReply {
         id: dossier.id.to_string(),
         reference: dossier.reference.as_ref().map_or("", |reference| reference.expose()),
         verdict: overall.as_str(),
         fields: fields.iter().map(|(field, verdict)| (field.as_str(), verdict.as_str())).collect(),
+        reading: reading.map(ReadingPart::of),
         platform: PlatformPart {
             id: core.platform_id().to_string(),
             serial: proof.and_then(|proof| proof.platform_serial.as_ref()).map(ToString::to_string),
@@ -204,13 +237,17 @@ fn verdict_reply(
         },
         record: RecordPart { sequence: appended.sequence, leaf_hash: appended.leaf.to_string() },
     };
-    Reply::verdict(dossier.id, Zeroizing::new(serde_json::to_vec(&document).unwrap_or_default()))
+    // Full capacity at once: a growing vector would leave unwiped copies of a reading behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(4096));
+    // Writing texts into memory does not fail.
+    drop(serde_json::to_writer(&mut *body, &document));
+    body
 }
 
 /// Keeps the reply for its caller, and under the idempotency key once the request may have reached the platform. A key
 /// whose check ended before that is free again (I4).
 async fn keep(core: &Arc<Core>, dossier: &Dossier, ending: &Ending, reply: &Reply) {
-    let sent = dossier.sent_at.is_some();
+    let sent = dossier.reached_platform();
     let unknown = matches!(ending, Ending::Refused { reason: Reason::OutcomeUnknown, .. });
     let owner = ReplyOwner { entity: core.entity(), caller: &dossier.caller, id: dossier.id };
     let now = core.clock.now();
@@ -221,6 +258,10 @@ async fn keep(core: &Arc<Core>, dossier: &Dossier, ending: &Ending, reply: &Repl
         sealed: core.keys.seal_reply(&owner, core.random(), &reply.to_stored()),
         now,
         expires: if unknown { FAR_FUTURE } else { now.plus_millis(core.reply_retention_millis) },
+        receipt: Some(KeptReceipt {
+            sealed: SealedReceipt::of(dossier).seal(core, &owner),
+            expires: now.plus_millis(core.receipt_retention_millis),
+        }),
     };
     let release = dossier.key.filter(|_| !sent);
     let kept = core
@@ -282,5 +323,6 @@ pub(crate) fn unknown_reply(core: &Core, caller: &CallerId, id: VerificationId, 
         sealed: core.keys.seal_reply(&owner, core.random(), &Reply::problem(id, &problem).to_stored()),
         now: core.clock.now(),
         expires: FAR_FUTURE,
+        receipt: None,
     }
 }

@@ -1,14 +1,13 @@
 use std::sync::Arc;
 
 use yanqian_agreement::{Decision, Request};
-use yanqian_documents::{RawDocument, validate};
-use yanqian_vocabulary::{CallerReference, DocumentClaim, Reason};
+use yanqian_vocabulary::{CallerReference, Claim, Reason};
 
+use super::claim::{self, ReadCheck};
 use super::dossier::{Dossier, Refused};
-use super::received::{Authenticated, check_content_type, idempotency_key};
+use super::received::{Authenticated, check_content, idempotency_key};
 use super::record::open_stored;
 use crate::api::body;
-use crate::api::request::RealNameRequest;
 use crate::core::Core;
 use crate::reply::{Reply, Shed};
 use crate::state::{Begin, Begun};
@@ -16,7 +15,7 @@ use crate::state::{Begin, Begun};
 /// A check that the agreement allows and whose idempotency key, if any, is its own.
 pub(crate) struct InScope {
     pub(super) dossier: Dossier,
-    pub(super) claim: DocumentClaim,
+    pub(super) claim: Claim,
     pub(super) platform_code: String,
 }
 
@@ -34,7 +33,7 @@ impl Authenticated {
         let Self { id, caller, mode, received_at, headers, body } = self;
         let mut dossier = Dossier::new(id, caller.id.clone(), mode, received_at);
 
-        let key = match check_content_type(&headers).and_then(|()| idempotency_key(&headers)) {
+        let key = match check_content(&headers).and_then(|()| idempotency_key(&headers)) {
             Ok(key) => key,
             Err(reason) => {
                 body::discard(body).await;
@@ -43,25 +42,24 @@ impl Authenticated {
             }
         };
         let timer = core.metrics.stage("body");
-        let octets = match body::read(body, core.body_limits).await {
+        let octets = match body::read(body, core.body_limits(mode)).await {
             Ok(octets) => octets,
             Err(reason) => return Err(dossier.refused(reason, None)),
         };
         drop(timer);
-        let request = match RealNameRequest::read(&octets) {
-            Ok(request) => request,
-            Err(fault) => return Err(dossier.refused(fault.reason, fault.field)),
-        };
-        drop(octets);
-        dossier.document_type = Some(request.document_type);
-
         let now = core.clock.now();
-        let claim = match claim_of(&request, now) {
-            Ok(claim) => claim,
-            Err((reason, field)) => return Err(dossier.refused(reason, Some(field))),
+        let timer = core.metrics.stage("documents");
+        let ReadCheck { purpose, reference, claim } = match claim::read(core, mode, octets, now).await {
+            Ok(read) => read,
+            Err(fault) => {
+                dossier.document_type = fault.document_type;
+                return Err(dossier.refused(fault.reason, fault.field));
+            }
         };
-        let RealNameRequest { purpose, reference, .. } = request;
-        let asked = Request { mode, document_type: claim.document_type, purpose: &purpose, fields: &claim.fields() };
+        drop(timer);
+        dossier.document_type = Some(claim.document_type());
+        dossier.fields = claim.fields();
+        let asked = Request { mode, document_type: claim.document_type(), purpose: &purpose, fields: &dossier.fields };
         let platform_code = match yanqian_agreement::decide(&core.agreement, &caller, &asked, now) {
             Decision::Allow { rule, purpose } => {
                 dossier.rule = Some(rule);
@@ -74,7 +72,6 @@ impl Authenticated {
                 return Err(dossier.refused(reason, field_of(reason)));
             }
         };
-        dossier.fields = claim.fields();
         let scoped = InScope { dossier, claim, platform_code };
         match key {
             None => Ok(Entry::New(Box::new(scoped.with_reference(reference)))),
@@ -121,33 +118,6 @@ impl InScope {
                 Err(self.dossier.refused(Reason::StateUnavailable, None))
             }
         }
-    }
-}
-
-fn claim_of(
-    request: &RealNameRequest,
-    now: yanqian_vocabulary::Timestamp,
-) -> Result<DocumentClaim, (Reason, &'static str)> {
-    let raw = RawDocument {
-        document_type: request.document_type,
-        number: &request.number,
-        name: &request.name,
-        birth_date: &request.birth_date,
-        nationality: request.nationality.as_ref().map(|text| text.as_str()),
-        expiry: request.expiry.as_ref().map(|text| text.as_str()),
-    };
-    validate(&raw, now).map_err(|error| (error.reason, path_of(error.field)))
-}
-
-/// The API's path of a document field.
-fn path_of(field: yanqian_vocabulary::Field) -> &'static str {
-    use yanqian_vocabulary::Field;
-    match field {
-        Field::Number => "document.number",
-        Field::Name => "document.name",
-        Field::BirthDate => "document.birth_date",
-        Field::Nationality => "document.nationality",
-        Field::Expiry => "document.expiry",
     }
 }
 

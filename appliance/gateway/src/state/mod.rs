@@ -64,6 +64,16 @@ pub struct Finish {
     pub sealed: Vec<u8>,
     pub now: Timestamp,
     pub expires: Timestamp,
+    /// None when the check has no records of its own to prove.
+    pub receipt: Option<KeptReceipt>,
+}
+
+/// What a receipt is made from besides the ledger: where the records stand and the commitment's salt, sealed. Deleting it
+/// takes the salt away and leaves the ledger as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReceipt {
+    pub sealed: Vec<u8>,
+    pub expires: Timestamp,
 }
 
 /// A check that was under way when the process ended.
@@ -86,6 +96,8 @@ pub trait StateStore: Send {
     fn release(&mut self, caller: &CallerId, tag: &[u8; 32], id: VerificationId) -> Result<(), StateError>;
     fn finish(&mut self, finish: &Finish) -> Result<(), StateError>;
     fn find(&mut self, caller: &CallerId, id: VerificationId) -> Result<Option<StoredReply>, StateError>;
+    /// The sealed part of a check's receipt, for the caller who asked.
+    fn find_receipt(&mut self, caller: &CallerId, id: VerificationId) -> Result<Option<Vec<u8>>, StateError>;
     /// True when neither the nonce nor the serial was accepted before; both are then remembered until `expires`.
     fn accept_answer(
         &mut self,
@@ -95,6 +107,6 @@ pub trait StateStore: Send {
         expires: Timestamp,
     ) -> Result<bool, StateError>;
     fn orphans(&mut self) -> Result<Vec<Orphan>, StateError>;
-    /// Forgets final replies and accepted nonces that expired before `now`; returns how many rows went.
+    /// Forgets final replies, receipts and accepted nonces that expired before `now`; returns how many rows went.
     fn purge(&mut self, now: Timestamp) -> Result<usize, StateError>;
 }

@@ -7,9 +7,10 @@ use yanqian_vocabulary::{CallerId, EntityId, NodeId, Nonce, Timestamp, Verificat
 use super::{Begin, Begun, Finish, Orphan, StateError, StateStore, StoredReply};
 
 /// `PRAGMA user_version` after all migrations.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE verification (
     entity TEXT NOT NULL,
     node TEXT NOT NULL,
@@ -35,7 +36,20 @@ CREATE TABLE accepted_answer (
     UNIQUE (entity, platform, serial)
 ) STRICT;
 CREATE INDEX accepted_answer_expiry ON accepted_answer (expires_ms);
-"];
+",
+    "
+CREATE TABLE receipt (
+    entity TEXT NOT NULL,
+    node TEXT NOT NULL,
+    id BLOB NOT NULL,
+    caller TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (entity, id)
+) STRICT;
+CREATE INDEX receipt_expiry ON receipt (expires_ms);
+",
+];
 
 /// The embedded store: one file, write-ahead log, `synchronous=FULL`.
 #[derive(Debug)]
@@ -154,7 +168,29 @@ impl StateStore for SqliteState {
                 finish.now.unix_millis(),
                 finish.expires.unix_millis()
             ])?;
+        let Some(receipt) = &finish.receipt else { return Ok(()) };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO receipt (entity, node, id, caller, sealed, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (entity, id) DO UPDATE SET sealed = ?5, expires_ms = ?6",
+            )?
+            .execute(params![
+                self.entity.as_str(),
+                self.node.as_str(),
+                finish.id.as_bytes(),
+                finish.caller.as_str(),
+                receipt.sealed,
+                receipt.expires.unix_millis()
+            ])?;
         Ok(())
+    }
+
+    fn find_receipt(&mut self, caller: &CallerId, id: VerificationId) -> Result<Option<Vec<u8>>, StateError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT sealed FROM receipt WHERE entity = ?1 AND id = ?2 AND caller = ?3")?;
+        let parameters = params![self.entity.as_str(), id.as_bytes(), caller.as_str()];
+        Ok(statement.query_row(parameters, |row| row.get(0)).optional()?)
     }
 
     fn find(&mut self, caller: &CallerId, id: VerificationId) -> Result<Option<StoredReply>, StateError> {
@@ -207,6 +243,7 @@ impl StateStore for SqliteState {
         let now = now.unix_millis();
         let replies = self.connection.execute("DELETE FROM verification WHERE expires_ms < ?1", [now])?;
         let answers = self.connection.execute("DELETE FROM accepted_answer WHERE expires_ms < ?1", [now])?;
-        Ok(replies + answers)
+        let receipts = self.connection.execute("DELETE FROM receipt WHERE expires_ms < ?1", [now])?;
+        Ok(replies + answers + receipts)
     }
 }

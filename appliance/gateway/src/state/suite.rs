@@ -28,6 +28,7 @@ fn finish(n: u8, who: &str, tag: Option<u8>, expires: i64) -> Finish {
         sealed: vec![n],
         now: at(1),
         expires: at(expires),
+        receipt: None,
     }
 }
 
@@ -129,6 +130,22 @@ fn what_expired_is_purged_and_nothing_else() {
 }
 
 #[test]
+fn a_receipt_is_kept_for_its_caller_until_it_expires() {
+    with_store(|store| {
+        let kept = KeptReceipt { sealed: vec![7], expires: at(100) };
+        store.finish(&Finish { receipt: Some(kept), ..finish(1, "a", None, 50) }).unwrap();
+        assert_eq!(store.find_receipt(&caller("a"), id(1)).unwrap(), Some(vec![7]));
+        assert_eq!(store.find_receipt(&caller("b"), id(1)).unwrap(), None, "another caller's");
+        assert_eq!(store.find_receipt(&caller("a"), id(2)).unwrap(), None);
+        store.purge(at(60)).unwrap();
+        assert_eq!(store.find(&caller("a"), id(1)).unwrap(), None, "the reply expires on its own day");
+        assert_eq!(store.find_receipt(&caller("a"), id(1)).unwrap(), Some(vec![7]));
+        store.purge(at(101)).unwrap();
+        assert_eq!(store.find_receipt(&caller("a"), id(1)).unwrap(), None);
+    });
+}
+
+#[test]
 fn a_file_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
@@ -137,7 +154,7 @@ fn a_file_of_a_newer_version_is_refused() {
     drop(connection);
     let (entity, node) = (EntityId::new("bank").unwrap(), NodeId::new("n1").unwrap());
     let error = SqliteState::open(&directory.path().join("state.sqlite"), entity, node).expect_err("newer");
-    assert!(matches!(error, StateError::Newer { found: 99, known: 1 }));
+    assert!(matches!(error, StateError::Newer { found: 99, known: 2 }));
 }
 
 #[tokio::test]

@@ -1,0 +1,239 @@
+//! The durable points before a signature: the intent of a check, and, where the platform wants an application first, the
+//! record of its answer, which is the intent of the next step.
+
+use std::sync::Arc;
+
+use yanqian_evidence::{
+    Body, Der, Exchange, IdempotencyTag, Intent, Label, NextRequest, Search, SignedDigest, ToBeSigned,
+};
+use yanqian_ledger::LedgerError;
+use yanqian_messages::Certificate;
+use yanqian_platform::{Applied, Outbound, RequestContext};
+use yanqian_sm::DistinguishingId;
+use yanqian_vocabulary::{Claim, DocumentNumber, DocumentType, Mode, Nonce, Reason, Timestamp};
+
+use super::dossier::{Dossier, Place, Refused};
+use super::scope::InScope;
+use crate::core::Core;
+use crate::reply::Shed;
+
+/// A step whose intent is durable; only the ledger's acknowledgement makes one (I2). `S` says which step it is, and with it
+/// what may follow.
+pub(crate) struct RecordedIntent<S> {
+    pub(super) dossier: Dossier,
+    pub(super) outbound: Outbound,
+    pub(super) step: S,
+}
+
+/// The platform is applied to; the check itself is yet to be asked.
+pub(crate) struct Application {
+    pub(super) claim: Claim,
+    pub(super) platform_code: String,
+}
+
+/// The check itself; its answer ends the way.
+pub(crate) struct Check {
+    /// What a reading must be about.
+    pub(super) document_type: DocumentType,
+    pub(super) number: DocumentNumber,
+}
+
+/// An application that the platform accepted, proven.
+pub(crate) struct Accepted {
+    pub(super) dossier: Dossier,
+    pub(super) applied: Applied,
+    pub(super) application: Application,
+}
+
+impl InScope {
+    /// Builds the check's request and makes the intent to sign it durable.
+    pub(crate) async fn record_intent(self, core: &Arc<Core>) -> Result<RecordedIntent<Check>, Box<Refused>> {
+        let Self { dossier, claim, platform_code } = self;
+        let _timer = core.metrics.stage("intent");
+        let built = build_check(core, &dossier, &claim, &platform_code, None);
+        let (dossier, outbound) = record_first(core, dossier, built, &claim).await?;
+        Ok(RecordedIntent { dossier, outbound, step: Check::of(&claim) })
+    }
+
+    /// Builds the application for the check, where the platform wants one first, and makes the intent to sign it durable.
+    pub(crate) async fn record_application(
+        self,
+        core: &Arc<Core>,
+    ) -> Result<RecordedIntent<Application>, Box<Refused>> {
+        let Self { dossier, claim, platform_code } = self;
+        let _timer = core.metrics.stage("intent");
+        let built = build_application(core, &dossier, &platform_code);
+        let (dossier, outbound) = record_first(core, dossier, built, &claim).await?;
+        Ok(RecordedIntent { dossier, outbound, step: Application { claim, platform_code } })
+    }
+}
+
+impl Accepted {
+    /// Builds the check itself with what the platform answered to the application, and makes both durable.
+    pub(crate) async fn record_exchange(self, core: &Arc<Core>) -> Result<RecordedIntent<Check>, Box<Refused>> {
+        let Self { mut dossier, applied, application: Application { claim, platform_code } } = self;
+        let _timer = core.metrics.stage("intent");
+        let outbound = match build_check(core, &dossier, &claim, &platform_code, Some(&applied)) {
+            Ok(outbound) => outbound,
+            Err(reason) => return Err(dossier.refused(reason, None)),
+        };
+        let Some(exchange) = exchange(core, &dossier, &outbound) else {
+            return Err(dossier.refused(Reason::PlatformEncoding, None));
+        };
+        match core.append(Body::Exchange(exchange)).await {
+            Ok(appended) => {
+                dossier.exchange_sequence = Some(appended.sequence);
+                dossier.places.push(Place::from(&appended));
+                dossier.begin_next_step();
+                Ok(RecordedIntent { dossier, outbound, step: Check::of(&claim) })
+            }
+            Err(error) => Err(not_recorded(dossier, error)),
+        }
+    }
+}
+
+impl Check {
+    fn of(claim: &Claim) -> Self {
+        Self { document_type: claim.document_type(), number: claim.number().clone() }
+    }
+}
+
+async fn record_first(
+    core: &Arc<Core>,
+    mut dossier: Dossier,
+    built: Result<Outbound, Reason>,
+    claim: &Claim,
+) -> Result<(Dossier, Outbound), Box<Refused>> {
+    let outbound = match built {
+        Ok(outbound) => outbound,
+        Err(reason) => return Err(dossier.refused(reason, None)),
+    };
+    let salt = core.random();
+    let Some(intent) = intent(core, &dossier, &outbound, claim, &salt) else {
+        return Err(dossier.refused(Reason::PlatformEncoding, None));
+    };
+    match core.append(intent.into()).await {
+        Ok(appended) => {
+            dossier.intent_sequence = Some(appended.sequence);
+            dossier.places.push(Place::from(&appended));
+            dossier.salt = Some(salt);
+            Ok((dossier, outbound))
+        }
+        Err(error) => Err(not_recorded(dossier, error)),
+    }
+}
+
+fn not_recorded(dossier: Dossier, error: LedgerError) -> Box<Refused> {
+    tracing::warn!(%error, "intent cannot be recorded; nothing is signed");
+    match error {
+        // The disk is full: the reserve still carries a refusal.
+        LedgerError::Full => dossier.refused(Reason::EvidenceUnavailable, None),
+        LedgerError::Busy => dossier.shed(Shed::Overloaded),
+        _ => dossier.shed(Shed::EvidenceUnavailable),
+    }
+}
+
+/// The entity's own certificates must be valid before anything is signed or can be sealed to it.
+fn check_certificates(core: &Core, mode: Mode, now: Timestamp) -> Result<(), Reason> {
+    let valid =
+        |certificate: &Certificate| (certificate.not_before()..=certificate.not_after()).contains(&now.unix_seconds());
+    if !valid(&core.signing.certificate) {
+        return Err(Reason::SigningCertificateInvalid);
+    }
+    if mode == Mode::ChipReading && !core.encryption.as_ref().is_some_and(|key| valid(&key.certificate)) {
+        return Err(Reason::EncryptionCertificateInvalid);
+    }
+    Ok(())
+}
+
+fn context<'a>(core: &'a Core, mode: Mode, purpose_code: &'a str, applied: Option<&'a Applied>) -> RequestContext<'a> {
+    RequestContext {
+        customer: &core.platform.customer_number,
+        application: &core.platform.application,
+        purpose_code,
+        mode,
+        now: core.clock.now(),
+        nonce: Nonce::new(core.random()),
+        applied,
+    }
+}
+
+fn build_application(core: &Core, dossier: &Dossier, platform_code: &str) -> Result<Outbound, Reason> {
+    check_certificates(core, dossier.mode, core.clock.now())?;
+    let context = context(core, dossier.mode, platform_code, None);
+    core.platform.profile.encode_application(&context).map_err(|error| {
+        tracing::error!(%error, "application cannot be built");
+        Reason::PlatformEncoding
+    })
+}
+
+fn build_check(
+    core: &Core,
+    dossier: &Dossier,
+    claim: &Claim,
+    platform_code: &str,
+    applied: Option<&Applied>,
+) -> Result<Outbound, Reason> {
+    check_certificates(core, dossier.mode, core.clock.now())?;
+    let trust = core.platform.trust.current().map_err(|_| Reason::PlatformTrustUnusable)?;
+    let context = context(core, dossier.mode, platform_code, applied);
+    let recipient = trust.encryption_certificate();
+    core.platform.profile.encode(&context, claim, recipient, &mut getrandom::SysRng).map_err(|error| {
+        tracing::error!(%error, "request cannot be built");
+        Reason::PlatformEncoding
+    })
+}
+
+fn to_be_signed(core: &Core, outbound: &Outbound) -> Option<ToBeSigned> {
+    Some(if let Some(der) = outbound.attributes() {
+        ToBeSigned::Attributes { der: Der::new(der).ok()? }
+    } else {
+        let e = outbound.e(&core.signing.public_key, &DistinguishingId::default());
+        ToBeSigned::Content { e: SignedDigest::new(*e.as_bytes()) }
+    })
+}
+
+fn intent(core: &Core, dossier: &Dossier, outbound: &Outbound, claim: &Claim, salt: &[u8; 32]) -> Option<Intent> {
+    let lifetime = claim.number().expose().to_owned();
+    Some(Intent {
+        verification: dossier.id,
+        caller: dossier.caller.clone(),
+        mode: dossier.mode,
+        purpose: dossier.purpose.clone()?,
+        document_type: claim.document_type(),
+        rule: dossier.rule.clone()?,
+        fields: dossier.fields.iter().copied().collect(),
+        request: outbound.digest(),
+        nonce: outbound.nonce(),
+        to_be_signed: to_be_signed(core, outbound)?,
+        search: Some(Search { epoch: 1, tag: core.keys.search_tag(claim.document_type().as_str(), &lifetime) }),
+        commitment: yanqian_evidence::commitment(salt, claim),
+        idempotency: dossier.key.map(IdempotencyTag::new),
+        received: dossier.received_at,
+    })
+}
+
+fn exchange(core: &Core, dossier: &Dossier, outbound: &Outbound) -> Option<Exchange> {
+    let proof = dossier.proof.as_ref()?;
+    Some(Exchange {
+        verification: dossier.id,
+        intent: dossier.intent_sequence?,
+        step: Label::new("apply"),
+        signature: dossier.request_signature()?,
+        answer: proof.answer(),
+        signer: proof.signer.clone()?,
+        chain: proof.chain.clone(),
+        revocation: proof.revocation.clone(),
+        platform_time: proof.platform_time,
+        platform_serial: proof.platform_serial.clone(),
+        steps: proof.steps.clone(),
+        times: dossier.times(),
+        trust: proof.trust,
+        platform_status: proof.status,
+        next: NextRequest {
+            request: outbound.digest(),
+            nonce: outbound.nonce(),
+            to_be_signed: to_be_signed(core, outbound)?,
+        },
+    })
+}

@@ -1,0 +1,215 @@
+//! Proving what came back, and opening what is sealed in it.
+
+use std::sync::Arc;
+
+use yanqian_evidence::{Der, Label, Octets, PlatformSerial, Revocation, RevocationKind, Signer, Step};
+use yanqian_platform::{
+    AnswerChecker, Applied, CheckedAnswer, Expected, Found, PlatformVerdict, RawAnswer, ReplayError, ReplayGuard,
+    SealedReading,
+};
+use yanqian_sm::Sm4Key;
+use yanqian_vocabulary::{
+    CertificateHash, ContentDigest, FieldVerdicts, Nonce, Reading, Reason, Timestamp, TrustHash, Verdict,
+};
+use zeroize::Zeroizing;
+
+use super::dossier::{Dossier, Proof, Refused};
+use super::exchange::Answered;
+use super::intent::{Accepted, Application, Check};
+use crate::core::Core;
+use crate::state::StateHandle;
+
+/// The platform said this to this request, proven.
+pub(crate) struct Verified {
+    dossier: Dossier,
+    verdict: PlatformVerdict,
+    check: Check,
+}
+
+/// A verdict with nothing sealed left in it.
+pub(crate) struct Unsealed {
+    pub(super) dossier: Dossier,
+    pub(super) overall: Verdict,
+    pub(super) fields: FieldVerdicts,
+    pub(super) reading: Option<Reading>,
+}
+
+/// The state store as memory of accepted answers. Blocks: used on a thread that may.
+struct DurableReplay {
+    state: StateHandle,
+    platform: String,
+}
+
+impl ReplayGuard for DurableReplay {
+    fn accept_once(&self, nonce: Nonce, serial: &str, expires: Timestamp) -> Result<bool, ReplayError> {
+        let (platform, serial) = (self.platform.clone(), serial.to_owned());
+        self.state
+            .call_blocking(move |store| store.accept_answer(&platform, nonce, &serial, expires))
+            .map_err(|_| ReplayError)
+    }
+}
+
+/// Runs the checks of an answer on a thread where arithmetic and commits may take their time, and keeps the certificates
+/// and lists that they rest on. What was found goes into the dossier, whatever the end.
+async fn prove<T: Send + 'static>(
+    core: &Arc<Core>,
+    mut dossier: Dossier,
+    request: yanqian_platform::SignedRequest,
+    answer: RawAnswer,
+    check: impl FnOnce(&AnswerChecker<'_>, &RawAnswer, &Expected<'_>, Timestamp) -> CheckedAnswer<T> + Send + 'static,
+) -> Result<(Dossier, T), Box<Refused>> {
+    let _timer = core.metrics.stage("verify");
+    let Ok(trust) = core.platform.trust.current() else {
+        return Err(dossier.refused(Reason::PlatformTrustUnusable, None));
+    };
+    let now = dossier.answered_at.unwrap_or_else(|| core.clock.now());
+    let asked = dossier.fields.clone();
+    let trust_hash = TrustHash::new(*trust.hash());
+    let (owned, mode) = (Arc::clone(core), dossier.mode);
+    let checking = tokio::task::spawn_blocking(move || {
+        let core = owned;
+        let replay = DurableReplay { state: core.state.clone(), platform: core.platform_id().to_string() };
+        let rules = AnswerChecker { profile: &core.platform.profile, trust: &trust, replay: &replay };
+        let recipient = core.reading_recipient(mode);
+        let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: &asked, recipient };
+        let CheckedAnswer { found, result } = check(&rules, &answer, &expected, now);
+        let archived = core.archive_proof(&found, &trust);
+        (proof(answer, found, trust_hash), result, archived)
+    });
+    let Ok((proof, result, archived)) = checking.await else {
+        // The checker panicked; that is a defect, and nothing was proven.
+        return Err(dossier.refused(Reason::PlatformEnvelope, None));
+    };
+    dossier.proof = Some(proof);
+    match (result, archived) {
+        (Err(reason), _) => Err(dossier.refused(reason, None)),
+        (Ok(_), Err(error)) => {
+            tracing::error!(%error, "what the answer's proof rests on cannot be kept");
+            Err(dossier.refused(Reason::EvidenceUnavailable, None))
+        }
+        (Ok(content), Ok(())) => Ok((dossier, content)),
+    }
+}
+
+fn check_application(
+    rules: &AnswerChecker<'_>,
+    answer: &RawAnswer,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> CheckedAnswer<Applied> {
+    rules.check_application(answer, expected, now)
+}
+
+fn check_verdict(
+    rules: &AnswerChecker<'_>,
+    answer: &RawAnswer,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> CheckedAnswer<PlatformVerdict> {
+    rules.check(answer, expected, now)
+}
+
+impl Answered<Application> {
+    /// Proves the answer to the application.
+    pub(crate) async fn verify(self, core: &Arc<Core>) -> Result<Accepted, Box<Refused>> {
+        let Self { dossier, request, answer, step: application } = self;
+        let (dossier, applied) = prove(core, dossier, request, answer, check_application).await?;
+        Ok(Accepted { dossier, applied, application })
+    }
+}
+
+impl Answered<Check> {
+    /// Proves the answer to the check.
+    pub(crate) async fn verify(self, core: &Arc<Core>) -> Result<Verified, Box<Refused>> {
+        let Self { dossier, request, answer, step: check } = self;
+        let (dossier, verdict) = prove(core, dossier, request, answer, check_verdict).await?;
+        Ok(Verified { dossier, verdict, check })
+    }
+}
+
+impl Verified {
+    /// Has the token open the reading, if there is one, and reads it. A reading of another document than the chip's is
+    /// refused: the answer then contradicts itself.
+    pub(crate) async fn unseal(self, core: &Arc<Core>) -> Result<Unsealed, Box<Refused>> {
+        let Self { mut dossier, verdict, check } = self;
+        let reading = match verdict.reading {
+            None => None,
+            Some(sealed) => {
+                let _timer = core.metrics.stage("unseal");
+                match open(core, &sealed, &check).await {
+                    Ok(reading) => {
+                        dossier.reading = Some(sealed.digest);
+                        dossier.unseal_step(None);
+                        Some(reading)
+                    }
+                    Err(reason) => {
+                        dossier.unseal_step(Some(reason));
+                        return Err(dossier.refused(reason, None));
+                    }
+                }
+            }
+        };
+        Ok(Unsealed { dossier, overall: verdict.overall, fields: verdict.fields, reading })
+    }
+}
+
+async fn open(core: &Core, sealed: &SealedReading, check: &Check) -> Result<Reading, Reason> {
+    let key = core.encryption.as_ref().ok_or(Reason::EncryptionCertificateInvalid)?;
+    let session = todo_unseal(&key.label, &sealed.envelope.encrypted_key).await.map_err(|error| {
+        tracing::warn!(%error, "the token did not open the reading");
+        match error {
+            // The token looked at it and found that it cannot be opened; asking again would not help.
+            yanqian_hsm::WorkerError::Refused { .. } => Reason::PlatformReading,
+            _ => Reason::UnsealUnavailable,
+        }
+    })?;
+    let octets: [u8; 16] = session.as_slice().try_into().map_err(|_| Reason::PlatformReading)?;
+    let plain: Zeroizing<Vec<u8>> = sealed.envelope.open(&Sm4Key::new(octets)).map_err(|_| Reason::PlatformReading)?;
+    let reading = core.platform.profile.read_reading(&plain).ok_or(Reason::PlatformReading)?;
+    if reading.document_type == check.document_type && reading.number == check.number {
+        Ok(reading)
+    } else {
+        Err(Reason::PlatformReading)
+    }
+}
+
+fn proof(answer: RawAnswer, found: Found, trust: TrustHash) -> Proof {
+    let der = |octets: Vec<u8>| Der::new(octets).ok();
+    let time = |seconds: i64| Timestamp::from_unix_millis(seconds.saturating_mul(1000));
+    Proof {
+        status: answer.status,
+        octets: Octets::new(found.evidence_octets(answer.body)),
+        signature: found.signature.and_then(der),
+        attributes: found.attributes.and_then(der),
+        signer: found.signer.and_then(|signer| {
+            let hash = CertificateHash::new(signer.hash());
+            der(signer.as_der().to_vec()).map(|certificate| Signer { hash, certificate })
+        }),
+        chain: found.chain.iter().map(|certificate| CertificateHash::new(certificate.hash())).collect(),
+        revocation: found
+            .crls
+            .into_iter()
+            .filter_map(|crl| {
+                Some(Revocation {
+                    kind: RevocationKind::Crl,
+                    hash: ContentDigest::new(crl.hash),
+                    issuer: der(crl.issuer)?,
+                    this_update: time(crl.this_update),
+                    next_update: Some(time(crl.next_update)),
+                })
+            })
+            .collect(),
+        platform_time: found.time,
+        platform_serial: found.serial.and_then(|serial| PlatformSerial::new(serial).ok()),
+        steps: found
+            .steps
+            .iter()
+            .map(|step| Step { name: Label::new(step.name.as_str()), refused: step.refused })
+            .collect(),
+        trust,
+    }
+}
+
+async fn todo_unseal(_: &str, _: &yanqian_sm::Sm2Ciphertext) -> Result<Zeroizing<Vec<u8>>, yanqian_hsm::WorkerError> {
+    Err(yanqian_hsm::WorkerError::Busy)
+}
