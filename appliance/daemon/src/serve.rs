@@ -1,6 +1,6 @@
 //! `yanqian serve`: start-up in the order in which things depend on each other, then serving, then an orderly end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,14 +10,14 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use yanqian_evidence::{Body, Label, Management, Origin};
+use yanqian_evidence::{Label, Management, Origin};
 use yanqian_gateway::{
-    Clock, Core, CoreLimits, CoreParts, EncryptionKey, Metrics, PlatformLink, SigningKey, SqliteState, StateHandle, StateThread,
-    SystemClock,
+    Clock, Core, CoreLimits, CoreParts, EncryptionKey, Metrics, Place, PlatformLink, SigningKey, SqliteState,
+    StateHandle, StateThread, SystemClock,
 };
 use yanqian_hsm::protocol::codes;
 use yanqian_hsm::{ClientConfig, Status, WorkerClient, WorkerError};
-use yanqian_ledger::{Archive, Archived, Ledger, LedgerConfig, read_records};
+use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
 use yanqian_trust::SharedTrust;
 use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
 
@@ -163,7 +163,8 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         );
     }
 
-    let context = parts::context(config, agreement_hash, &profile, &certificate, encryption.as_ref(), grade).map_err(failed)?;
+    let context =
+        parts::context(config, agreement_hash, &profile, &certificate, encryption.as_ref(), grade).map_err(failed)?;
     let (ledger, recovery) = open_ledger(config).map_err(failed)?;
     let ledger = Arc::new(ledger);
     let closed = ledger.close_dangling(&recovery, &context.software).await.map_err(failed)?;
@@ -302,19 +303,18 @@ async fn settle_orphans(config: &Config, core: &Arc<Core>) -> Result<(), ServeEr
     tracing::warn!(keys = orphans.len(), "settling idempotency keys of checks that the last run left open");
     let directory = parts::ledger_directory(config);
     let wanted: BTreeSet<VerificationId> = orphans.iter().map(|orphan| orphan.id).collect();
-    let intents = tokio::task::spawn_blocking(move || -> Result<BTreeSet<VerificationId>, String> {
-        let mut intents = BTreeSet::new();
+    let reading = tokio::task::spawn_blocking(move || -> Result<BTreeMap<VerificationId, Vec<Place>>, String> {
+        let mut records: BTreeMap<VerificationId, Vec<Place>> = BTreeMap::new();
         for entry in read_records(&directory).map_err(|error| error.to_string())? {
-            if let Body::Intent(intent) = entry.map_err(|error| error.to_string())?.record.body
-                && wanted.contains(&intent.verification)
-            {
-                intents.insert(intent.verification);
+            let Entry { segment, offset, leaf, record } = entry.map_err(|error| error.to_string())?;
+            if let Some(check) = record.body.verification().filter(|check| wanted.contains(check)) {
+                records.entry(check).or_default().push(Place { segment, offset, leaf });
             }
         }
-        Ok(intents)
+        Ok(records)
     });
-    let intents = intents.await.map_err(failed)?.map_err(failed)?;
-    core.settle_orphans(orphans, |id| intents.contains(&id)).await.map_err(failed)
+    let records = reading.await.map_err(failed)?.map_err(failed)?;
+    core.settle_orphans(orphans, &records).await.map_err(failed)
 }
 
 /// Tells a supervisor where the daemon listens. Written under another name first, so that no reader sees half a file.

@@ -17,7 +17,7 @@
 use std::fmt;
 
 use minicbor::{Decoder, Encoder};
-use yanqian_vocabulary::Timestamp;
+use yanqian_vocabulary::{Timestamp, VerificationId};
 
 use crate::cbor::Item;
 use crate::context::Context;
@@ -155,6 +155,20 @@ bodies! {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl Body {
+    /// The check that the record is about; none for aggregates and management records.
+    pub const fn verification(&self) -> Option<VerificationId> {
+        match self {
+            Self::Intent(intent) => Some(intent.verification),
+            Self::Exchange(exchange) => Some(exchange.verification),
+            Self::Outcome(outcome) => Some(outcome.verification),
+            Self::Refusal(refusal) => Some(refusal.verification),
+            Self::OutcomeUnknown(unknown) => Some(unknown.verification),
+            Self::Aggregate(_) | Self::Management(_) => None,
+        }
     }
 }
 

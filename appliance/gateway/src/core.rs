@@ -19,6 +19,7 @@ use yanqian_vocabulary::{CallerId, EntityId, Mode, PlatformId, Timestamp, Verifi
 use crate::api::BodyLimits;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, RejectCause};
+use crate::pipeline::Place;
 use crate::reply::Shed;
 use crate::secrets::StateKeys;
 use crate::state::{Orphan, StateHandle};
@@ -305,16 +306,15 @@ impl Core {
         self.state.call(|store| store.orphans()).await
     }
 
-    /// Settles them: a key is free when the ledger holds no intent for its check, and `outcome-unknown` for good when it
-    /// does (I4). `has_intent` asks the ledger.
+    /// Settles them: a key is free when the ledger holds no record of its check, and `outcome-unknown` for good when it
+    /// does (I4). `records` says where the ledger holds them.
     pub async fn settle_orphans(
         self: &Arc<Self>,
         orphans: Vec<Orphan>,
-        has_intent: impl Fn(VerificationId) -> bool,
+        records: &BTreeMap<VerificationId, Vec<Place>>,
     ) -> Result<(), crate::StateError> {
         for orphan in orphans {
-            let unknown = has_intent(orphan.id)
-                .then(|| crate::pipeline::unknown_reply(self, &orphan.caller, orphan.id, orphan.tag));
+            let unknown = records.get(&orphan.id).map(|places| crate::pipeline::unknown_reply(self, &orphan, places));
             self.state
                 .call(move |store| match unknown {
                     Some(finish) => store.finish(&finish),

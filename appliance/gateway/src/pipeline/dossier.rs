@@ -46,10 +46,11 @@ pub(crate) struct Dossier {
 
 /// Where a record stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) segment: u64,
-    pub(crate) offset: u64,
-    pub(crate) leaf: LeafHash,
+pub struct Place {
+    pub segment: u64,
+    /// Octets from the start of the segment's file.
+    pub offset: u64,
+    pub leaf: LeafHash,
 }
 
 impl From<&Appended> for Place {

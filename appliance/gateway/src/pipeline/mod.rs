@@ -19,6 +19,7 @@ mod record;
 mod scope;
 mod verify;
 
+pub use dossier::Place;
 pub(crate) use receipt::receipt;
 pub(crate) use received::{Authenticated, Received};
 pub(crate) use record::{lookup, unknown_reply};

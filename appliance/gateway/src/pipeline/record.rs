@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::metrics::RejectCause;
 use crate::reply::{Reply, Shed};
 use crate::secrets::ReplyOwner;
-use crate::state::{Finish, KeptReceipt, StoredReply};
+use crate::state::{Finish, KeptReceipt, Orphan, StoredReply};
 
 /// A durable end. Only [`close`] makes one, and only from the ledger's own acknowledgement (I1).
 struct RecordedOutcome {
@@ -312,17 +312,22 @@ pub(crate) async fn lookup(
     }
 }
 
-/// The permanent reply of a check whose end was lost (I4), ready to be kept for its caller.
-pub(crate) fn unknown_reply(core: &Core, caller: &CallerId, id: VerificationId, tag: [u8; 32]) -> Finish {
-    let problem = Problem::of_reason(Reason::OutcomeUnknown, None, Some(id));
-    let owner = ReplyOwner { entity: core.entity(), caller, id };
+/// The permanent reply of a check whose end was lost (I4), with its receipt, ready to be kept for its caller.
+pub(crate) fn unknown_reply(core: &Core, orphan: &Orphan, places: &[Place]) -> Finish {
+    let Orphan { id, caller, tag } = orphan;
+    let problem = Problem::of_reason(Reason::OutcomeUnknown, None, Some(*id));
+    let owner = ReplyOwner { entity: core.entity(), caller, id: *id };
+    let now = core.clock.now();
     Finish {
-        id,
+        id: *id,
         caller: caller.clone(),
-        tag: Some(tag),
-        sealed: core.keys.seal_reply(&owner, core.random(), &Reply::problem(id, &problem).to_stored()),
-        now: core.clock.now(),
+        tag: Some(*tag),
+        sealed: core.keys.seal_reply(&owner, core.random(), &Reply::problem(*id, &problem).to_stored()),
+        now,
         expires: FAR_FUTURE,
-        receipt: None,
+        receipt: Some(KeptReceipt {
+            sealed: SealedReceipt::of_places(places).seal(core, &owner),
+            expires: now.plus_millis(core.receipt_retention_millis),
+        }),
     }
 }
