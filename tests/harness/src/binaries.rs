@@ -13,6 +13,8 @@ const MODULE: &str = "libyanqian_softtoken.so";
 pub struct Binaries {
     /// The appliance: daemon, worker and command line in one.
     pub yanqian: PathBuf,
+    /// The offline verifier of receipts.
+    pub verifier: PathBuf,
     /// The platform simulator.
     pub platform_sim: PathBuf,
     /// The soft token's PKCS#11 module.
@@ -28,6 +30,7 @@ impl Binaries {
         };
         Ok(Self {
             yanqian: there("yanqian")?,
+            verifier: there("yanqian-verify")?,
             platform_sim: there("yanqian-platform-sim")?,
             token_module: module(directory)?,
         })
@@ -58,6 +61,7 @@ impl Binaries {
         };
         Ok(Self {
             yanqian: copy(&self.yanqian)?,
+            verifier: copy(&self.verifier)?,
             platform_sim: copy(&self.platform_sim)?,
             token_module: copy(&self.token_module)?,
         })
@@ -80,7 +84,7 @@ fn missing(directory: &Path, file: PathBuf) -> HarnessError {
     HarnessError::Missing {
         file,
         command: format!(
-            "`cargo build --profile {profile} -p yanqian -p yanqian-platform-sim -p yanqian-softtoken` \
+            "`cargo build --profile {profile} -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-softtoken` \
              (`make test` and `make demo` do)"
         ),
     }
@@ -97,6 +101,7 @@ mod tests {
         let profile = directory.path().join("checked");
         std::fs::create_dir(&profile).unwrap();
         std::fs::write(profile.join("yanqian"), "").unwrap();
+        std::fs::write(profile.join("yanqian-verify"), "").unwrap();
         let error = Binaries::locate(&profile).unwrap_err().to_string();
         assert!(error.contains("checked/yanqian-platform-sim") && error.contains("--profile checked"), "{error}");
     }

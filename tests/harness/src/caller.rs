@@ -21,8 +21,19 @@ use yanqian_devpki::Pair;
 use crate::error::HarnessError;
 use crate::http::{Reply, exchange};
 
-/// The one resource that starts a check.
+/// The resources that start a check.
 pub const REAL_NAME: &str = "/v1/verifications/real-name";
+pub const REAL_PERSON: &str = "/v1/verifications/real-person";
+pub const CHIP_READING: &str = "/v1/verifications/chip-reading";
+
+/// The resource of the service that a request is for: each has a member of its own.
+pub fn service_of(request: &Value) -> &'static str {
+    match (request.get("portrait"), request.get("chip")) {
+        (Some(_), _) => REAL_PERSON,
+        (None, Some(_)) => CHIP_READING,
+        (None, None) => REAL_NAME,
+    }
+}
 
 /// A client of the internal API. Cheap to clone; it keeps the address that the daemon had when it was made.
 #[derive(Debug, Clone)]
@@ -95,21 +106,31 @@ impl Caller {
         exchange(&format!("daemon at {}", self.address), self.connect().await?, request).await
     }
 
-    /// Asks for a real-name check.
+    /// Asks for a check, of the service that the request's members are for.
     pub async fn ask(&self, request: &Value) -> Result<Reply, HarnessError> {
-        self.post(request.to_string(), &[]).await
+        self.post_to(service_of(request), request.to_string(), &[]).await
     }
 
     /// Asks under an idempotency key.
     pub async fn ask_once(&self, key: &str, request: &Value) -> Result<Reply, HarnessError> {
-        self.post(request.to_string(), &[("idempotency-key", key)]).await
+        self.post_to(service_of(request), request.to_string(), &[("idempotency-key", key)]).await
     }
 
     /// Posts any octets as JSON to the real-name resource.
     pub async fn post(&self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> Result<Reply, HarnessError> {
+        self.post_to(REAL_NAME, body, headers).await
+    }
+
+    /// Posts any octets as JSON.
+    pub async fn post_to(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+        headers: &[(&str, &str)],
+    ) -> Result<Reply, HarnessError> {
         let mut all = vec![("content-type", "application/json")];
         all.extend_from_slice(headers);
-        self.send(Method::POST, REAL_NAME, &all, body).await
+        self.send(Method::POST, path, &all, body).await
     }
 
     pub async fn get(&self, path: &str) -> Result<Reply, HarnessError> {
@@ -119,6 +140,11 @@ impl Caller {
     /// Fetches an earlier check by its id.
     pub async fn look_up(&self, id: &str) -> Result<Reply, HarnessError> {
         self.get(&format!("/v1/verifications/{id}")).await
+    }
+
+    /// Fetches the receipt of an earlier check.
+    pub async fn receipt(&self, id: &str) -> Result<Reply, HarnessError> {
+        self.get(&format!("/v1/verifications/{id}/receipt")).await
     }
 
     /// Writes octets as they are and reads until the daemon ends the connection or `limit` has passed.

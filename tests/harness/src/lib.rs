@@ -26,7 +26,7 @@ mod supervisor;
 mod users;
 
 pub use binaries::Binaries;
-pub use caller::{Caller, REAL_NAME, read_some};
+pub use caller::{CHIP_READING, Caller, REAL_NAME, REAL_PERSON, read_some, service_of};
 pub use cli::Output;
 pub use control::{Control, Misbehaviour, Seen, Stats};
 pub use error::HarnessError;

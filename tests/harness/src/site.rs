@@ -169,6 +169,14 @@ impl Site {
         cli::run(&self.binaries.yanqian, arguments, self.options.users.worker)
     }
 
+    /// Runs the offline verifier over a receipt, against this site's trust store, as an auditor would: no daemon, no token.
+    pub fn verify_receipt(&self, receipt: &Path, more: &[&str]) -> Result<Output, HarnessError> {
+        let (receipt, trust) = (receipt.display().to_string(), self.places.trust().display().to_string());
+        let mut arguments = vec![receipt.as_str(), "--trust", &trust];
+        arguments.extend_from_slice(more);
+        cli::run(&self.binaries.verifier, &arguments, None)
+    }
+
     /// The worker's state and counters, as `yanqian hsm status --json` prints them.
     pub fn worker_status(&self) -> Result<Value, HarnessError> {
         let config = self.places.worker_config().display().to_string();

@@ -6,7 +6,7 @@ use yanqian_evidence::Der;
 use yanqian_hsm::WorkerError;
 use yanqian_platform::{RawAnswer, SendError, SignedRequest};
 use yanqian_sm::{DistinguishingId, Signature, verify};
-use yanqian_vocabulary::Reason;
+use yanqian_vocabulary::{ContentDigest, Nonce, Reason};
 
 use super::dossier::{Dossier, Refused};
 use super::intent::RecordedIntent;
@@ -22,7 +22,9 @@ pub(crate) struct Signed<S> {
 /// Something came back. Nothing of it is believed.
 pub(crate) struct Answered<S> {
     pub(super) dossier: Dossier,
-    pub(super) request: SignedRequest,
+    /// What the answer must name. The request itself, with a portrait perhaps, is gone by now.
+    pub(super) nonce: Nonce,
+    pub(super) digest: ContentDigest,
     pub(super) answer: RawAnswer,
     pub(super) step: S,
 }
@@ -76,7 +78,7 @@ impl<S> Signed<S> {
         match core.platform.client.send(&request, &trust).await {
             Ok(answer) => {
                 dossier.answered_at = Some(core.clock.now());
-                Ok(Answered { dossier, request, answer, step })
+                Ok(Answered { dossier, nonce: request.nonce(), digest: request.digest(), answer, step })
             }
             Err(SendError::NotSent) => {
                 dossier.sent_at = None;

@@ -50,14 +50,13 @@ impl ReplayGuard for DurableReplay {
 }
 
 /// Runs the checks of an answer on a thread where arithmetic and commits may take their time, and keeps the certificates
-/// and lists that they rest on. What was found goes into the dossier, whatever the end.
-async fn prove<T: Send + 'static>(
+/// and lists that they rest on. What was found goes into the dossier, whatever the end. Gives the step's own part back.
+async fn prove<S, T: Send + 'static>(
     core: &Arc<Core>,
-    mut dossier: Dossier,
-    request: yanqian_platform::SignedRequest,
-    answer: RawAnswer,
+    answered: Answered<S>,
     check: impl FnOnce(&AnswerChecker<'_>, &RawAnswer, &Expected<'_>, Timestamp) -> CheckedAnswer<T> + Send + 'static,
-) -> Result<(Dossier, T), Box<Refused>> {
+) -> Result<(Dossier, T, S), Box<Refused>> {
+    let Answered { mut dossier, nonce, digest, answer, step } = answered;
     let _timer = core.metrics.stage("verify");
     let Ok(trust) = core.platform.trust.current() else {
         return Err(dossier.refused(Reason::PlatformTrustUnusable, None));
@@ -71,7 +70,7 @@ async fn prove<T: Send + 'static>(
         let replay = DurableReplay { state: core.state.clone(), platform: core.platform_id().to_string() };
         let rules = AnswerChecker { profile: &core.platform.profile, trust: &trust, replay: &replay };
         let recipient = core.reading_recipient(mode);
-        let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: &asked, recipient };
+        let expected = Expected { nonce, digest, fields: &asked, recipient };
         let CheckedAnswer { found, result } = check(&rules, &answer, &expected, now);
         let archived = core.archive_proof(&found, &trust);
         (proof(answer, found, trust_hash), result, archived)
@@ -87,7 +86,7 @@ async fn prove<T: Send + 'static>(
             tracing::error!(%error, "what the answer's proof rests on cannot be kept");
             Err(dossier.refused(Reason::EvidenceUnavailable, None))
         }
-        (Ok(content), Ok(())) => Ok((dossier, content)),
+        (Ok(content), Ok(())) => Ok((dossier, content, step)),
     }
 }
 
@@ -112,8 +111,7 @@ fn check_verdict(
 impl Answered<Application> {
     /// Proves the answer to the application.
     pub(crate) async fn verify(self, core: &Arc<Core>) -> Result<Accepted, Box<Refused>> {
-        let Self { dossier, request, answer, step: application } = self;
-        let (dossier, applied) = prove(core, dossier, request, answer, check_application).await?;
+        let (dossier, applied, application) = prove(core, self, check_application).await?;
         Ok(Accepted { dossier, applied, application })
     }
 }
@@ -121,8 +119,7 @@ impl Answered<Application> {
 impl Answered<Check> {
     /// Proves the answer to the check.
     pub(crate) async fn verify(self, core: &Arc<Core>) -> Result<Verified, Box<Refused>> {
-        let Self { dossier, request, answer, step: check } = self;
-        let (dossier, verdict) = prove(core, dossier, request, answer, check_verdict).await?;
+        let (dossier, verdict, check) = prove(core, self, check_verdict).await?;
         Ok(Verified { dossier, verdict, check })
     }
 }
