@@ -14,6 +14,7 @@ mod operation;
 mod outage;
 mod platform;
 mod privacy;
+mod receipts;
 mod signature;
 mod support;
 mod trust;
