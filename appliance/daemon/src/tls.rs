@@ -52,6 +52,7 @@ pub(crate) fn server_config(listen: &Listen) -> Result<Arc<ServerConfig>, TlsErr
         .with_client_cert_verifier(verifier)
         .with_single_cert(certificates(&listen.certificate)?, key)
         .map_err(|error| TlsError::File { file: listen.certificate.clone(), problem: error.to_string() })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A peer that names neither gets no connection; one that names none speaks HTTP/1.1.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

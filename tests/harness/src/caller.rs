@@ -1,4 +1,4 @@
-//! An internal system: an HTTP/1.1 client that shows its certificate.
+//! An internal system: an HTTP client that shows its certificate.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, header};
-use http_body_util::Full;
+use http::Method;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use yanqian_devpki::Pair;
 
 use crate::error::HarnessError;
-use crate::http::{Reply, exchange};
+use crate::http::{Connection, Protocol, Reply, exchange};
 
 /// The resources that start a check.
 pub const REAL_NAME: &str = "/v1/verifications/real-name";
@@ -40,6 +39,7 @@ pub fn service_of(request: &Value) -> &'static str {
 pub struct Caller {
     name: String,
     address: SocketAddr,
+    protocol: Protocol,
     tls: Arc<ClientConfig>,
 }
 
@@ -59,7 +59,7 @@ impl Caller {
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(&error))?
             .with_root_certificates(roots);
-        let tls = match identity {
+        let mut tls = match identity {
             None => builder.with_no_client_auth(),
             Some(pair) => {
                 let key = PrivateKeyDer::from_pem_file(&pair.key).map_err(|error| wrong(&error))?;
@@ -68,7 +68,23 @@ impl Caller {
                     .map_err(|error| wrong(&error))?
             }
         };
-        Ok(Self { name: name.to_owned(), address, tls: Arc::new(tls) })
+        let protocol = Protocol::Http1;
+        tls.alpn_protocols = vec![protocol.alpn().to_vec()];
+        Ok(Self { name: name.to_owned(), address, protocol, tls: Arc::new(tls) })
+    }
+
+    /// The same caller over this protocol; a new one speaks HTTP/1.1.
+    #[must_use]
+    pub fn over(&self, protocol: Protocol) -> Self {
+        Self { protocol, ..self.offering(&[protocol.alpn()]) }
+    }
+
+    /// The same caller that offers these protocols in its handshake, whatever it speaks then.
+    #[must_use]
+    pub fn offering(&self, alpn: &[&[u8]]) -> Self {
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Self { tls: Arc::new(tls), ..self.clone() }
     }
 
     pub fn name(&self) -> &str {
@@ -81,14 +97,23 @@ impl Caller {
 
     /// A TLS connection on which nothing has been sent.
     pub async fn connect(&self) -> Result<TlsStream<TcpStream>, HarnessError> {
-        let failed = |error: std::io::Error| HarnessError::http(format!("daemon at {}", self.address), &error);
+        let failed = |error: std::io::Error| HarnessError::http(self.peer(), &error);
         let stream = TcpStream::connect(self.address).await.map_err(failed)?;
         let _ = stream.set_nodelay(true);
         let name = ServerName::try_from("localhost").map_err(|error| HarnessError::Unexpected(error.to_string()))?;
         TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(failed)
     }
 
-    /// Sends a request with these headers besides `Host`.
+    /// A connection for several requests.
+    pub async fn open(&self) -> Result<Connection, HarnessError> {
+        Connection::start(&self.peer(), self.protocol, self.connect().await?).await
+    }
+
+    fn peer(&self) -> String {
+        format!("daemon at {}", self.address)
+    }
+
+    /// Sends a request with these headers besides `Host`, on a connection of its own.
     pub async fn send(
         &self,
         method: Method,
@@ -96,14 +121,7 @@ impl Caller {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Reply, HarnessError> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request
-            .body(Full::new(body.into()))
-            .map_err(|error| HarnessError::Unexpected(format!("request of {}: {error}", self.name)))?;
-        exchange(&format!("daemon at {}", self.address), self.connect().await?, request).await
+        exchange(&self.peer(), self.protocol, self.connect().await?, (method, path), headers, body.into()).await
     }
 
     /// Asks for a check, of the service that the request's members are for.

@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::Full;
+use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 pub use yanqian_platform_sim::{Misbehaviour, Seen, Stats};
 
 use crate::error::HarnessError;
-use crate::http::exchange;
+use crate::http::{Protocol, exchange};
 
 /// Tells the platform how to behave and asks what it saw.
 #[derive(Debug, Clone, Copy)]
@@ -85,11 +84,6 @@ pub(crate) async fn plain(
     let peer = format!("http://{address}{path}");
     let stream = TcpStream::connect(address).await.map_err(|error| HarnessError::http(&*peer, &error))?;
     let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, "localhost")
-        .body(Full::new(body))
-        .map_err(|error| HarnessError::Unexpected(error.to_string()))?;
-    exchange(&peer, stream, request).await
+    let method = Method::from_bytes(method.as_bytes()).map_err(|error| HarnessError::http(&*peer, &error))?;
+    exchange(&peer, Protocol::Http1, stream, (method, path), &[], body).await
 }

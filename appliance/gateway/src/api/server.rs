@@ -1,42 +1,59 @@
-//! The listener for internal systems: mutual TLS, HTTP/1.1, and every limit with a timer behind it.
+//! The listener for internal systems: mutual TLS, HTTP/1.1 and HTTP/2, and every limit with a timer behind it.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use super::caller::certificate_names;
-use super::routes;
+use super::activity::Waits;
+use super::connection::Listener;
+use super::seats::{Handshakes, Seats};
+use super::wire::FrameLimits;
 use crate::core::Core;
-use crate::metrics::{Present, RejectCause};
+use crate::metrics::Present;
 
 /// Limits of the listener.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerLimits {
+    /// With a verified certificate.
     pub max_connections: usize,
+    pub max_connections_per_caller: usize,
+    /// Requests of one caller under way at once, over all its connections.
+    pub max_requests_per_caller: usize,
+    /// Connections whose handshake has not ended.
+    pub max_handshakes: usize,
     pub handshake: Duration,
-    /// From the first octet awaited to the end of the head; also bounds idle keep-alive.
-    pub header: Duration,
+    /// After so many requests a connection is ended in good order.
+    pub max_requests: u64,
     pub max_headers: usize,
+    /// Of a head in HTTP/1.1, of a decoded header list in HTTP/2; at least 8192.
     pub max_head_bytes: usize,
-    /// After a stop is asked for: how long checks under way may take.
-    pub shutdown: Duration,
+    /// `drain` also bounds the stop: how long requests under way may take then.
+    pub waits: Waits,
+    pub http2: Http2Limits,
 }
 
-/// Serves until `stop` resolves, then lets checks under way finish within the shutdown limit.
+/// Limits of HTTP/2 alone. Sizes are in octets.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2Limits {
+    pub max_streams: u32,
+    /// What a peer may send of one body before we have taken it.
+    pub stream_window: u32,
+    /// The same of all bodies of a connection together.
+    pub connection_window: u32,
+    /// 16384 to 16777215 (RFC 9113 6.5.2).
+    pub max_frame: u32,
+    /// Between our own pings; a peer that does not answer one within `ping_timeout` is gone.
+    pub ping: Duration,
+    pub ping_timeout: Duration,
+    pub frames: FrameLimits,
+}
+
+/// Serves until `stop` resolves, then lets checks under way finish within the drain limit.
 pub async fn serve(
     core: Arc<Core>,
     listener: TcpListener,
@@ -44,83 +61,43 @@ pub async fn serve(
     limits: ServerLimits,
     stop: impl Future<Output = ()>,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
-    let graceful = GracefulShutdown::new();
+    let handshakes = Handshakes::new(limits.max_handshakes);
+    let seats = Seats::new(limits.max_connections, limits.max_connections_per_caller, limits.max_requests_per_caller);
+    let shared = Arc::new(Listener { core: Arc::clone(&core), acceptor: TlsAcceptor::from(tls), seats, limits });
+    let (leave, leaving) = watch::channel(false);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, peer) = tokio::select! {
+        let next = async {
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, peer, handshakes.enter().await))
+        };
+        let next = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of descriptors, most likely: pause rather than spin.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
+            next = next => next,
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            core.count_rejected(RejectCause::ConnectionLimit);
-            continue;
+        let (stream, peer, place) = match next {
+            Ok(next) => next,
+            Err(error) => {
+                // Out of descriptors, most likely: pause rather than spin.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
         };
-        let (core, acceptor, watcher) = (Arc::clone(&core), acceptor.clone(), graceful.watcher());
+        let (shared, leaving) = (Arc::clone(&shared), leaving.clone());
         tokio::spawn(async move {
-            let _present = Present::in_gauge(&core.metrics.connections);
-            connection(&core, &acceptor, watcher, stream, peer, limits).await;
-            drop(slot);
+            let _present = Present::in_gauge(&shared.core.metrics.connections);
+            shared.serve(stream, peer, place, leaving).await;
         });
     }
-    drop(listener);
+    drop((listener, leaving));
     core.stop_accepting();
-    let deadline = Instant::now() + limits.shutdown;
-    if timeout_at(deadline, graceful.shutdown()).await.is_err() {
+    let _ = leave.send(true);
+    let deadline = Instant::now() + limits.waits.drain;
+    if timeout_at(deadline, leave.closed()).await.is_err() {
         tracing::warn!("connections were still open at the shutdown deadline");
     }
     if timeout_at(deadline, core.idle()).await.is_err() {
         tracing::warn!("checks were still under way at the shutdown deadline");
-    }
-}
-
-async fn connection(
-    core: &Arc<Core>,
-    acceptor: &TlsAcceptor,
-    watcher: hyper_util::server::graceful::Watcher,
-    stream: TcpStream,
-    peer: SocketAddr,
-    limits: ServerLimits,
-) {
-    // Replies are one small write each; waiting to fill a packet only adds delay.
-    let _ = stream.set_nodelay(true);
-    let stream = match timeout(limits.handshake, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            core.count_rejected(RejectCause::TlsHandshake);
-            tracing::debug!(%peer, %error, "TLS handshake failed");
-            return;
-        }
-        Err(_) => {
-            core.count_rejected(RejectCause::TlsHandshake);
-            tracing::debug!(%peer, "TLS handshake too slow");
-            return;
-        }
-    };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let names: Arc<[String]> = certificate.map(|der| certificate_names(der)).unwrap_or_default().into();
-    let service = service_fn(|request: Request<Incoming>| {
-        let (core, names) = (Arc::clone(core), Arc::clone(&names));
-        async move { Ok::<Response<Full<Bytes>>, std::convert::Infallible>(routes::handle(core, request, names).await) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_headers(limits.max_headers)
-        .max_buf_size(limits.max_head_bytes)
-        .half_close(false)
-        .keep_alive(true)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(serving).await {
-        tracing::debug!(%peer, %error, "connection ended");
     }
 }

@@ -7,6 +7,7 @@ mod bodies;
 mod checks;
 mod crash;
 mod demo;
+mod http2;
 mod idempotency;
 mod isolation;
 mod ledger;
