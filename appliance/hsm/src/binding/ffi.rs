@@ -159,6 +159,60 @@ impl RawModule {
             )
         })
     }
+
+    /// `C_DecryptInit` and `C_Decrypt`. Gives the length of what stands in `out`.
+    pub(crate) fn decrypt(
+        &self,
+        session: CK_SESSION_HANDLE,
+        key: CK_OBJECT_HANDLE,
+        mechanism: u64,
+        data: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, RawError> {
+        const NAME: &str = "C_Decrypt";
+        let init = function!(self, C_DecryptInit);
+        let decrypt = function!(self, C_Decrypt);
+        let mut mechanism = CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        // SAFETY: the mechanism lives through the call and has no parameter.
+        check("C_DecryptInit", unsafe { init(session, &raw mut mechanism, key) })?;
+        let mut written = out.len() as CK_ULONG;
+        // SAFETY: `data`, an input that PKCS#11 declares mutable, is valid for its length and `out` for `written`, which is
+        // what the module is told.
+        check(NAME, unsafe {
+            decrypt(session, data.as_ptr().cast_mut(), data.len() as CK_ULONG, out.as_mut_ptr(), &raw mut written)
+        })?;
+        usize::try_from(written).ok().filter(|written| *written <= out.len()).ok_or(RawError::Length(NAME, written))
+    }
+
+    /// `C_UnwrapKey` with any mechanism number and any attributes. Gives the new object.
+    pub(crate) fn unwrap_key(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: u64,
+        key: CK_OBJECT_HANDLE,
+        wrapped: &[u8],
+        template: &Template,
+    ) -> Result<CK_OBJECT_HANDLE, RawError> {
+        let call = function!(self, C_UnwrapKey);
+        let mut mechanism = CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        let mut template = attributes(template);
+        let mut handle = 0;
+        // SAFETY: the attribute list points into a template that outlives the call, with true lengths; `wrapped`, an input
+        // that PKCS#11 declares mutable, is valid for its length.
+        check("C_UnwrapKey", unsafe {
+            call(
+                session,
+                &raw mut mechanism,
+                key,
+                wrapped.as_ptr().cast_mut(),
+                wrapped.len() as CK_ULONG,
+                template.as_mut_ptr(),
+                template.len() as CK_ULONG,
+                &raw mut handle,
+            )
+        })?;
+        Ok(handle)
+    }
 }
 
 /// C attributes that point into `template`.

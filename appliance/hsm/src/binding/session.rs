@@ -1,12 +1,16 @@
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::types::{AuthPin, RawAuthPin};
+use zeroize::Zeroizing;
 
 use super::ffi::Template;
 use super::{BindingError, Caller};
 
 /// Longest signature taken from a module: raw is 64 octets, DER at most 72; the rest is room for surprises.
 const SIGNATURE_ROOM: usize = 256;
+
+/// Longest plaintext taken from a module; a session key has 16 octets.
+const OPENED_ROOM: usize = 256;
 
 /// One session. Dropping it does nothing; [`Self::close`] closes it, and only while its handle is its own.
 pub(crate) struct TokenSession {
@@ -98,5 +102,35 @@ impl TokenSession {
             .raw("C_Sign", |raw| raw.sign(session, key.handle(), mechanism, data, &mut signature, ask_length))?;
         signature.truncate(length);
         Ok(signature)
+    }
+
+    /// What the module opens `ciphertext` to.
+    pub(crate) fn decrypt(
+        &self,
+        key: ObjectHandle,
+        mechanism: u64,
+        ciphertext: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, BindingError> {
+        let mut opened = Zeroizing::new(vec![0; OPENED_ROOM]);
+        let session = self.session.handle();
+        let length = self
+            .caller
+            .raw("C_Decrypt", |raw| raw.decrypt(session, key.handle(), mechanism, ciphertext, &mut opened))?;
+        opened.truncate(length);
+        Ok(opened)
+    }
+
+    /// The private key that the module unwraps.
+    pub(crate) fn unwrap_key(
+        &self,
+        mechanism: u64,
+        key: ObjectHandle,
+        wrapped: &[u8],
+        template: &Template,
+    ) -> Result<(), BindingError> {
+        let session = self.session.handle();
+        self.caller
+            .raw("C_UnwrapKey", |raw| raw.unwrap_key(session, mechanism, key.handle(), wrapped, template))
+            .map(drop)
     }
 }

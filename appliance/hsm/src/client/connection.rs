@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
+use zeroize::Zeroizing;
 
 use super::{SOFTWARE, WorkerError};
 use crate::protocol::{
@@ -25,7 +26,7 @@ const FRAME_LIMIT: Duration = Duration::from_secs(10);
 
 /// One connection with several requests in flight. Ends for good at the first failure; the client makes a new one.
 pub(super) struct Connection {
-    outgoing: mpsc::Sender<(u64, Vec<u8>)>,
+    outgoing: mpsc::Sender<(u64, Zeroizing<Vec<u8>>)>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
     tasks: [AbortHandle; 2],
@@ -202,7 +203,11 @@ async fn read_replies(reader: OwnedReadHalf, shared: Arc<Shared>) {
     shared.end(error);
 }
 
-async fn write_requests(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<(u64, Vec<u8>)>, shared: Arc<Shared>) {
+async fn write_requests(
+    mut writer: OwnedWriteHalf,
+    mut frames: mpsc::Receiver<(u64, Zeroizing<Vec<u8>>)>,
+    shared: Arc<Shared>,
+) {
     while let Some((id, frame)) = frames.recv().await {
         // A frame that is not written whole is never acted on.
         if let Err(error) = write_frame(&mut writer, &frame).await {

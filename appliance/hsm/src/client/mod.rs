@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use yanqian_sm::{DistinguishingId, E, PublicKey, Signature};
+use yanqian_messages::sm2_cipher_to_der;
+use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, Sm2Ciphertext};
 
 pub use error::WorkerError;
 
 use self::connection::Connection;
-use crate::protocol::{Answer, KeyEntry, MAX_TBS, Operation, Outcome, Status, codes};
+use crate::protocol::{Answer, KeyEntry, MAX_TBS, Operation, Outcome, Secret, Status, codes};
 use crate::self_proof::self_proof_message;
 
 /// What this side calls itself.
@@ -86,6 +87,35 @@ impl WorkerClient {
         let operation = Operation::Sign { label: label.to_owned(), e: *e.as_bytes(), tbs };
         match self.call(operation, self.inner.config.call_timeout).await? {
             Answer::Signature(signature) => Ok(signature),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Opens a session key that was sealed to an encryption key: 1 to [`crate::protocol::MAX_OPENED`] octets.
+    pub async fn unseal(&self, label: &str, cipher: &Sm2Ciphertext) -> Result<Secret, WorkerError> {
+        let operation = Operation::Unseal { label: label.to_owned(), cipher: sm2_cipher_to_der(cipher) };
+        match self.call(operation, self.inner.config.call_timeout).await? {
+            Answer::Opened(secret) => Ok(secret),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Imports the encryption pair that an authority wrapped to a signing key: DER `SM2EnvelopedKey` and DER certificate.
+    pub async fn import_encryption_key(
+        &self,
+        label: &str,
+        wrapping_label: &str,
+        enveloped_key: &[u8],
+        certificate: &[u8],
+    ) -> Result<KeyEntry, WorkerError> {
+        let operation = Operation::ImportEncryptionKey {
+            label: label.to_owned(),
+            wrapping_label: wrapping_label.to_owned(),
+            enveloped_key: enveloped_key.to_vec(),
+            certificate: certificate.to_vec(),
+        };
+        match self.call(operation, self.inner.config.management_timeout).await? {
+            Answer::Key(key) => Ok(*key),
             other => Err(unexpected(&other)),
         }
     }
@@ -217,6 +247,7 @@ fn unexpected(answer: &Answer) -> WorkerError {
         Answer::Imported => "import",
         Answer::Random(_) => "random octets of another count",
         Answer::Status(_) => "status",
+        Answer::Opened(_) => "opened secret",
     };
     WorkerError::Protocol(format!("the reply answers another question ({kind})"))
 }

@@ -187,6 +187,40 @@ pub struct SignForm {
     pub length_query: LengthQuery,
 }
 
+/// How an SM2 ciphertext is handed to the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CipherForm {
+    /// DER `SM2Cipher` (GB/T 35276-2017 §7.2).
+    Der,
+    /// `04 ‖ x ‖ y ‖ C3 ‖ C2` (GB/T 32918.4-2016).
+    C1c3c2,
+    /// `04 ‖ x ‖ y ‖ C2 ‖ C3`, as before 2012.
+    C1c2c3,
+}
+
+/// How an imported private key is handed to the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportForm {
+    /// DER `SM2EnvelopedKey` (GB/T 35276-2017 §7.4) to `C_UnwrapKey`.
+    Sm2EnvelopedKey,
+}
+
+/// The decryption mechanism, of families that open SM2 ciphertexts.
+#[derive(Debug, Clone)]
+pub struct UnsealForm {
+    pub mechanism: u64,
+    pub ciphertext: CipherForm,
+}
+
+/// The unwrapping mechanism, of families that take encryption keys from an authority.
+#[derive(Debug, Clone)]
+pub struct ImportKeyForm {
+    pub mechanism: u64,
+    pub form: ImportForm,
+}
+
 /// Limits of sessions and calls.
 #[derive(Debug, Clone)]
 pub struct SessionForm {
@@ -210,6 +244,8 @@ pub struct Profile {
     pub model: String,
     pub key: KeyForm,
     pub sign: SignForm,
+    pub unseal: Option<UnsealForm>,
+    pub import: Option<ImportKeyForm>,
     pub session: SessionForm,
     /// Return codes that mean something else than the table says.
     pub errors: BTreeMap<u64, ErrorClass>,

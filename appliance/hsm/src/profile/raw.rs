@@ -10,8 +10,8 @@ use serde::de::{Error, Visitor};
 use yanqian_vocabulary::KeyLine;
 
 use super::{
-    EcParams, EcPoint, Evidence, Grade, KeyForm, LengthQuery, Profile, ProfileError, SessionForm, SignEncoding,
-    SignForm, SignInput, Threads,
+    CipherForm, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Profile,
+    ProfileError, SessionForm, SignEncoding, SignForm, SignInput, Threads, UnsealForm,
 };
 use crate::binding::{ErrorClass, code_from_name};
 
@@ -42,6 +42,8 @@ struct RawProfile {
     matching: RawMatch,
     key: RawKey,
     sign: RawSign,
+    unseal: Option<RawUnseal>,
+    import: Option<RawImport>,
     session: RawSession,
     #[serde(default)]
     errors: BTreeMap<String, String>,
@@ -73,6 +75,20 @@ struct RawSign {
     input: SignInput,
     encoding: SignEncoding,
     length_query: LengthQuery,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUnseal {
+    mechanism: Number,
+    ciphertext: CipherForm,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawImport {
+    mechanism: Number,
+    form: ImportForm,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +154,9 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             return Err(wrong(key, &format!("1 to {longest} octets without control characters")));
         }
     }
+    if raw.import.is_some() && raw.unseal.is_none() {
+        return Err(wrong("import", "an imported key is there to open ciphertexts: [unseal] must stand, too"));
+    }
     if raw.session.max == Some(0) {
         return Err(wrong("session.max", "at least 1; leave it out when the token sets no limit"));
     }
@@ -182,6 +201,8 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             encoding: raw.sign.encoding,
             length_query: raw.sign.length_query,
         },
+        unseal: raw.unseal.map(|unseal| UnsealForm { mechanism: unseal.mechanism.0, ciphertext: unseal.ciphertext }),
+        import: raw.import.map(|import| ImportKeyForm { mechanism: import.mechanism.0, form: import.form }),
         session: SessionForm {
             max: raw.session.max,
             call_timeout: Duration::from_millis(raw.session.call_timeout_ms),

@@ -4,6 +4,7 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::MAX_FRAME;
 
@@ -31,25 +32,27 @@ pub fn decode<'a, T: Decode<'a, ()>>(octets: &'a [u8]) -> Result<T, FrameError> 
     if decoder.position() == octets.len() { Ok(value) } else { Err(FrameError::Malformed) }
 }
 
-/// Length and content of one frame.
-pub fn encode<T: Encode<()>>(message: &T) -> Result<Vec<u8>, FrameError> {
-    let mut frame = vec![0; 4];
+/// Length and content of one frame; wiped when dropped, because it may hold a session key.
+pub fn encode<T: Encode<()>>(message: &T) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+    // Room for every small message at once: growing would leave an unwiped copy behind.
+    let mut frame = Zeroizing::new(Vec::with_capacity(1024));
+    frame.extend_from_slice(&[0; 4]);
     // Writing to a vector cannot fail.
-    minicbor::encode(message, &mut frame).map_err(|_| FrameError::Malformed)?;
+    minicbor::encode(message, &mut *frame).map_err(|_| FrameError::Malformed)?;
     let length = frame.len() - 4;
     let prefix = u32::try_from(length).ok().filter(|_| length <= MAX_FRAME).ok_or(FrameError::TooLarge(length))?;
     frame[..4].copy_from_slice(&prefix.to_be_bytes());
     Ok(frame)
 }
 
-/// The next frame's content; none at the end of the stream, which is an error in the middle of a frame.
+/// The next frame's content, wiped when dropped; none at the end of the stream, which is an error in the middle of a frame.
 ///
 /// A peer may be silent for `idle`; once its first octet is there, the frame must be complete within `whole`.
 pub async fn read_frame<R: AsyncRead + Unpin>(
     reader: &mut R,
     idle: Duration,
     whole: Duration,
-) -> Result<Option<Vec<u8>>, FrameError> {
+) -> Result<Option<Zeroizing<Vec<u8>>>, FrameError> {
     let mut first = [0; 1];
     if timeout(idle, reader.read(&mut first)).await.map_err(|_| FrameError::Idle)?? == 0 {
         return Ok(None);
@@ -57,7 +60,7 @@ pub async fn read_frame<R: AsyncRead + Unpin>(
     timeout(whole, read_rest(reader, first[0])).await.map_err(|_| FrameError::Slow)?.map(Some)
 }
 
-async fn read_rest<R: AsyncRead + Unpin>(reader: &mut R, first: u8) -> Result<Vec<u8>, FrameError> {
+async fn read_rest<R: AsyncRead + Unpin>(reader: &mut R, first: u8) -> Result<Zeroizing<Vec<u8>>, FrameError> {
     let mut prefix = [first, 0, 0, 0];
     reader.read_exact(&mut prefix[1..]).await?;
     let length = u32::from_be_bytes(prefix) as usize;
@@ -66,7 +69,7 @@ async fn read_rest<R: AsyncRead + Unpin>(reader: &mut R, first: u8) -> Result<Ve
         1..=MAX_FRAME => {}
         _ => return Err(FrameError::TooLarge(length)),
     }
-    let mut content = vec![0; length];
+    let mut content = Zeroizing::new(vec![0; length]);
     reader.read_exact(&mut content).await?;
     Ok(content)
 }

@@ -2,8 +2,8 @@
 //!
 //! A Unix stream socket carries frames: a length of four octets big-endian, at most [`MAX_FRAME`], then one CBOR item
 //! with integer keys. The first frame of a client is [`Hello`], the worker's is [`Welcome`]; afterwards [`Request`]s and
-//! [`Reply`]s, paired by id, in any order. The vocabulary is small on purpose: `Sign` takes a digest and `Unseal` will
-//! take a ciphertext, so that another backend than PKCS#11 (GM/T 0018, a remote signer) can answer the same questions.
+//! [`Reply`]s, paired by id, in any order. The vocabulary is small on purpose: `Sign` takes a digest and `Unseal` a
+//! ciphertext, so that another backend than PKCS#11 (GM/T 0018, a remote signer) can answer the same questions.
 //!
 //! Unknown map keys are skipped, so fields may be added. Anything else changes [`PROTOCOL`].
 
@@ -12,15 +12,22 @@ mod frame;
 use std::fmt;
 
 use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
 
 pub use frame::{FrameError, decode, encode, read_frame, write_frame};
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Octets of one frame's content at most.
 pub const MAX_FRAME: usize = 64 * 1024;
 /// Octets of a message that comes with its digest, for modules that cannot sign a digest.
 pub const MAX_TBS: usize = 8 * 1024;
+/// Octets of an `SM2Cipher` at most: it wraps a session key.
+pub const MAX_CIPHER: usize = 512;
+/// Octets that an `Unseal` gives at most.
+pub const MAX_OPENED: usize = 64;
+/// Octets of an enveloped key, and of a certificate, at most.
+pub const MAX_IMPORT: usize = 8 * 1024;
 /// Octets of a key label at most: what every known token takes.
 pub const MAX_LABEL: usize = 64;
 /// Random octets in one answer at most.
@@ -126,6 +133,31 @@ pub enum Operation {
     },
     #[n(8)]
     Status,
+    /// Opens a session key that was sealed to an encryption key. A signing key opens nothing.
+    #[n(9)]
+    Unseal {
+        #[n(0)]
+        label: String,
+        /// DER `SM2Cipher` (GB/T 35276-2017 §7.2), at most [`MAX_CIPHER`] octets.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        cipher: Vec<u8>,
+    },
+    /// Unwraps the encryption pair that an authority made for the entity and stores its certificate with it. A label in use
+    /// is refused. Management.
+    #[n(10)]
+    ImportEncryptionKey {
+        #[n(0)]
+        label: String,
+        /// The signing key to which the pair was wrapped.
+        #[n(1)]
+        wrapping_label: String,
+        /// DER `SM2EnvelopedKey` (GB/T 35276-2017 §7.4), at most [`MAX_IMPORT`] octets.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        enveloped_key: Vec<u8>,
+        /// DER, for the same key; at most [`MAX_IMPORT`] octets.
+        #[cbor(n(3), with = "minicbor::bytes")]
+        certificate: Vec<u8>,
+    },
 }
 
 impl Operation {
@@ -141,6 +173,8 @@ impl Operation {
             Self::Random { .. } => "random",
             Self::SelfProof { .. } => "self-proof",
             Self::Status => "status",
+            Self::Unseal { .. } => "unseal",
+            Self::ImportEncryptionKey { .. } => "import-encryption-key",
         }
     }
 }
@@ -228,6 +262,10 @@ pub mod codes {
     pub const PROFILE: &str = "profile";
     /// The module refuses for a reason that lies in neither request nor profile.
     pub const TOKEN: &str = "token-refused";
+    /// The key is not for this use: a signing key opens nothing, an encryption key signs nothing.
+    pub const KEY_USAGE: &str = "key-usage";
+    /// The token found that the ciphertext or the enveloped key cannot be opened with this key.
+    pub const NOT_OPENED: &str = "not-opened";
     /// The token refused the PIN; no login will be tried again before it changes.
     pub const CREDENTIALS: &str = "credentials";
 }
@@ -254,6 +292,69 @@ pub enum Answer {
     Random(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
     #[n(7)]
     Status(#[n(0)] Box<Status>),
+    /// What an `Unseal` opened.
+    #[n(8)]
+    Opened(#[n(0)] Secret),
+}
+
+/// Octets that must not be printed; wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    pub fn new(octets: Vec<u8>) -> Self {
+        Self(Zeroizing::new(octets))
+    }
+
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl<C> Encode<C> for Secret {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Secret {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let at = d.position();
+        let octets = d.bytes()?;
+        if octets.len() > MAX_OPENED {
+            return Err(minicbor::decode::Error::message("a secret of too many octets").at(at));
+        }
+        Ok(Self::new(octets.to_vec()))
+    }
+}
+
+/// What a key pair is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeyUsage {
+    #[n(0)]
+    Sign,
+    #[n(1)]
+    Encrypt,
+}
+
+impl KeyUsage {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sign => "sign",
+            Self::Encrypt => "encrypt",
+        }
+    }
 }
 
 /// A key pair of the token.
@@ -278,6 +379,8 @@ pub struct KeyEntry {
     /// Why the key cannot serve; none when it can.
     #[n(5)]
     pub problem: Option<String>,
+    #[n(6)]
+    pub usage: KeyUsage,
 }
 
 /// The state of a worker. Counters start at zero with the process.
@@ -338,6 +441,12 @@ pub struct Status {
     /// Whether `Sign` needs the message as well as the digest.
     #[n(19)]
     pub needs_message: bool,
+    /// Ciphertexts that the token opened, proofs of encryption keys included.
+    #[n(20)]
+    pub unseals_total: u64,
+    /// Ciphertexts that the token did not open.
+    #[n(21)]
+    pub unseal_failures_total: u64,
 }
 
 #[cfg(test)]

@@ -22,8 +22,12 @@ fn operation() -> impl Strategy<Value = Operation> {
         (label(), label()).prop_map(|(label, subject)| Operation::Csr { label, subject }),
         (label(), octets.clone()).prop_map(|(label, certificate)| Operation::ImportCertificate { label, certificate }),
         any::<u32>().prop_map(|count| Operation::Random { count }),
-        (label(), octets).prop_map(|(label, nonce)| Operation::SelfProof { label, nonce }),
+        (label(), octets.clone()).prop_map(|(label, nonce)| Operation::SelfProof { label, nonce }),
         Just(Operation::Status),
+        (label(), octets.clone()).prop_map(|(label, cipher)| Operation::Unseal { label, cipher }),
+        (label(), label(), octets.clone(), octets).prop_map(|(label, wrapping_label, enveloped_key, certificate)| {
+            Operation::ImportEncryptionKey { label, wrapping_label, enveloped_key, certificate }
+        }),
     ]
 }
 
@@ -34,6 +38,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             signature[..32].copy_from_slice(&half);
             Outcome::Done(Answer::Signature(signature))
         }),
+        prop::collection::vec(any::<u8>(), 0..=MAX_OPENED)
+            .prop_map(|octets| Outcome::Done(Answer::Opened(Secret::new(octets)))),
         Just(Outcome::Busy),
         label().prop_map(Outcome::Unavailable),
         (label(), label()).prop_map(|(code, message)| Outcome::Refused(Refusal { code, message })),
@@ -48,6 +54,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 certificate_hash,
                 proven,
                 problem: None,
+                usage: if proven { KeyUsage::Encrypt } else { KeyUsage::Sign },
             }]))
         }),
     ]
@@ -80,7 +87,7 @@ proptest! {
     fn changed_requests_give_a_value_or_an_error(
         operation in operation(), position in any::<prop::sample::Index>(), value: u8, cut in any::<prop::sample::Index>(),
     ) {
-        let mut content = encode(&Request { id: 7, operation }).unwrap().split_off(4);
+        let mut content = encode(&Request { id: 7, operation }).unwrap()[4..].to_vec();
         let place = position.index(content.len());
         content[place] = value;
         let _ = decode::<Request>(&content);
@@ -91,7 +98,7 @@ proptest! {
 
 #[test]
 fn octets_after_the_item_are_refused() {
-    let mut content = encode(&Request { id: 1, operation: Operation::Status }).unwrap().split_off(4);
+    let mut content = encode(&Request { id: 1, operation: Operation::Status }).unwrap()[4..].to_vec();
     content.push(0);
     assert!(matches!(decode::<Request>(&content), Err(FrameError::Malformed)));
 }
@@ -144,4 +151,13 @@ async fn a_slow_frame_and_a_silent_peer_are_told_apart() {
     assert!(matches!(read_frame(&mut input, short, LONG).await, Err(FrameError::Idle)));
     tokio::io::AsyncWriteExt::write_all(&mut peer, &[0, 0]).await.unwrap();
     assert!(matches!(read_frame(&mut input, LONG, short).await, Err(FrameError::Slow)));
+}
+
+#[test]
+fn an_opened_secret_does_not_print_and_has_its_limit() {
+    let opened = Reply { id: 1, outcome: Outcome::Done(Answer::Opened(Secret::new(vec![0xab; MAX_OPENED]))) };
+    let printed = format!("{opened:?}");
+    assert!(printed.contains("Secret(..)") && !printed.contains("171"), "{printed}");
+    let long = Reply { id: 1, outcome: Outcome::Done(Answer::Opened(Secret::new(vec![1; MAX_OPENED + 1]))) };
+    assert!(decode::<Reply>(&encode(&long).unwrap()[4..]).is_err());
 }

@@ -14,7 +14,7 @@ use super::queue::Queue;
 use crate::binding::{BindingError, Caller, TokenSession};
 use crate::client::SOFTWARE;
 use crate::profile::Profile;
-use crate::protocol::{Outcome, Refusal, Status, codes};
+use crate::protocol::{KeyUsage, Outcome, Refusal, Status, codes};
 
 /// A key that failed its proof is given another chance after this long.
 const PROOF_PAUSE: Duration = Duration::from_secs(10);
@@ -63,6 +63,8 @@ pub(super) struct Counters {
     pub(super) signatures: AtomicU64,
     pub(super) sign_failures: AtomicU64,
     pub(super) self_proofs: AtomicU64,
+    pub(super) unseals: AtomicU64,
+    pub(super) unseal_failures: AtomicU64,
     pub(super) sessions_reopened: AtomicU64,
     pub(super) busy: AtomicU64,
 }
@@ -76,6 +78,7 @@ pub(super) struct KnownKey {
     pub(super) label: String,
     pub(super) public: PublicKey,
     pub(super) id: Vec<u8>,
+    pub(super) usage: KeyUsage,
     proof: Mutex<Proof>,
 }
 
@@ -87,8 +90,17 @@ pub(super) enum Proof {
 }
 
 impl KnownKey {
-    pub(super) fn new(label: &str, public: PublicKey, id: Vec<u8>) -> Self {
-        Self { label: label.to_owned(), public, id, proof: Mutex::new(Proof::Unproven) }
+    pub(super) fn new(label: &str, public: PublicKey, id: Vec<u8>, usage: KeyUsage) -> Self {
+        Self { label: label.to_owned(), public, id, usage, proof: Mutex::new(Proof::Unproven) }
+    }
+
+    /// Refuses a use that the key is not for: an encryption key signs nothing, a signing key opens nothing.
+    pub(super) fn must_be_for(&self, usage: KeyUsage) -> Result<(), Refusal> {
+        if self.usage == usage {
+            return Ok(());
+        }
+        let why = format!("key {:?} is there to {}, not to {}", self.label, self.usage.as_str(), usage.as_str());
+        Err(Refusal::new(codes::KEY_USAGE, why))
     }
 
     fn proof(&self) -> MutexGuard<'_, Proof> {
@@ -164,17 +176,22 @@ impl Engine {
     }
 
     /// The known key, unless another key has taken its label: that one starts unproven.
-    pub(super) fn remember_key(&self, label: &str, public: PublicKey, id: Vec<u8>) -> Arc<KnownKey> {
+    pub(super) fn remember_key(&self, label: &str, public: PublicKey, id: Vec<u8>, usage: KeyUsage) -> Arc<KnownKey> {
         let mut keys = self.keys();
         if let Some(known) = keys.get(label)
             && known.public == public
             && known.id == id
+            && known.usage == usage
         {
             return Arc::clone(known);
         }
-        let known = Arc::new(KnownKey::new(label, public, id));
+        let known = Arc::new(KnownKey::new(label, public, id, usage));
         keys.insert(label.to_owned(), Arc::clone(&known));
         known
+    }
+
+    pub(super) fn forget_key(&self, label: &str) {
+        self.keys().remove(label);
     }
 
     /// Logs in if needed, through the latch.
@@ -235,6 +252,8 @@ impl Engine {
             queue_capacity: u32::try_from(self.queue.capacity()).unwrap_or(u32::MAX),
             threads: self.threads,
             needs_message: self.profile.needs_message(),
+            unseals_total: read(&self.counters.unseals),
+            unseal_failures_total: read(&self.counters.unseal_failures),
         }
     }
 }

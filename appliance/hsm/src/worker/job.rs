@@ -4,17 +4,19 @@ use std::sync::atomic::Ordering;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 use yanqian_sm::{DistinguishingId, E};
+use zeroize::Zeroizing;
 
 use super::engine::{Engine, count};
 use super::lane::{Lane, Problem};
 use super::queue::Line;
 use crate::protocol::{
-    self, Answer, MAX_LABEL, MAX_RANDOM, MAX_TBS, NONCE_RANGE, Operation, Outcome, Refusal, Reply, codes,
+    self, Answer, KeyUsage, MAX_CIPHER, MAX_IMPORT, MAX_LABEL, MAX_RANDOM, MAX_TBS, NONCE_RANGE, Operation, Outcome,
+    Refusal, Reply, codes,
 };
 use crate::self_proof::self_proof_message;
 
 /// A frame on its way to a client, with the place it takes on its connection.
-pub(super) type Outgoing = (Vec<u8>, Place);
+pub(super) type Outgoing = (Zeroizing<Vec<u8>>, Place);
 
 /// A request's place on its connection, from reading it until its answer is written.
 pub(super) struct Place {
@@ -84,23 +86,49 @@ pub(super) const fn line(operation: &Operation) -> Option<Line> {
         Operation::Sign { .. }
         | Operation::PublicKey { .. }
         | Operation::Random { .. }
-        | Operation::SelfProof { .. } => Some(Line::Sign),
+        | Operation::SelfProof { .. }
+        | Operation::Unseal { .. } => Some(Line::Sign),
         Operation::ListKeys
         | Operation::GenerateKey { .. }
         | Operation::Csr { .. }
-        | Operation::ImportCertificate { .. } => Some(Line::Manage),
+        | Operation::ImportCertificate { .. }
+        | Operation::ImportEncryptionKey { .. } => Some(Line::Manage),
     }
 }
 
 /// Whether only administrators may ask for it.
 pub(super) const fn is_management(operation: &Operation) -> bool {
-    matches!(operation, Operation::GenerateKey { .. } | Operation::Csr { .. } | Operation::ImportCertificate { .. })
+    matches!(
+        operation,
+        Operation::GenerateKey { .. }
+            | Operation::Csr { .. }
+            | Operation::ImportCertificate { .. }
+            | Operation::ImportEncryptionKey { .. }
+    )
 }
 
 /// Checks everything that needs no token.
 pub(super) fn check(operation: &Operation) -> Result<(), Refusal> {
     let bad = |message: String| Err(Refusal::new(codes::BAD_REQUEST, message));
+    let fits = |octets: &[u8], longest: usize| (1..=longest).contains(&octets.len());
     let label = match operation {
+        Operation::Unseal { label, cipher } => {
+            if !fits(cipher, MAX_CIPHER) {
+                return bad(format!("cipher: 1 to {MAX_CIPHER} octets"));
+            }
+            label
+        }
+        Operation::ImportEncryptionKey { label, wrapping_label, enveloped_key, certificate } => {
+            if wrapping_label.is_empty() || wrapping_label.len() > MAX_LABEL || wrapping_label == label {
+                return bad(format!("wrapping_label: another than label, 1 to {MAX_LABEL} octets"));
+            }
+            for (name, octets) in [("enveloped_key", enveloped_key), ("certificate", certificate)] {
+                if !fits(octets, MAX_IMPORT) {
+                    return bad(format!("{name}: 1 to {MAX_IMPORT} octets"));
+                }
+            }
+            label
+        }
         Operation::Sign { label, tbs, .. } => {
             if tbs.as_ref().is_some_and(|tbs| tbs.len() > MAX_TBS) {
                 return bad(format!("tbs: at most {MAX_TBS} octets"));
@@ -138,6 +166,7 @@ impl Lane {
         match operation {
             Operation::Sign { label, e, tbs } => {
                 let key = self.proven_key(label)?;
+                key.must_be_for(KeyUsage::Sign)?;
                 let e = E::from_digest(*e);
                 if let Some(tbs) = tbs
                     && E::of_message(&key.public, &DistinguishingId::default(), &[tbs]) != e
@@ -153,6 +182,7 @@ impl Lane {
                     return Err(Refusal::new(codes::RATE_LIMITED, "too many self-proofs; one each second").into());
                 }
                 let (_, key) = self.key(label)?;
+                key.must_be_for(KeyUsage::Sign)?;
                 let message = self_proof_message(nonce);
                 let e = E::of_message(&key.public, &DistinguishingId::default(), &[&message]);
                 let signature = self.sign_unproven(label, &e, Some(&message))?;
@@ -169,6 +199,10 @@ impl Lane {
             Operation::GenerateKey { label } => self.generate_key(label),
             Operation::Csr { label, subject } => self.csr(label, subject),
             Operation::ImportCertificate { label, certificate } => self.import_certificate(label, certificate),
+            Operation::Unseal { label, cipher } => self.unseal(label, cipher),
+            Operation::ImportEncryptionKey { label, wrapping_label, enveloped_key, certificate } => {
+                self.import_encryption_key(label, wrapping_label, enveloped_key, certificate)
+            }
             Operation::Status => Ok(Answer::Status(Box::new(self.engine.status()))),
         }
     }

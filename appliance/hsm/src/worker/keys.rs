@@ -7,13 +7,14 @@ use yanqian_sm::PublicKey;
 use super::lane::Problem;
 use crate::binding::TokenSession;
 use crate::profile::EcPoint;
-use crate::protocol::{Refusal, codes};
+use crate::protocol::{KeyUsage, Refusal, codes};
 
 /// A private key of the token, its public half where it can be found.
 pub(super) struct Found {
     pub(super) label: String,
     pub(super) id: Vec<u8>,
     pub(super) public: Result<PublicKey, Refusal>,
+    pub(super) usage: KeyUsage,
 }
 
 /// Certificates stored with a key: handle and DER.
@@ -43,8 +44,13 @@ pub(super) fn private_keys(session: &TokenSession, label: Option<&str>) -> Resul
 /// Reads what identifies a private key, and finds its public half.
 pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: EcPoint) -> Result<Found, Problem> {
     let (mut label, mut id, mut point) = (String::new(), Vec::new(), None);
-    for attribute in session.attributes(handle, &[AttributeType::Label, AttributeType::Id, AttributeType::EcPoint])? {
+    let (mut signs, mut decrypts) = (None, None);
+    let wanted =
+        [AttributeType::Label, AttributeType::Id, AttributeType::EcPoint, AttributeType::Sign, AttributeType::Decrypt];
+    for attribute in session.attributes(handle, &wanted)? {
         match attribute {
+            Attribute::Sign(value) => signs = Some(value),
+            Attribute::Decrypt(value) => decrypts = Some(value),
             Attribute::Label(octets) => label = String::from_utf8_lossy(&octets).into_owned(),
             Attribute::Id(octets) => id = octets,
             Attribute::EcPoint(octets) if !octets.is_empty() => point = Some(octets),
@@ -71,7 +77,9 @@ pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: EcPoi
             )
         }),
     };
-    Ok(Found { label, id, public })
+    // A key that may do both signs: it is the one whose misuse would cost more.
+    let usage = if decrypts == Some(true) && signs != Some(true) { KeyUsage::Encrypt } else { KeyUsage::Sign };
+    Ok(Found { label, id, public, usage })
 }
 
 /// The point of the public key object that belongs to a private key.

@@ -100,7 +100,7 @@ impl Lane {
     }
 
     /// Gives the session up after an error.
-    fn replace(&mut self, error: &BindingError) {
+    pub(super) fn replace(&mut self, error: &BindingError) {
         self.handles.clear();
         let dead = error.rv().is_some_and(|rv| HANDLE_DEAD.contains(&rv));
         match self.session.take() {
@@ -188,9 +188,15 @@ impl Lane {
             return Err(Refusal::new(codes::UNKNOWN_KEY, format!("the token has no private key {label:?}")).into());
         };
         let found = keys::describe(session, *handle, form)?;
-        let known = self.engine.remember_key(label, found.public?, found.id);
+        let known = self.engine.remember_key(label, found.public?, found.id, found.usage);
         self.handles.insert(label.to_owned(), *handle);
         Ok((*handle, known))
+    }
+
+    /// Forgets a key that is no longer there.
+    pub(super) fn forget(&mut self, label: &str) {
+        self.handles.remove(label);
+        self.engine.forget_key(label);
     }
 
     /// One signature by a key that may not have been proven yet.
@@ -232,6 +238,12 @@ impl Lane {
             }
             ("C_Sign", ck::CKR_DATA_LEN_RANGE | ck::CKR_DATA_INVALID) => {
                 format!("sign.input = {:?}", profile.sign.input.as_str())
+            }
+            ("C_DecryptInit", ck::CKR_MECHANISM_INVALID | ck::CKR_MECHANISM_PARAM_INVALID) => {
+                format!("unseal.mechanism = {:#x}", profile.unseal.as_ref().map_or(0, |unseal| unseal.mechanism))
+            }
+            ("C_UnwrapKey", ck::CKR_MECHANISM_INVALID | ck::CKR_MECHANISM_PARAM_INVALID) => {
+                format!("import.mechanism = {:#x}", profile.import.as_ref().map_or(0, |import| import.mechanism))
             }
             ("C_GenerateKeyPair", ck::CKR_MECHANISM_INVALID | ck::CKR_MECHANISM_PARAM_INVALID) => {
                 format!("key.keygen_mechanism = {:#x}", profile.key.keygen_mechanism.unwrap_or_default())

@@ -35,6 +35,7 @@ impl Lane {
                 certificate_hash: certificate.map(|(_, der)| sm3(&[&der])),
                 proven: false,
                 problem: found.public.err().map(|refusal| refusal.message),
+                usage: found.usage,
             });
         }
         for index in 0..entries.len() {
@@ -65,18 +66,24 @@ impl Lane {
         let mut id = vec![0; ID_LENGTH];
         getrandom::fill(&mut id)
             .map_err(|error| Refusal::new(codes::TOKEN, format!("the system's random numbers: {error}")))?;
-        let (public, private) = templates(&profile.key, label, &id);
+        let (public, private) = templates(&profile.key, profile.import.is_some(), label, &id);
         session.generate_key_pair(mechanism, &public, &private)?;
         tracing::info!(label, "made a key pair");
         // A recovery of its own: trying the whole again would find the label in use.
+        self.proven_entry(label, None)
+    }
+
+    /// What is told of a key that was just made or imported, once it has proven itself.
+    pub(super) fn proven_entry(&mut self, label: &str, certificate_hash: Option<[u8; 32]>) -> Result<Answer, Problem> {
         let key = self.run(|lane| lane.proven_key(label)).map_err(|outcome| Problem::Answered(Box::new(outcome)))?;
         Ok(Answer::Key(Box::new(KeyEntry {
             label: label.to_owned(),
             id: key.id.clone(),
             public_key: Some(key.public.to_sec1()),
-            certificate_hash: None,
+            certificate_hash,
             proven: true,
             problem: None,
+            usage: key.usage,
         })))
     }
 
@@ -148,9 +155,10 @@ fn integer(value: &[u8]) -> Vec<u8> {
     [&[0x02, length], &value[..usize::from(length)]].concat()
 }
 
-/// Templates of a new signing pair: private key sensitive, not extractable, for signing only. No `CKA_DERIVE`: with it the
-/// token would multiply any point by the key.
-fn templates(form: &KeyForm, label: &str, id: &[u8]) -> (Template, Template) {
+/// Templates of a new signing pair: private key sensitive, not extractable, for signing, and, where the family imports
+/// encryption keys, for unwrapping them. No `CKA_DECRYPT`, which would open anything sealed to it, and no `CKA_DERIVE`: with it
+/// the token would multiply any point by the key.
+fn templates(form: &KeyForm, unwraps: bool, label: &str, id: &[u8]) -> (Template, Template) {
     let class = |class: u64| (ck::CKA_CLASS, Value::from(class));
     let common = [
         (ck::CKA_TOKEN, Value::from(true)),
@@ -174,5 +182,6 @@ fn templates(form: &KeyForm, label: &str, id: &[u8]) -> (Template, Template) {
     private.extend(optional("CKA_SENSITIVE", ck::CKA_SENSITIVE, Value::from(true)));
     private.extend(optional("CKA_EXTRACTABLE", ck::CKA_EXTRACTABLE, Value::from(false)));
     private.extend(optional("CKA_SIGN", ck::CKA_SIGN, Value::from(true)));
+    private.extend(unwraps.then(|| (ck::CKA_UNWRAP, Value::from(true))));
     (public, private)
 }

@@ -21,6 +21,7 @@ mod queue;
 mod server;
 mod socket;
 mod start;
+mod unseal;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -7,7 +7,7 @@ use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, sm3, verify};
 
 use super::engine::{KnownKey, Proof, count};
 use super::lane::{Lane, Problem};
-use crate::protocol::{Refusal, codes};
+use crate::protocol::{KeyUsage, Refusal, codes};
 use crate::self_proof::self_proof_message;
 
 impl Lane {
@@ -15,7 +15,10 @@ impl Lane {
     pub(super) fn proven_key(&mut self, label: &str) -> Result<Arc<KnownKey>, Problem> {
         let (_, key) = self.key(label)?;
         if !key.standing()? {
-            self.prove(&key)?;
+            match key.usage {
+                KeyUsage::Sign => self.prove(&key)?,
+                KeyUsage::Encrypt => self.prove_opening(&key)?,
+            }
         }
         Ok(key)
     }
