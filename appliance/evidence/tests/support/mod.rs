@@ -339,7 +339,17 @@ pub struct Ledger {
 }
 
 pub fn ledger() -> Ledger {
-    let records = records();
+    // Of intents 1, 2 and 3, only the first has ended when the second segment begins.
+    ledger_of(&records(), 2)
+}
+
+/// What schema 2 adds: two checks that go on from one segment into the next.
+pub fn ledger_2() -> Ledger {
+    ledger_of(&records_2(), 1)
+}
+
+/// Two segments, the second from record 5 on, with the oldest intent that is open there.
+fn ledger_of(records: &[(&'static str, Record)], oldest_open: u64) -> Ledger {
     let (first, second) = records.split_at(4);
     let mut chain = ChainValue::ORIGIN;
     let mut previous_segment = SegmentHash::ORIGIN;
@@ -351,8 +361,7 @@ pub fn ledger() -> Ledger {
             origin: Origin::new("ledger.bank.example/node-1").unwrap(),
             segment: number,
             first_sequence: part[0].1.sequence,
-            // Of intents 1, 2 and 3, only the first has ended when the second segment begins.
-            oldest_open: if number == 1 { 1 } else { 2 },
+            oldest_open: if number == 1 { 1 } else { oldest_open },
             previous_chain: chain,
             previous_segment,
             created: time(0),
