@@ -34,6 +34,14 @@ impl SignedAttributes {
         Ok(Self { octets, message_digest: content_digest, signing_time: Some(signing_time) })
     }
 
+    /// Reads the octets that were signed: DER SET OF, tag 0x31, with nothing after it.
+    pub fn from_der(octets: &[u8]) -> Result<Self, MessageError> {
+        let mut outer = Elements::new(octets, "attributes")?;
+        let value = outer.expect(Tag::Set)?.value;
+        outer.finish()?;
+        Self::from_value(value)
+    }
+
     /// The octets that SM2 signs: DER SET OF, tag 0x31.
     pub fn as_der(&self) -> &[u8] {
         &self.octets

@@ -174,3 +174,13 @@ proptest! {
         let _ = Subject::parse(&text);
     }
 }
+
+#[test]
+fn signed_attributes_read_back_from_their_own_octets_and_from_nothing_else() {
+    let attributes = SignedAttributes::new([7; 32], 1_764_000_000).unwrap();
+    let octets = attributes.as_der().to_vec();
+    assert_eq!(SignedAttributes::from_der(&octets), Ok(attributes));
+    assert!(SignedAttributes::from_der(&[&octets[..], &[0]].concat()).is_err());
+    assert!(SignedAttributes::from_der(&octets[..octets.len() - 1]).is_err());
+    assert!(SignedAttributes::from_der(&[&[0x30], &octets[1..]].concat()).is_err());
+}
