@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod caller;
 mod crl;
 mod entity;
 mod error;
@@ -20,6 +21,7 @@ use std::path::Path;
 use openssl::nid::Nid;
 use time::{Duration, OffsetDateTime};
 
+pub use caller::issue_caller;
 pub use crl::{reissue_crl, serial};
 pub use entity::issue_entity_signing;
 pub use error::DevPkiError;

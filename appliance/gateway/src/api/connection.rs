@@ -37,11 +37,15 @@ impl Listener {
         stream: TcpStream,
         peer: SocketAddr,
         place: Handshake,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) {
         // Replies are one small write each; waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
-        let Some(stream) = self.handshake(stream, peer, place).await else { return };
+        let stream = tokio::select! {
+            stream = self.handshake(stream, peer, place) => stream,
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        let Some(stream) = stream else { return };
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let names: Arc<[String]> = certificate.map(|der| certificate_names(der)).unwrap_or_default().into();
         let caller = self.core.caller(&names).ok().map(|caller| caller.id.clone());

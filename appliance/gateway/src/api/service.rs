@@ -49,11 +49,14 @@ impl Asker {
             let id = asker.core.new_id(asker.core.clock.now());
             let span = tracing::info_span!("request", request_id = %id);
             let allowed = openapi::methods(request.uri().path());
-            // Whatever follows the body of a chunked request is not looked at (see `wire::HeadGuard`), so nothing may.
-            let last = request.version() < Version::HTTP_2 && request.headers().contains_key(header::TRANSFER_ENCODING);
             let version = request.version();
+            let refused = asker.refuses(&request);
+            // What follows a request that breaks the rules may be anything, and what follows a chunked body is not looked at
+            // (see `wire::HeadGuard`).
+            let last = version < Version::HTTP_2
+                && (refused.is_some() || request.headers().contains_key(header::TRANSFER_ENCODING));
             let worker = Arc::clone(&asker);
-            let work = async move { worker.work(request).await }.instrument(span.clone());
+            let work = async move { worker.work(request, refused).await }.instrument(span.clone());
             let mut response = tokio::spawn(work).await.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response());
             let status = response.status();
             let headers = response.headers_mut();
@@ -75,8 +78,8 @@ impl Asker {
         }
     }
 
-    async fn work(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        if let Some(cause) = self.refuses(&request) {
+    async fn work(&self, request: Request<Incoming>, refused: Option<RejectCause>) -> Response<Full<Bytes>> {
+        if let Some(cause) = refused {
             self.core.count_rejected(cause);
             body::discard(request.into_body()).await;
             return Rejected(cause).into_response();

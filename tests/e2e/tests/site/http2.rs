@@ -98,6 +98,24 @@ async fn every_reply_carries_a_request_id_of_ours_that_the_log_joins_with_the_ve
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_most_talkative_log_of_http2_holds_no_personal_data() {
+    let site = site_with(|mut options| {
+        options.log = "trace";
+        options
+    })
+    .await;
+    let body = good("the-callers-own-reference");
+    assert_verdict(&caller(&site, Protocol::Http2).ask_once("the-callers-own-key", &body).await.unwrap(), "match");
+    let log = std::fs::read_to_string(site.places().daemon_log()).unwrap();
+    assert!(log.contains("HTTP/2.0") && log.contains("TRACE"), "the log is talkative");
+    let text = |pointer: &str| body.pointer(pointer).and_then(serde_json::Value::as_str).unwrap().to_owned();
+    let secrets = ["/document/number", "/document/name", "/document/birth_date", "/reference"].map(text);
+    for secret in secrets.iter().map(String::as_str).chain(["the-callers-own-key"]) {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_ended_in_good_order_after_its_share_of_requests() {
     let site = site_with(|options| options.with(File::Daemon, "limits.max_requests_per_connection", 3)).await;
     for protocol in Protocol::BOTH {

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod abuse;
+mod abuse_http2;
 mod access;
 mod bodies;
 mod checks;
 mod crash;
 mod demo;
+mod frames;
 mod http2;
 mod idempotency;
 mod isolation;
