@@ -145,7 +145,9 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
     parts::services(config, &agreement, &profile).map_err(configuration)?;
     let trust = Arc::new(parts::trust(config).map_err(configuration)?);
     let (certificate, public_key) = parts::signing_certificate(config).map_err(configuration)?;
-    let encryption = parts::encryption_certificate(config).map_err(configuration)?.map(|(certificate, _)| certificate);
+    let encryption = parts::encryption_certificate(config).map_err(configuration)?;
+    let encryption_key = encryption.as_ref().map(|(_, key)| *key);
+    let encryption = encryption.map(|(certificate, _)| certificate);
     let keys = parts::state_keys(config).map_err(configuration)?;
     tls::server_config(&config.listen).map_err(configuration)?;
     create_private(&config.state_dir).map_err(failed)?;
@@ -234,6 +236,9 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
     core.append(loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
     prove_key(&core, &worker, &config.hsm.signing_key, &public_key).await?;
+    if let (Some(pair), Some(key)) = (&config.hsm.encryption, &encryption_key) {
+        prove_encryption_key(&worker, &pair.label, key).await?;
+    }
     Ok((core, ledger, state_thread, trust, worker))
 }
 
@@ -278,6 +283,24 @@ async fn prove_key(
     let refused = proven.is_err().then_some(yanqian_vocabulary::Reason::SignatureDefective);
     core.append(Management::SelfProof { refused }.into()).await.map_err(failed)?;
     proven.map_err(|error| failed(format_args!("key `{label}` did not prove itself: {error}")))
+}
+
+/// The token must open what is sealed to the encryption certificate before anybody is asked to seal to it.
+async fn prove_encryption_key(
+    worker: &WorkerClient,
+    label: &str,
+    key: &yanqian_sm::PublicKey,
+) -> Result<(), ServeError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(failed)?;
+    let sealed = yanqian_sm::sm2_encrypt(key, &secret, &mut getrandom::SysRng).map_err(failed)?;
+    match worker.unseal(label, &sealed).await {
+        Ok(opened) if opened.expose() == secret => Ok(()),
+        Ok(_) => Err(failed(format_args!("key `{label}` opens to something else than was sealed to its certificate"))),
+        Err(error) => {
+            Err(failed(format_args!("key `{label}` did not open what was sealed to its certificate: {error}")))
+        }
+    }
 }
 
 fn open_ledger(config: &Config) -> Result<(Ledger, yanqian_ledger::Recovery), String> {

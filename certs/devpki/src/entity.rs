@@ -1,11 +1,16 @@
 //! The platform's side of enrolment: a certificate for the using entity's signing key, which was made inside the token and
-//! arrives as a PKCS#10 request.
+//! arrives as a PKCS#10 request; and the encryption pair, which the authority makes and wraps to that signing key (dual
+//! certificates, GB/T 20518).
 
-use openssl::pkey::PKey;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, PKeyRef, Private, Public};
+use openssl::pkey_ctx::PkeyCtx;
+use openssl::rand::rand_bytes;
+use openssl::symm::{Cipher, Crypter, Mode};
 use openssl::x509::{X509, X509Req};
 use time::OffsetDateTime;
 
-use crate::profile::{Purpose, Validity, certify, is_sm2};
+use crate::profile::{Identity, Purpose, Validity, certify, create, is_sm2};
 use crate::{DevPkiError, Layout, files};
 
 /// Issues an entity signing certificate from `entity/ca`, valid from one hour before `now` for `days` days, and returns it
@@ -29,11 +34,82 @@ pub fn issue_entity_signing(
     if !request.verify(&public).unwrap_or(false) {
         return Err(DevPkiError::RequestSignature);
     }
-    let pair = layout.entity("ca");
-    let issuer = X509::from_pem(&files::read(&pair.certificate)?)?;
-    let key = PKey::private_key_from_pem(&files::read(&pair.key)?)?;
-    let validity =
-        Validity { not_before: now - time::Duration::HOUR, not_after: now + time::Duration::days(days.into()) };
-    let certificate = certify(request.subject_name(), &public, &Purpose::Signing, validity, Some(&issuer), &key)?;
+    let issuer = authority(layout)?;
+    let subject = request.subject_name();
+    let (issuer, key) = (&issuer.certificate, &issuer.key);
+    let certificate = certify(subject, &public, &Purpose::Signing, span(now, days), Some(issuer), key)?;
     Ok(certificate.to_pem()?)
+}
+
+/// What an authority sends to an entity for its encryption pair.
+#[derive(Debug, Clone)]
+pub struct EntityEncryption {
+    /// PEM.
+    pub certificate: Vec<u8>,
+    /// DER `SM2EnvelopedKey` (GB/T 35276-2017 §7.4): the private key, readable with the signing key only.
+    pub enveloped_key: Vec<u8>,
+}
+
+/// Makes an encryption pair under `entity/ca`, valid as [`issue_entity_signing`] has it, with the subject of the entity's
+/// signing certificate (PEM), and wraps its private key to the signing key. Nothing of the pair is kept here.
+pub fn issue_entity_encryption(
+    layout: &Layout,
+    signing_certificate: &[u8],
+    now: OffsetDateTime,
+    days: u32,
+) -> Result<EntityEncryption, DevPkiError> {
+    let signing = X509::from_pem(signing_certificate)?;
+    let recipient = signing.public_key()?;
+    if !is_sm2(&recipient) {
+        return Err(DevPkiError::RequestKeyNotSm2);
+    }
+    let issuer = authority(layout)?;
+    let pair = create(Nid::SM2, signing.subject_name(), &Purpose::Encryption, span(now, days), Some(&issuer))?;
+    Ok(EntityEncryption { certificate: pair.certificate.to_pem()?, enveloped_key: envelop(&pair.key, &recipient)? })
+}
+
+fn authority(layout: &Layout) -> Result<Identity, DevPkiError> {
+    let pair = layout.entity("ca");
+    Ok(Identity {
+        certificate: X509::from_pem(&files::read(&pair.certificate)?)?,
+        key: PKey::private_key_from_pem(&files::read(&pair.key)?)?,
+    })
+}
+
+fn span(now: OffsetDateTime, days: u32) -> Validity {
+    Validity { not_before: now - time::Duration::HOUR, not_after: now + time::Duration::days(days.into()) }
+}
+
+/// `AlgorithmIdentifier { SM4-ECB (1.2.156.10197.1.104.1) }`.
+const SM4_ECB: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x68, 0x01];
+
+/// `SM2EnvelopedKey ::= SEQUENCE { symAlgID, symEncryptedKey SM2Cipher, sm2PublicKey BIT STRING, sm2EncryptedPrivateKey BIT
+/// STRING }`: an SM4 key under SM2, the private key under SM4.
+fn envelop(key: &PKeyRef<Private>, recipient: &PKeyRef<Public>) -> Result<Vec<u8>, DevPkiError> {
+    let mut content_key = [0; 16];
+    rand_bytes(&mut content_key)?;
+    let mut wrapped = Vec::new();
+    let mut encryption = PkeyCtx::new(recipient)?;
+    encryption.encrypt_init()?;
+    // With SM3, OpenSSL's default for SM2; the output is a DER SM2Cipher.
+    encryption.encrypt_to_vec(&content_key, &mut wrapped)?;
+
+    let scalar = key.ec_key()?.private_key().to_vec_padded(32)?;
+    let mut sealed = vec![0; 48];
+    let mut crypter = Crypter::new(Cipher::sm4_ecb(), Mode::Encrypt, &content_key, None)?;
+    crypter.pad(false);
+    let length = crypter.update(&scalar, &mut sealed)?;
+    sealed.truncate(length);
+
+    // An SPKI ends with its BIT STRING: 03 42 00 04 x y.
+    let spki = key.public_key_to_der()?;
+    let public = spki.get(spki.len().saturating_sub(68)..).unwrap_or_default();
+    let private = [&[0x03, 0x21, 0x00], sealed.as_slice()].concat();
+    let content = [&SM4_ECB, wrapped.as_slice(), public, &private].concat();
+    let header = match u8::try_from(content.len()) {
+        Ok(length @ 0x80..) => vec![0x30, 0x81, length],
+        Ok(length) => vec![0x30, length],
+        Err(_) => [&[0x30, 0x82], u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes().as_slice()].concat(),
+    };
+    Ok([header, content].concat())
 }

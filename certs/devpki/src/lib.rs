@@ -23,7 +23,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use caller::issue_caller;
 pub use crl::{reissue_crl, serial};
-pub use entity::issue_entity_signing;
+pub use entity::{EntityEncryption, issue_entity_encryption, issue_entity_signing};
 pub use error::DevPkiError;
 pub use layout::{Authority, CALLERS, Layout, Pair};
 pub use trust::key_id;
@@ -34,7 +34,6 @@ use profile::{Identity, Purpose, Validity, create, name};
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 const PLATFORM: &str = "Yanqian Development Platform";
 const OTHER: &str = "Some Other Authority";
-const ENTITY: &str = "Yanqian Development Bank";
 const INTERNAL: &str = "Yanqian Development Bank Internal";
 
 /// When the certificates and CRLs of a new PKI are valid.
@@ -70,8 +69,6 @@ pub fn generate(directory: &Path, options: &Options) -> Result<Layout, DevPkiErr
 
     let ca = create(Nid::SM2, &*name(PLATFORM, "Using Entities CA")?, &AUTHORITY, authority, None)?;
     save(&layout.entity("ca"), &ca)?;
-    let encryption = create(Nid::SM2, &*name(ENTITY, "Entity Encryption")?, &Purpose::Encryption, leaf, Some(&ca))?;
-    save(&layout.entity("encryption"), &encryption)?;
 
     internal(&layout, leaf, authority)?;
     trust::write(&layout)?;

@@ -1,4 +1,4 @@
-//! `yanqian-devpki`: makes a development PKI, issues an entity signing certificate, re-issues a CRL.
+//! `yanqian-devpki`: makes a development PKI, issues an entity's certificates, re-issues a CRL.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -42,6 +42,24 @@ enum Command {
         /// Where the certificate (PEM) goes
         #[arg(long)]
         out: PathBuf,
+        /// Lifetime in days
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+    },
+    /// Make and wrap an entity encryption pair: yanqian-devpki issue-encryption --dir target/pki --signing e.pem --out enc.pem --key-out enc.env
+    IssueEncryption {
+        /// Directory of the PKI
+        #[arg(long)]
+        dir: PathBuf,
+        /// The entity's signing certificate (PEM), to whose key the pair is wrapped
+        #[arg(long)]
+        signing: PathBuf,
+        /// Where the certificate (PEM) goes
+        #[arg(long)]
+        out: PathBuf,
+        /// Where the wrapped private key (DER `SM2EnvelopedKey`) goes
+        #[arg(long)]
+        key_out: PathBuf,
         /// Lifetime in days
         #[arg(long, default_value_t = 365)]
         days: u32,
@@ -91,6 +109,13 @@ fn run(command: Command) -> Result<String, Box<dyn std::error::Error>> {
             let pem = devpki::issue_entity_signing(&Layout::at(dir), &read(&csr)?, now, days)?;
             std::fs::write(&out, pem).map_err(|e| format!("{}: {e}", out.display()))?;
             Ok(format!("entity signing certificate in {}", out.display()))
+        }
+        Command::IssueEncryption { dir, signing, out, key_out, days } => {
+            let issued = devpki::issue_entity_encryption(&Layout::at(dir), &read(&signing)?, now, days)?;
+            for (file, octets) in [(&out, issued.certificate), (&key_out, issued.enveloped_key)] {
+                std::fs::write(file, octets).map_err(|e| format!("{}: {e}", file.display()))?;
+            }
+            Ok(format!("entity encryption certificate in {}, its wrapped key in {}", out.display(), key_out.display()))
         }
         Command::Crl { dir, authority, revoke, last_update, next_update } => {
             let mut serials = Vec::new();

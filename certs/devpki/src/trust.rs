@@ -27,6 +27,7 @@ pub(crate) fn write(layout: &Layout) -> Result<(), DevPkiError> {
         (layout.platform("root").certificate, trust.join("anchors/root.pem")),
         (layout.platform("root").certificate, trust.join("tls-anchors/root.pem")),
         (layout.platform("issuing").certificate, trust.join("intermediates/issuing.pem")),
+        (layout.entity("ca").certificate, trust.join("entity-anchors/ca.pem")),
         (layout.platform("encryption").certificate, trust.join("encryption.pem")),
         (layout.crl(Authority::Root), layout.trust_crl(Authority::Root)),
         (layout.crl(Authority::Issuing), layout.trust_crl(Authority::Issuing)),

@@ -84,7 +84,7 @@ fn every_promised_file_is_there_and_no_key_is_readable_by_others() {
     ] {
         pairs.push(layout.platform(name));
     }
-    pairs.extend(["ca", "encryption"].map(|name| layout.entity(name)));
+    pairs.push(layout.entity("ca"));
     pairs.extend(["ca", "server"].map(|name| layout.internal(name)));
     pairs.extend(yanqian_devpki::CALLERS.map(|name| layout.caller(name)));
     for pair in pairs {

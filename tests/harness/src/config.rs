@@ -12,6 +12,8 @@ use crate::users::Users;
 
 /// Label of the signing key in the token.
 pub(crate) const SIGNING_KEY: &str = "yanqian-sign";
+/// Label of the encryption key in the token.
+pub(crate) const ENCRYPTION_KEY: &str = "yanqian-encrypt";
 /// Label of the token.
 pub(crate) const TOKEN_LABEL: &str = "yanqian-dev";
 
@@ -112,6 +114,8 @@ fn daemon_hsm(places: &Places, users: &Users) -> Value {
         ("socket", text(&places.socket())),
         ("signing_key", SIGNING_KEY.into()),
         ("signing_certificate", "entity-signing.pem".into()),
+        ("encryption_key", ENCRYPTION_KEY.into()),
+        ("encryption_certificate", "entity-encryption.pem".into()),
     ]);
     if let (Some(user), Value::Table(hsm)) = (users.worker, &mut hsm) {
         hsm.insert("worker_uid".to_owned(), i64::from(user.uid).into());

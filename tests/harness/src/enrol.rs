@@ -6,7 +6,7 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use crate::cli;
-use crate::config::{SIGNING_KEY, TOKEN_LABEL, random};
+use crate::config::{ENCRYPTION_KEY, SIGNING_KEY, TOKEN_LABEL, random};
 use crate::error::{Doing as _, HarnessError};
 use crate::places::{Places, write_private, write_public};
 use crate::users::User;
@@ -49,5 +49,15 @@ pub(crate) fn enrol(program: &Path, places: &Places, worker: Option<User>) -> Re
     let pem = yanqian_devpki::issue_entity_signing(&places.pki(), &octets, OffsetDateTime::now_utc(), 365)?;
     write_public(&places.signing_certificate(), &pem)?;
     hsm(&["import-cert", "--label", SIGNING_KEY, "--cert", &certificate])?;
+
+    // The second of the dual certificates: made by the authority, wrapped to the key that the token has just made.
+    let issued = yanqian_devpki::issue_entity_encryption(&places.pki(), &pem, OffsetDateTime::now_utc(), 365)?;
+    let enveloped = places.hsm().join("entity-encryption.env");
+    let certificate = path(&places.encryption_certificate());
+    write_public(&places.encryption_certificate(), &issued.certificate)?;
+    write_public(&enveloped, &issued.enveloped_key)?;
+    let (label, wrapping) = (["--label", ENCRYPTION_KEY], ["--wrapping-label", SIGNING_KEY]);
+    let files = ["--enveloped-key", &path(&enveloped), "--cert", &certificate];
+    hsm(&[&["import-encryption-key"][..], &label, &wrapping, &files].concat())?;
     Ok(())
 }

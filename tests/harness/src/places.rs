@@ -56,6 +56,10 @@ impl Places {
         self.etc().join("entity-signing.pem")
     }
 
+    pub fn encryption_certificate(&self) -> PathBuf {
+        self.etc().join("entity-encryption.pem")
+    }
+
     pub fn state_key(&self) -> PathBuf {
         self.etc().join("state.key")
     }

@@ -6,8 +6,7 @@ use serde_json::json;
 use yanqian_hsm::provision::{self, InitToken as Order};
 use yanqian_hsm::worker::{self, PinSource, WorkerConfig};
 use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerError};
-use yanqian_messages::{certificates_from_pem_or_der, pem_encode};
-
+use yanqian_messages::{Certificate, certificates_from_pem_or_der, pem_encode};
 use zeroize::Zeroizing;
 
 use super::output::{complain, say, write};
@@ -36,6 +35,11 @@ pub(super) enum Command {
         after_help = "Example:\n  yanqian hsm import-cert --config worker.toml --label yanqian-sign --cert entity-signing.pem"
     )]
     ImportCert(ImportCert),
+    /// Import the encryption pair that the authority made and wrapped to a signing key
+    #[command(
+        after_help = "The wrapped key is a DER SM2EnvelopedKey (GB/T 35276-2017). It opens only inside the token.\n\nExample:\n  yanqian hsm import-encryption-key --config worker.toml --label yanqian-encrypt --wrapping-label yanqian-sign --enveloped-key entity-encryption.env --cert entity-encryption.pem"
+    )]
+    ImportEncryptionKey(ImportEncryptionKey),
     /// Show the worker's state and counters
     #[command(after_help = "Example:\n  yanqian hsm status --config worker.toml --json")]
     Status(ListArgument),
@@ -91,6 +95,21 @@ pub(super) struct ImportCert {
     #[command(flatten)]
     key: KeyArgument,
     /// Certificate file, PEM or DER
+    #[arg(long, value_name = "FILE")]
+    cert: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ImportEncryptionKey {
+    #[command(flatten)]
+    key: KeyArgument,
+    /// Label of the signing key to which the pair was wrapped
+    #[arg(long)]
+    wrapping_label: String,
+    /// The wrapped private key, DER `SM2EnvelopedKey`
+    #[arg(long, value_name = "FILE")]
+    enveloped_key: PathBuf,
+    /// Certificate of the pair, PEM or DER
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
 }
@@ -158,17 +177,32 @@ async fn through_worker(command: Command) -> Result<(), Failure> {
             }
         }
         Command::ImportCert(arguments) => {
-            let file = arguments.cert.display();
-            let octets = std::fs::read(&arguments.cert).map_err(|error| Failure::of(format!("{file}: {error}")))?;
-            let certificates =
-                certificates_from_pem_or_der(&octets).map_err(|error| Failure::of(format!("{file}: {error}")))?;
-            let leaf = certificates.first().ok_or_else(|| Failure::of(format!("{file}: holds no certificate")))?;
+            let leaf = leaf_certificate(&arguments.cert)?;
             client(&arguments.key.config)?.import_certificate(&arguments.key.label, leaf.as_der()).await?;
             say(format_args!("{}: {}", arguments.key.label, leaf.subject()));
             Ok(())
         }
+        Command::ImportEncryptionKey(arguments) => {
+            let leaf = leaf_certificate(&arguments.cert)?;
+            let enveloped = read(&arguments.enveloped_key)?;
+            let (label, wrapping) = (&arguments.key.label, &arguments.wrapping_label);
+            let client = client(&arguments.key.config)?;
+            let entry = client.import_encryption_key(label, wrapping, &enveloped, leaf.as_der()).await?;
+            print_keys(&[entry], false);
+            Ok(())
+        }
         Command::Status(arguments) => status(&arguments).await,
     }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| Failure::of(format!("{}: {error}", file.display())))
+}
+
+fn leaf_certificate(file: &Path) -> Result<Certificate, Failure> {
+    let fail = |problem: &dyn std::fmt::Display| Failure::of(format!("{}: {problem}", file.display()));
+    let certificates = certificates_from_pem_or_der(&read(file)?).map_err(|error| fail(&error))?;
+    certificates.into_iter().next().ok_or_else(|| fail(&"holds no certificate"))
 }
 
 fn print_keys(keys: &[KeyEntry], as_json: bool) {
@@ -178,12 +212,12 @@ fn print_keys(keys: &[KeyEntry], as_json: bool) {
         let certificate = key.certificate_hash.map(hex::encode).unwrap_or_default();
         if as_json {
             say(
-                json!({ "label": key.label, "key_id": id, "certificate": certificate, "proven": key.proven, "problem": key.problem }),
+                json!({ "label": key.label, "usage": key.usage.as_str(), "key_id": id, "certificate": certificate, "proven": key.proven, "problem": key.problem }),
             );
         } else {
             let proven = if key.proven { "proven" } else { "not proven" };
             let certificate = if certificate.is_empty() { "no certificate" } else { "certificate" };
-            say(format_args!("{}  {id}  {proven}  {certificate}", key.label));
+            say(format_args!("{}  {}  {id}  {proven}  {certificate}", key.label, key.usage.as_str()));
             if let Some(problem) = &key.problem {
                 say(format_args!("    {problem}"));
             }
@@ -204,6 +238,8 @@ async fn status(arguments: &ListArgument) -> Result<(), Failure> {
         "token_manufacturer": status.token_manufacturer,
         "signatures_total": status.signatures_total,
         "sign_failures_total": status.sign_failures_total,
+        "unseals_total": status.unseals_total,
+        "unseal_failures_total": status.unseal_failures_total,
         "logins_total": status.logins_total,
         "self_proofs_total": status.self_proofs_total,
         "sessions_reopened_total": status.sessions_reopened_total,

@@ -152,7 +152,7 @@ impl Verified {
 
 async fn open(core: &Core, sealed: &SealedReading, check: &Check) -> Result<Reading, Reason> {
     let key = core.encryption.as_ref().ok_or(Reason::EncryptionCertificateInvalid)?;
-    let session = todo_unseal(&key.label, &sealed.envelope.encrypted_key).await.map_err(|error| {
+    let session = core.signing.worker.unseal(&key.label, &sealed.envelope.encrypted_key).await.map_err(|error| {
         tracing::warn!(%error, "the token did not open the reading");
         match error {
             // The token looked at it and found that it cannot be opened; asking again would not help.
@@ -160,7 +160,7 @@ async fn open(core: &Core, sealed: &SealedReading, check: &Check) -> Result<Read
             _ => Reason::UnsealUnavailable,
         }
     })?;
-    let octets: [u8; 16] = session.as_slice().try_into().map_err(|_| Reason::PlatformReading)?;
+    let octets: [u8; 16] = session.expose().try_into().map_err(|_| Reason::PlatformReading)?;
     let plain: Zeroizing<Vec<u8>> = sealed.envelope.open(&Sm4Key::new(octets)).map_err(|_| Reason::PlatformReading)?;
     let reading = core.platform.profile.read_reading(&plain).ok_or(Reason::PlatformReading)?;
     if reading.document_type == check.document_type && reading.number == check.number {
@@ -205,8 +205,4 @@ fn proof(answer: RawAnswer, found: Found, trust: TrustHash) -> Proof {
             .collect(),
         trust,
     }
-}
-
-async fn todo_unseal(_: &str, _: &yanqian_sm::Sm2Ciphertext) -> Result<Zeroizing<Vec<u8>>, yanqian_hsm::WorkerError> {
-    Err(yanqian_hsm::WorkerError::Busy)
 }

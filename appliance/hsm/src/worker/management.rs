@@ -9,7 +9,7 @@ use super::keys;
 use super::lane::{Lane, Problem};
 use crate::binding::ffi::{Template, Value};
 use crate::profile::{EcParams, KeyForm};
-use crate::protocol::{Answer, KeyEntry, Refusal, codes};
+use crate::protocol::{Answer, KeyEntry, KeyUsage, Refusal, codes};
 
 /// Keys in one answer; more would not fit a frame.
 const MAX_KEYS: usize = 128;
@@ -91,6 +91,7 @@ impl Lane {
         let subject =
             Subject::parse(subject).map_err(|error| Refusal::new(codes::BAD_REQUEST, format!("subject: {error}")))?;
         let key = self.proven_key(label)?;
+        key.must_be_for(KeyUsage::Sign)?;
         let info = CertificationRequestInfo::new(&subject, &key.public);
         let e = E::of_message(&key.public, &DistinguishingId::default(), &[info.to_be_signed()]);
         let signature = self.sign_unproven(label, &e, Some(info.to_be_signed()))?;

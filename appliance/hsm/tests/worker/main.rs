@@ -1,6 +1,7 @@
 //! The worker as a real process over a real module, asked over its socket.
 #![allow(clippy::unwrap_used)]
 
+mod encryption;
 mod faults;
 mod pins;
 mod protocol;
