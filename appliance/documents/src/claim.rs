@@ -125,9 +125,9 @@ fn expiry(text: &str, birth: CivilDate) -> Result<ExpiryDate, DocumentError> {
 
 /// The number that stays with the holder: a permit's number without its re-issue digits, any other number as it is.
 /// Search tags are made over it, so that old and new forms of one permit are found together.
-pub fn lifetime_number(claim: &DocumentClaim) -> Zeroizing<String> {
-    let number = claim.number.expose();
-    let length = match (claim.document_type, number.len()) {
+pub fn lifetime_number(document_type: DocumentType, number: &DocumentNumber) -> Zeroizing<String> {
+    let number = number.expose();
+    let length = match (document_type, number.len()) {
         (DocumentType::HongKongMacaoPermit, 11) => 9,
         (DocumentType::TaiwanPermit, 10) => 8,
         (_, length) => length,

@@ -207,8 +207,8 @@ impl Core {
         let mut limits = self.body_limits;
         limits.max_bytes += match mode {
             Mode::RealName => 0,
-            Mode::RealPerson => base64_length(1_048_576),
-            Mode::ChipReading => base64_length(300_000),
+            Mode::RealPerson => base64_length(yanqian_documents::MAX_PORTRAIT),
+            Mode::ChipReading => base64_length(yanqian_documents::MAX_CHIP),
         };
         limits
     }

@@ -23,6 +23,11 @@ macro_rules! unprintable_octets {
                 Self(Zeroizing::new(octets))
             }
 
+            /// As [`Self::new`], without a copy.
+            pub fn from_zeroizing(octets: Zeroizing<Vec<u8>>) -> Self {
+                Self(octets)
+            }
+
             /// The octets themselves, for an encoder or a digest. Never for a log, metric, error or URL (I8).
             pub fn expose(&self) -> &[u8] {
                 &self.0

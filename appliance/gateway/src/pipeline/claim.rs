@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use yanqian_documents::{RawDocument, validate};
+use yanqian_documents::{RawDocument, read_chip, read_portrait, validate};
 use yanqian_vocabulary::{CallerReference, Claim, DocumentClaim, DocumentType, Mode, PurposeCode, Reason, Timestamp};
 use zeroize::Zeroizing;
 
@@ -99,15 +99,4 @@ fn path_of(field: yanqian_vocabulary::Field) -> &'static str {
         Field::Portrait => "portrait",
         Field::Chip => "chip",
     }
-}
-
-struct E {
-    reason: Reason,
-    field: &'static str,
-}
-fn read_portrait(_: &str) -> Result<yanqian_vocabulary::Portrait, E> {
-    Err(E { reason: Reason::PortraitEncoding, field: "portrait" })
-}
-fn read_chip(_: DocumentType, _: &str, _: &str, _: &str, _: &str) -> Result<yanqian_vocabulary::ChipClaim, E> {
-    Err(E { reason: Reason::ChipFile, field: "chip" })
 }

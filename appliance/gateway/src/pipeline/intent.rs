@@ -194,7 +194,7 @@ fn to_be_signed(core: &Core, outbound: &Outbound) -> Option<ToBeSigned> {
 }
 
 fn intent(core: &Core, dossier: &Dossier, outbound: &Outbound, claim: &Claim, salt: &[u8; 32]) -> Option<Intent> {
-    let lifetime = claim.number().expose().to_owned();
+    let lifetime = yanqian_documents::lifetime_number(claim.document_type(), claim.number());
     Some(Intent {
         verification: dossier.id,
         caller: dossier.caller.clone(),
