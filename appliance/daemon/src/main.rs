@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 mod config;
+mod hardening;
 mod parts;
 mod record_json;
 mod serve;

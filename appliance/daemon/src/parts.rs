@@ -14,6 +14,7 @@ use yanqian_vocabulary::{AgreementHash, CertificateHash, KeyId, Mode, TokenGrade
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::hardening;
 
 /// A piece cannot be used; the text names the file.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +105,23 @@ fn own_certificate(file: &Path) -> Result<(Certificate, PublicKey), PartError> {
     Ok((certificate, key))
 }
 
+/// Nobody but the daemon's own user and root may decide what the daemon does or know its secrets.
+pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
+    let decide = [
+        &config.file,
+        &config.agreement,
+        &config.platform.profile,
+        &config.listen.certificate,
+        &config.listen.client_ca,
+        &config.hsm.signing_certificate,
+    ];
+    let encryption = config.hsm.encryption.as_ref().map(|pair| &pair.certificate);
+    decide.into_iter().chain(encryption).try_for_each(|file| hardening::check_public(file))?;
+    hardening::check_public_tree(&config.platform.trust)?;
+    [&config.state_key_file, &config.listen.key].into_iter().try_for_each(|file| hardening::check_secret(file))?;
+    Ok(())
+}
+
 /// What the agreement allows must be possible: each service has a form in the profile, and readings have somebody to be
 /// sealed to.
 pub(crate) fn services(config: &Config, agreement: &Agreement, profile: &Profile) -> Result<(), PartError> {
@@ -123,13 +141,9 @@ pub(crate) fn services(config: &Config, agreement: &Agreement, profile: &Profile
 
 /// The state key: 64 hexadecimal digits in a file that only its owner can read.
 pub(crate) fn state_keys(config: &Config) -> Result<StateKeys, PartError> {
-    use std::os::unix::fs::MetadataExt;
     let file = &config.state_key_file;
     let fail = |problem: &str| PartError::file(file, problem);
-    let mode = std::fs::metadata(file).map_err(|error| PartError::file(file, error))?.mode();
-    if mode & 0o077 != 0 {
-        return Err(fail("can be read by group or others; make it mode 0600"));
-    }
+    hardening::check_secret(file)?;
     let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|error| PartError::file(file, error))?);
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(text.trim(), key.as_mut_slice()).map_err(|_| fail("expected 64 hexadecimal digits"))?;

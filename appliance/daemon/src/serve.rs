@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +25,7 @@ use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::config::Config;
+use crate::hardening;
 use crate::parts;
 use crate::tls;
 use crate::watch::{Watch, tell_expiries};
@@ -70,6 +72,9 @@ const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
 const SELF_PROOF_TRIES: u32 = 20;
 
 async fn serve(config: Config) -> Result<(), ServeError> {
+    hardening::refuse_root("yanqian serve").map_err(configuration)?;
+    hardening::deny_core_dumps().map_err(failed)?;
+    parts::permissions(&config).map_err(configuration)?;
     yanqian_trust::openssl_self_test().map_err(failed)?;
     let mut stop = Box::pin(stop_signal()?);
     let readiness = Readiness::default();
@@ -86,7 +91,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         () = &mut stop => return Ok(()),
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
-    let listener = TcpListener::bind(config.listen.address).await.map_err(failed)?;
+    let listener = listener(config.listen.address).await?;
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
     readiness.set(Vec::new());
@@ -124,6 +129,16 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let _ = tokio::time::timeout(Duration::from_secs(5), tokio::task::spawn_blocking(|| state_thread.join())).await;
     tracing::info!("stopped");
     stopped.map(|_| ()).map_err(failed)
+}
+
+/// The listener that the service manager passed (`LISTEN_FDS`), so that ports below 1024 need no privilege and no connection is
+/// refused during a restart; else a new one at the configured address.
+async fn listener(address: std::net::SocketAddr) -> Result<TcpListener, ServeError> {
+    let Some(passed) = ListenFd::from_env().take_tcp_listener(0).map_err(configuration)? else {
+        return TcpListener::bind(address).await.map_err(failed);
+    };
+    passed.set_nonblocking(true).map_err(failed)?;
+    TcpListener::from_std(passed).map_err(failed)
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {

@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const SELDOM: Duration = Duration::from_secs(2);
 /// How long the worker may take to tell its state before it counts as away.
 const WORKER_LIMIT: Duration = Duration::from_secs(1);
+/// How long the state store may take to answer before the daemon counts as stuck.
+const STATE_LIMIT: Duration = Duration::from_secs(10);
 /// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
 const AGGREGATE: Duration = Duration::from_mins(1);
 
@@ -63,6 +65,7 @@ impl Watch {
                         seldom = Instant::now() + SELDOM;
                         self.reopen_ledger().await;
                         signer = self.look_at_worker().await;
+                        self.tick().await;
                     }
                     self.tell(&signer);
                 }
@@ -105,6 +108,14 @@ impl Watch {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the HSM worker does not answer".to_owned()),
+        }
+    }
+
+    /// Tells the service manager's watchdog that the daemon is alive: that this task came round and the state store answered. A
+    /// platform or worker that is away is no reason to be started again.
+    async fn tick(&self) {
+        if matches!(timeout(STATE_LIMIT, self.core.orphans()).await, Ok(Ok(_))) {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
         }
     }
 

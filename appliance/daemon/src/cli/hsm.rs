@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::output::{complain, say, write};
 use super::{EXIT_CONFIG, small_runtime};
+use crate::hardening;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
@@ -297,7 +298,11 @@ fn read_pin(file: &Path) -> Result<Zeroizing<String>, Failure> {
 /// `yanqian hsm-worker`: the exit code says what a supervisor should do.
 pub(super) fn run_worker(config: &Path) -> ExitCode {
     super::start_logging();
-    match WorkerConfig::load(config) {
+    let loaded = hardening::refuse_root("yanqian hsm-worker")
+        .and_then(|()| hardening::check_public(config))
+        .and_then(|()| WorkerConfig::load(config).map_err(|error| error.to_string()))
+        .and_then(|config| hardening::check_public(&config.profile).map(|()| config));
+    match loaded {
         Ok(config) => match worker::run(&config, worker::terminated()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(exit) => {

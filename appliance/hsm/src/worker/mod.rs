@@ -79,7 +79,7 @@ pub fn run(config: &WorkerConfig, shutdown: impl Future<Output = ()>) -> Result<
         threads.push(spawn(format!("signer-{index}"), lane, Role::Sign)?);
     }
     let serving = runtime.block_on(async {
-        let socket = Socket::bind(&config.socket, config.socket_gid)?;
+        let socket = Socket::open(&config.socket, config.socket_gid)?;
         tracing::info!(socket = %config.socket.display(), threads = engine.threads, "the HSM worker serves");
         let stop = async {
             tokio::select! {

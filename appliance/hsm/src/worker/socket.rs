@@ -1,24 +1,44 @@
-//! The socket file: it appears complete, under its final mode, and never takes a living worker's place.
+//! The socket: handed over by the service manager, or made here. One made here appears complete, under its final mode, and never
+//! takes a living worker's place.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use listenfd::ListenFd;
 use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
 
 use super::exit::WorkerExit;
 
-/// The listening socket; its file and its lock go with it.
+/// The listening socket.
 pub(super) struct Socket {
     pub(super) listener: UnixListener,
+    /// None when the service manager made the socket: file and permissions are its own.
+    _file: Option<SocketFile>,
+}
+
+/// The file and the lock of a socket that was made here; both go with it.
+struct SocketFile {
     path: PathBuf,
     _lock: File,
 }
 
 impl Socket {
+    /// The socket that the service manager passed (`LISTEN_FDS`), if it passed one; else a new one.
+    pub(super) fn open(path: &Path, gid: Option<u32>) -> Result<Self, WorkerExit> {
+        let failed = |error: &dyn std::fmt::Display| {
+            WorkerExit::Socket(format!("the socket that the service manager passed: {error}"))
+        };
+        let Some(listener) = ListenFd::from_env().take_unix_listener(0).map_err(|error| failed(&error))? else {
+            return Self::bind(path, gid);
+        };
+        listener.set_nonblocking(true).map_err(|error| failed(&error))?;
+        Ok(Self { listener: UnixListener::from_std(listener).map_err(|error| failed(&error))?, _file: None })
+    }
+
     /// Binds under a temporary name in the same directory, sets the mode, then renames.
-    pub(super) fn bind(path: &Path, gid: Option<u32>) -> Result<Self, WorkerExit> {
+    fn bind(path: &Path, gid: Option<u32>) -> Result<Self, WorkerExit> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             WorkerExit::Socket(format!("socket {}: {what}: {error}", path.display()))
         };
@@ -53,11 +73,11 @@ impl Socket {
             let _ = std::fs::remove_file(&temporary);
             return Err(failed("publish", &error));
         }
-        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+        Ok(Self { listener, _file: Some(SocketFile { path: path.to_owned(), _lock: lock }) })
     }
 }
 
-impl Drop for Socket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // The lock is still held, so the file is ours.
         let _ = std::fs::remove_file(&self.path);

@@ -12,6 +12,15 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
+/// Whether this test may look at the daemon at all: a process that is not dumpable shows itself to root only.
+fn may_look(pid: u32) -> bool {
+    let may = std::fs::read(format!("/proc/{pid}/maps")).is_ok_and(|maps| !maps.is_empty());
+    if !may {
+        eprintln!("not looked at: /proc/{pid} is closed to this user; run the suite as root");
+    }
+    may
+}
+
 /// None where the kernel forbids looking.
 fn open_files(pid: u32) -> Option<Vec<String>> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd"))
@@ -28,6 +37,9 @@ async fn the_daemon_maps_no_pkcs11_module_and_reaches_no_pin() {
     let caller = site.caller("core-banking").unwrap();
     assert_verdict(&caller.ask(&good("r")).await.unwrap(), "match");
     let (daemon, worker) = (site.daemon_pid().unwrap(), site.worker_pid().unwrap());
+    if !may_look(daemon) {
+        return;
+    }
 
     let maps = String::from_utf8(proc(daemon, "maps")).unwrap();
     assert!(!maps.contains(MODULE) && !maps.to_lowercase().contains("pkcs11"), "{maps}");

@@ -10,6 +10,7 @@ mod checks;
 mod crash;
 mod demo;
 mod frames;
+mod hardening;
 mod http2;
 mod idempotency;
 mod isolation;
