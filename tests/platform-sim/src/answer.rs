@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use time::{Duration, OffsetDateTime};
 
-use crate::form::{Answer, FieldResult, Outcome, PackageFault};
+use crate::form::{Answer, FieldResult, Outcome, PackageFault, Step};
 use crate::misbehave::Misbehaviour as M;
 use crate::platform::{Judgement, Platform, Previous};
-use crate::{Form, Refusal, SimError, signed_data, sm};
+use crate::{Form, Refusal, SimError, envelope, signed_data, sm};
 
 /// How the body goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +60,24 @@ pub(crate) fn compose(
         digest: judgement.digest,
         outcome: judgement.outcome,
         fields: judgement.fields.clone(),
+        reading_digest: None,
+        application: request.step == Step::Apply,
     };
     let previous = platform.previous();
     let fault = misstate(platform.form, &mut answer, previous.as_ref(), misbehaviour)?;
+    let sealed = seal_reading(platform, judgement, &mut answer, misbehaviour)?;
     let mut package = platform.form.write_answer(&answer, fault);
+    if judgement.outcome == Outcome::Accepted {
+        platform.accept(&answer.serial, request, &package, now);
+    }
     let signature = signature(platform, &package, answer.time, misbehaviour)?;
     if misbehaviour == Some(M::AlteredAfterSigning) {
         package = package.replacen(&answer.serial, &format!("{}9", answer.serial), 1);
     }
     let mut body = platform.form.body(&package, &STANDARD.encode(signature));
+    if let Some(sealed) = sealed {
+        body = platform.form.with_reading(&body, &STANDARD.encode(sealed));
+    }
     let honest = Previous { nonce: request.nonce.clone(), digest: judgement.digest, body: body.clone() };
     platform.remember(honest);
     let mut reply = Reply {
@@ -147,11 +156,43 @@ fn misstate(
             answer.outcome = Outcome::Match;
             return Ok(Some(PackageFault::MissingFields));
         }
+        M::MissingPortrait => return Ok(Some(PackageFault::MissingPortrait)),
         M::MissingMember => return Ok(Some(PackageFault::MissingResult)),
         M::DuplicateMember => return Ok(Some(PackageFault::DuplicateResult)),
         _ => {}
     }
     Ok(None)
+}
+
+/// Seals what was read from a chip to the entity, and names it in the answer; or does something else.
+fn seal_reading(
+    platform: &Platform,
+    judgement: &Judgement,
+    answer: &mut Answer,
+    misbehaviour: Option<M>,
+) -> Result<Option<Vec<u8>>, SimError> {
+    let other = |number: &str| platform.somebody_else(number);
+    let reading = match (&judgement.reading, misbehaviour) {
+        (None, Some(M::ReadingUnasked)) => other(""),
+        (Some(reading), Some(M::ReadingOtherDocument)) => other(&reading.number),
+        (reading, _) => reading.clone(),
+    };
+    let Some(reading) = reading.filter(|_| answer.outcome == judgement.outcome) else { return Ok(None) };
+    let mut plain = platform.form.write_reading(&reading);
+    if misbehaviour == Some(M::ReadingGarbage) {
+        plain = "{\"docType\":\"414\",\"docNumber\":17}".into();
+    }
+    let recipient = match misbehaviour {
+        Some(M::ReadingOtherKey) => platform.pki.encryption.der.clone(),
+        _ => platform.entity_encryption()?,
+    };
+    let mut sealed = envelope::seal(plain.as_bytes(), &recipient)?;
+    if let (Some(M::ReadingAltered), Some(last)) = (misbehaviour, sealed.last_mut()) {
+        *last ^= 1;
+    }
+    let digest = sm::sm3(&sealed)?;
+    answer.reading_digest = Some(if misbehaviour == Some(M::ReadingDigest) { sm::random()? } else { digest });
+    Ok(Some(sealed).filter(|_| misbehaviour != Some(M::ReadingMissing)))
 }
 
 fn signature(

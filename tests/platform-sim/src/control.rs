@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -16,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::chip::{Files, Variant};
 use crate::misbehave::Misbehaviour;
 use crate::platform::Platform;
 
@@ -72,6 +75,7 @@ async fn handle(platform: &Platform, request: Request<Incoming>) -> Response<Ful
         (&Method::GET, "/seen") => (StatusCode::OK, json!(platform.seen())),
         (&Method::GET, "/stats") => (StatusCode::OK, json!(platform.stats())),
         (&Method::GET, "/control") => (StatusCode::OK, state(platform)),
+        (&Method::GET, "/chip") => chip(platform, head.uri.query().unwrap_or_default()),
         (&Method::POST, "/reset") => {
             platform.reset();
             (StatusCode::OK, state(platform))
@@ -85,13 +89,29 @@ async fn handle(platform: &Platform, request: Request<Incoming>) -> Response<Ful
         },
         _ => (
             StatusCode::NOT_FOUND,
-            json!({ "error": "GET /seen, GET /stats, GET /control, POST /control, POST /reset" }),
+            json!({ "error": "GET /seen, GET /stats, GET /chip, GET /control, POST /control, POST /reset" }),
         ),
     };
     let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// `?number=N&variant=V`: the files of a chip in base64.
+fn chip(platform: &Platform, query: &str) -> (StatusCode, Value) {
+    let parameter = |name: &str| {
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let variant = Variant::named(parameter("variant").unwrap_or("genuine"));
+    let files = variant.zip(parameter("number")).and_then(|(variant, number)| platform.chip(number, variant));
+    match files {
+        Some(Files { com, dg1, dg2, sod }) => {
+            let encode = |octets: Vec<u8>| STANDARD.encode(octets);
+            (StatusCode::OK, json!({"com": encode(com), "dg1": encode(dg1), "dg2": encode(dg2), "sod": encode(sod)}))
+        }
+        None => (StatusCode::NOT_FOUND, json!({ "error": "no such document or variant" })),
+    }
 }
 
 fn obey(platform: &Platform, body: &[u8]) -> Result<(), String> {

@@ -59,6 +59,9 @@ pub enum Refusal {
     /// The signature, its digest or its structure is wrong.
     #[error("signature invalid: {0}")]
     Signature(&'static str),
+    /// The business serial number is unknown, used, old, of somebody else, or not bound to its answer.
+    #[error("business serial number invalid")]
+    Application,
     /// The envelope cannot be opened or holds no inquiry.
     #[error("envelope invalid: {0}")]
     Envelope(&'static str),

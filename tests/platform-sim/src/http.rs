@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
+use crate::SimError;
 use crate::answer::{Delivery, Reply, compose};
 use crate::flow::Flow;
 use crate::form::Outcome;
@@ -29,9 +30,9 @@ use crate::misbehave::Misbehaviour;
 use crate::pki::Pki;
 use crate::platform::{Judgement, Platform};
 use crate::seen::Seen;
-use crate::{Form, SimError};
 
-const MAX_BODY: usize = 256 << 10;
+/// Room for a portrait of 1 MiB, sealed and in base64 twice.
+const MAX_BODY: usize = 3 << 20;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// RFC 8998 first, then what an untuned OpenSSL client offers; the certificate is SM2 in every case.
@@ -144,7 +145,7 @@ async fn handle(
     let orders = platform.take_orders();
     let now = OffsetDateTime::now_utc();
     let json = head.headers.get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/json"));
-    let known = platform.form != Form::Reference || head.uri.path().ends_with("/auth/real-name");
+    let known = platform.form.has_path(head.uri.path());
     let early = match &body {
         Err(_) => Some(StatusCode::PAYLOAD_TOO_LARGE),
         _ if !known => Some(StatusCode::NOT_FOUND),
@@ -153,7 +154,7 @@ async fn handle(
         _ => None,
     };
     let judgement = match (early, &body) {
-        (None, Ok(body)) => Some(platform.judge(body, now)),
+        (None, Ok(body)) => Some(platform.judge(head.uri.path(), body, now)),
         _ => None,
     };
     let reply = if let Some(judgement) = &judgement {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod chip;
 mod control;
 pub mod der;
 pub mod envelope;
@@ -19,6 +20,7 @@ pub mod numbers;
 mod oids;
 pub mod pki;
 mod platform;
+pub mod portrait;
 pub mod registry;
 mod seen;
 pub mod signed_data;
@@ -57,6 +59,8 @@ pub struct Config {
     pub customers: Vec<String>,
     /// Known purpose codes; empty: any.
     pub purposes: Vec<String>,
+    /// The entity's encryption certificate (PEM), to which readings are sealed; read when one is.
+    pub entity_encryption: Option<PathBuf>,
 }
 
 /// Seed of the register unless another is asked for.
@@ -74,6 +78,7 @@ impl Config {
             seed: DEFAULT_SEED,
             customers: Vec::new(),
             purposes: Vec::new(),
+            entity_encryption: None,
         }
     }
 }
@@ -126,6 +131,11 @@ impl Running {
     /// Waits this long before every answer.
     pub fn delay(&self, delay: Duration) {
         self.platform.delay(delay);
+    }
+
+    /// The chip of the document with this number, or something like it.
+    pub fn chip(&self, number: &str, variant: chip::Variant) -> Option<chip::Files> {
+        self.platform.chip(number, variant)
     }
 
     /// Every request so far (the latest 20 000).

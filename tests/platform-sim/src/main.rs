@@ -20,7 +20,7 @@ struct Arguments {
     /// Directory made by `yanqian-devpki generate`
     #[arg(long)]
     pki: PathBuf,
-    /// Wire form: reference or second
+    /// Wire form: reference, second or two-step
     #[arg(long, default_value = "reference")]
     form: Form,
     /// HTTPS listener
@@ -38,6 +38,9 @@ struct Arguments {
     /// Known purpose code; repeat for more; none given: any
     #[arg(long)]
     purpose: Vec<String>,
+    /// The entity's encryption certificate (PEM), to which readings are sealed; may appear later
+    #[arg(long)]
+    entity_encryption: Option<PathBuf>,
     /// File to write {"https":"ADDR","control":"ADDR"} to once both listen
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -81,6 +84,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         seed: arguments.seed,
         customers: arguments.customer,
         purposes: arguments.purpose,
+        entity_encryption: arguments.entity_encryption,
         ..Config::new(arguments.pki, arguments.form)
     };
     let running = Simulator::start(config).await?;

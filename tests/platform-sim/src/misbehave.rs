@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::SimError;
+use crate::form::Service;
 
 macro_rules! misbehaviours {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -97,6 +98,39 @@ misbehaviours! {
     CloseBeforeAnswer = "close-before-answer",
     /// No answer, the connection stays.
     Hang = "hang",
+    /// A portrait was asked about, and its result is missing.
+    MissingPortrait = "missing-portrait",
+    /// The package names a sealed reading that is not there.
+    ReadingMissing = "reading-missing",
+    /// The package names another sealed reading than the one that is there.
+    ReadingDigest = "reading-digest",
+    /// A reading sealed to somebody else.
+    ReadingOtherKey = "reading-other-key",
+    /// A sealed reading whose ciphertext was changed before it was signed.
+    ReadingAltered = "reading-altered",
+    /// A sealed reading that holds something else.
+    ReadingGarbage = "reading-garbage",
+    /// The reading of another document.
+    ReadingOtherDocument = "reading-other-document",
+    /// A reading beside an answer that is no match.
+    ReadingUnasked = "reading-unasked",
+}
+
+impl Misbehaviour {
+    /// Whether it shows in answers of this service.
+    pub fn applies_to(self, service: Service) -> bool {
+        match self {
+            Self::MissingPortrait => service == Service::RealPerson,
+            Self::ReadingMissing
+            | Self::ReadingDigest
+            | Self::ReadingOtherKey
+            | Self::ReadingAltered
+            | Self::ReadingGarbage
+            | Self::ReadingOtherDocument
+            | Self::ReadingUnasked => service == Service::ChipReading,
+            _ => true,
+        }
+    }
 }
 
 impl fmt::Display for Misbehaviour {

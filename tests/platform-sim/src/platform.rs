@@ -1,18 +1,22 @@
 //! The platform's mind: its register, the nonces it has seen, and its judgement of a request.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use time::{Duration, OffsetDateTime};
 
-use crate::form::{Field, FieldResult, Inquiry, Outcome, Request};
+use crate::chip::{self, Finding, Issuers};
+use crate::form::{ChipInquiry, Field, FieldResult, Inquiry, Outcome, Printed, Reading, Request, Service, Step};
 use crate::misbehave::Misbehaviour;
 use crate::numbers::canonical;
 use crate::pki::Pki;
 use crate::registry::{self, Holder};
 use crate::seen::{Seen, Stats};
-use crate::{Config, Form, Refusal, SimError, envelope, signed_data, sm};
+use crate::{Config, Form, Refusal, SimError, envelope, portrait, signed_data, sm};
 
+/// How long a business serial number is good for.
+const APPLICATION: Duration = Duration::minutes(5);
 /// How far a request's time may be off.
 const WINDOW: Duration = Duration::minutes(5);
 /// Requests kept for `GET /seen`; older ones are dropped.
@@ -43,6 +47,17 @@ struct State {
     orders: Orders,
     previous: Option<Previous>,
     serial: u64,
+    applications: HashMap<String, Application>,
+}
+
+/// An accepted application.
+#[derive(Debug)]
+struct Application {
+    customer: String,
+    service: Service,
+    at: OffsetDateTime,
+    /// SM3 of the answer's package, hexadecimal.
+    digest: String,
 }
 
 /// A platform.
@@ -53,6 +68,10 @@ pub(crate) struct Platform {
     holders: Vec<Holder>,
     customers: Vec<String>,
     purposes: Vec<String>,
+    entity_encryption: Option<PathBuf>,
+    issuers: Issuers,
+    /// Hash of each holder's portrait, in the register's order.
+    faces: Vec<Option<u64>>,
     state: Mutex<State>,
 }
 
@@ -67,16 +86,23 @@ pub(crate) struct Judgement {
     pub(crate) fields: Vec<(Field, FieldResult)>,
     /// SM3 of the signed octets.
     pub(crate) digest: [u8; 32],
+    /// What was read from a genuine chip.
+    pub(crate) reading: Option<Reading>,
 }
 
 impl Platform {
     pub(crate) fn new(config: &Config) -> Result<Self, SimError> {
         let pki = Pki::load(&config.pki)?;
         sm::self_test(&pki.signing.key)?;
+        let holders = registry::seeded(config.seed);
+        let faces = holders.iter().map(|holder| portrait::hash(&portrait::portrait(holder))).collect();
         Ok(Self {
             pki,
             form: config.form,
-            holders: registry::seeded(config.seed),
+            issuers: Issuers::new()?,
+            faces,
+            holders,
+            entity_encryption: config.entity_encryption.clone(),
             customers: config.customers.clone(),
             purposes: config.purposes.clone(),
             state: Mutex::default(),
@@ -88,7 +114,7 @@ impl Platform {
     }
 
     /// Reads, checks and answers a request's body.
-    pub(crate) fn judge(&self, body: &[u8], now: OffsetDateTime) -> Judgement {
+    pub(crate) fn judge(&self, path: &str, body: &[u8], now: OffsetDateTime) -> Judgement {
         let mut judgement = Judgement {
             request: None,
             signature_ok: false,
@@ -96,14 +122,21 @@ impl Platform {
             outcome: Outcome::Unheard,
             fields: Vec::new(),
             digest: [0; 32],
+            reading: None,
         };
-        let outcome = self.consider(body, now, &mut judgement).unwrap_or_else(Outcome::Refused);
+        let outcome = self.consider(path, body, now, &mut judgement).unwrap_or_else(Outcome::Refused);
         judgement.outcome = outcome;
         judgement
     }
 
-    fn consider(&self, body: &[u8], now: OffsetDateTime, judgement: &mut Judgement) -> Result<Outcome, Refusal> {
-        let request = judgement.request.insert(self.form.read_request(body)?);
+    fn consider(
+        &self,
+        path: &str,
+        body: &[u8],
+        now: OffsetDateTime,
+        judgement: &mut Judgement,
+    ) -> Result<Outcome, Refusal> {
+        let request = judgement.request.insert(self.form.read_request(path, body)?);
         judgement.digest = sm::sm3(&request.signed).map_err(|_| Refusal::Shape("no digest"))?;
         // Counted for every readable request, whatever else is wrong: "at most once" has no exceptions.
         let fresh = self.note_nonce(&request.nonce);
@@ -127,15 +160,78 @@ impl Platform {
         if !self.purposes.is_empty() && !self.purposes.contains(&request.purpose) {
             return Err(Refusal::Purpose);
         }
+        match &request.step {
+            Step::Apply => return Ok(Outcome::Accepted),
+            Step::Authenticate { serial, digest } => self.redeem(serial, digest, request, now)?,
+            Step::Only => {}
+        }
         let plain = envelope::open(&request.envelope, &self.pki.encryption).map_err(Refusal::Envelope)?;
-        judgement.inner = Some(String::from_utf8_lossy(&plain).into_owned());
-        let inquiry = self.form.read_inquiry(&plain)?;
-        let (outcome, fields) = self.look_up(&inquiry);
+        let inquiry = self.form.read_inquiry(request.service, &plain)?;
+        judgement.inner = Some(summary(&inquiry, &plain));
+        let (outcome, fields) = match &inquiry {
+            Inquiry::Printed(printed, portrait) => self.look_up(printed, portrait.as_deref()),
+            Inquiry::Chip(chip) => {
+                let (outcome, fields, reading) = self.read_chip(chip);
+                judgement.reading = reading;
+                (outcome, fields)
+            }
+        };
         judgement.fields = fields;
         Ok(outcome)
     }
 
-    fn look_up(&self, inquiry: &Inquiry) -> (Outcome, Vec<(Field, FieldResult)>) {
+    /// Uses a business serial number up.
+    fn redeem(&self, serial: &str, digest: &str, request: &Request, now: OffsetDateTime) -> Result<(), Refusal> {
+        let application = self.state().applications.remove(serial).ok_or(Refusal::Application)?;
+        let good = application.customer == request.customer
+            && application.service == request.service
+            && application.digest == digest
+            && now - application.at <= APPLICATION;
+        if good { Ok(()) } else { Err(Refusal::Application) }
+    }
+
+    /// Remembers an application that was accepted, by the answer that said so.
+    pub(crate) fn accept(&self, serial: &str, request: &Request, package: &str, now: OffsetDateTime) {
+        let Ok(digest) = sm::sm3(package.as_bytes()) else { return };
+        let application = Application {
+            customer: request.customer.clone(),
+            service: request.service,
+            at: now,
+            digest: hex::encode(digest),
+        };
+        self.state().applications.insert(serial.to_owned(), application);
+    }
+
+    fn read_chip(&self, chip: &ChipInquiry) -> (Outcome, Vec<(Field, FieldResult)>, Option<Reading>) {
+        let (outcome, result, reading) = match chip::read(&self.issuers, &self.holders, chip) {
+            Finding::Genuine(holder) => (Outcome::Match, FieldResult::Match, Some(reading_of(holder))),
+            Finding::NotGenuine => (Outcome::Mismatch, FieldResult::Mismatch, None),
+            Finding::Unreadable => (Outcome::Undecided, FieldResult::Undecided, None),
+            Finding::Unknown => return (Outcome::NotFound, Vec::new(), None),
+        };
+        (outcome, vec![(Field::Chip, result)], reading)
+    }
+
+    /// The chip of a holder's document, for tests.
+    pub(crate) fn chip(&self, number: &str, variant: chip::Variant) -> Option<chip::Files> {
+        let index = self.holders.iter().position(|holder| holder.number == number)?;
+        let another = &self.holders[(index + 1) % self.holders.len()];
+        self.issuers.chip(&self.holders[index], another, variant).ok()
+    }
+
+    /// The certificate to which readings are sealed, in DER.
+    pub(crate) fn entity_encryption(&self) -> Result<Vec<u8>, SimError> {
+        let path = self.entity_encryption.clone().unwrap_or_default();
+        let pem = std::fs::read(&path).map_err(|source| SimError::File { path, source })?;
+        Ok(openssl::x509::X509::from_pem(&pem)?.to_der()?)
+    }
+
+    /// Anybody but the holder of this number.
+    pub(crate) fn somebody_else(&self, number: &str) -> Option<Reading> {
+        self.holders.iter().find(|holder| holder.number != number).map(reading_of)
+    }
+
+    fn look_up(&self, inquiry: &Printed, portrait: Option<&[u8]>) -> (Outcome, Vec<(Field, FieldResult)>) {
         let Some(holder) = registry::find(&self.holders, inquiry.kind, &inquiry.number) else {
             return (Outcome::NotFound, Vec::new());
         };
@@ -152,6 +248,15 @@ impl Platform {
         }
         if let Some(expiry) = inquiry.expiry_date {
             fields.push((Field::ExpiryDate, compare(expiry == holder.expiry_date)));
+        }
+        if let Some(portrait) = portrait {
+            let index = self.holders.iter().position(|known| known == holder);
+            let known = index.and_then(|index| self.faces[index]);
+            let result = match (portrait::hash(portrait), known) {
+                (Some(shown), Some(known)) => compare(portrait::same(shown, known)),
+                _ => FieldResult::Undecided,
+            };
+            fields.push((Field::Portrait, result));
         }
         let any = |wanted| fields.iter().any(|(_, result)| *result == wanted);
         let outcome = if any(FieldResult::Mismatch) {
@@ -235,4 +340,33 @@ impl Platform {
     pub(crate) fn reset(&self) {
         *self.state() = State::default();
     }
+}
+
+fn reading_of(holder: &Holder) -> Reading {
+    Reading {
+        kind: holder.kind,
+        number: holder.number.clone(),
+        name: holder.name.clone(),
+        sex: chip::sex(holder),
+        birth_date: holder.birth_date,
+        nationality: holder.nationality.to_owned(),
+        expiry_date: holder.expiry_date,
+    }
+}
+
+/// What was in an envelope, for tests to look at: as it came, but for pictures and files, of which length and SM3 say enough.
+fn summary(inquiry: &Inquiry, plain: &[u8]) -> String {
+    let text = String::from_utf8_lossy(plain).into_owned();
+    let large: Vec<(&[u8], &str)> = match inquiry {
+        Inquiry::Printed(_, None) => return text,
+        Inquiry::Printed(_, Some(portrait)) => vec![(portrait, "picture")],
+        Inquiry::Chip(ChipInquiry { files, .. }) => {
+            vec![(&files.com, "file"), (&files.dg1, "file"), (&files.dg2, "file"), (&files.sod, "file")]
+        }
+    };
+    large.into_iter().fold(text, |text, (octets, what)| {
+        let digest = sm::sm3(octets).map(hex::encode).unwrap_or_default();
+        let short = format!("{what} of {} octets, SM3 {digest}", octets.len());
+        text.replacen(&base64::Engine::encode(&base64::engine::general_purpose::STANDARD, octets), &short, 1)
+    })
 }

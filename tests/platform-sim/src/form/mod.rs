@@ -1,4 +1,4 @@
-//! The two wire forms: how a request reads and how an answer is written. What a request means is decided elsewhere, once.
+//! The wire forms: how a request reads and how an answer is written. What a request means is decided elsewhere, once.
 
 mod reference;
 mod second;
@@ -19,6 +19,8 @@ pub enum Form {
     Reference,
     /// `{"data":…,"signature":…}`, other names, times and codes, no attributes.
     Second,
+    /// The reference form behind an application for a business serial number.
+    TwoStep,
 }
 
 impl FromStr for Form {
@@ -28,10 +30,11 @@ impl FromStr for Form {
         match name {
             "reference" => Ok(Self::Reference),
             "second" => Ok(Self::Second),
+            "two-step" => Ok(Self::TwoStep),
             _ => Err(SimError::UnknownName {
                 what: "wire form",
                 name: name.to_owned(),
-                known: "reference, second".into(),
+                known: "reference, second, two-step".into(),
             }),
         }
     }
@@ -42,8 +45,36 @@ impl fmt::Display for Form {
         f.write_str(match self {
             Self::Reference => "reference",
             Self::Second => "second",
+            Self::TwoStep => "two-step",
         })
     }
+}
+
+/// A service (Measures art. 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Printed fields.
+    RealName,
+    /// Printed fields and a portrait.
+    RealPerson,
+    /// The chip's files.
+    ChipReading,
+}
+
+/// What a request is, in an exchange of one step or two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The check, all at once.
+    Only,
+    /// An application for a business serial number.
+    Apply,
+    /// The check under a business serial number, with the digest of the answer that gave it.
+    Authenticate {
+        /// `businessSerialNumber`.
+        serial: String,
+        /// `applyDigest`: SM3 of that answer's package, hexadecimal.
+        digest: String,
+    },
 }
 
 /// A request as read; nothing is checked yet but its shape.
@@ -63,13 +94,35 @@ pub struct Request {
     pub nonce: String,
     /// Purpose code.
     pub purpose: String,
-    /// DER of the envelope.
+    /// What is asked.
+    pub service: Service,
+    /// In which step.
+    pub step: Step,
+    /// DER of the envelope; empty in an application.
     pub envelope: Vec<u8>,
 }
 
 /// What the envelope asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inquiry {
+pub enum Inquiry {
+    /// Printed fields, and a JPEG picture in real-person checks.
+    Printed(Printed, Option<Vec<u8>>),
+    /// A chip.
+    Chip(ChipInquiry),
+}
+
+/// The files of a chip as submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChipInquiry {
+    /// Type of document.
+    pub kind: DocumentKind,
+    /// EF.COM, DG1, DG2, EF.SOD.
+    pub files: crate::chip::Files,
+}
+
+/// The printed fields of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printed {
     /// Type of document.
     pub kind: DocumentKind,
     /// Number as given.
@@ -108,11 +161,17 @@ pub enum Field {
     Nationality,
     /// Last day of validity.
     ExpiryDate,
+    /// The portrait.
+    Portrait,
+    /// The chip as a whole.
+    Chip,
 }
 
 /// The answer as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// The application is accepted; nothing has been checked.
+    Accepted,
     /// All fields agree.
     Match,
     /// At least one does not.
@@ -131,6 +190,25 @@ pub enum Outcome {
     Unheard,
 }
 
+/// A document's fields as read from its chip.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Type of document.
+    pub kind: DocumentKind,
+    /// As in the machine-readable zone.
+    pub number: String,
+    /// As printed.
+    pub name: String,
+    /// F or M.
+    pub sex: char,
+    /// Birth date.
+    pub birth_date: Date,
+    /// ISO 3166 alpha-3.
+    pub nationality: String,
+    /// Last day of validity.
+    pub expiry_date: Date,
+}
+
 /// All that an answer states.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -146,6 +224,10 @@ pub struct Answer {
     pub outcome: Outcome,
     /// Results by field; empty for all but match, mismatch and undecided.
     pub fields: Vec<(Field, FieldResult)>,
+    /// SM3 of the sealed reading that goes with it.
+    pub reading_digest: Option<[u8; 32]>,
+    /// Whether it answers an application, so that the serial is a business serial number.
+    pub application: bool,
 }
 
 /// Faults of the written package itself, which is then signed as it is.
@@ -157,42 +239,63 @@ pub enum PackageFault {
     DuplicateResult,
     /// A match without results by field.
     MissingFields,
+    /// The portrait's result is missing.
+    MissingPortrait,
 }
 
 impl Form {
     /// Whether signatures are over authenticated attributes.
     pub fn attributes(self) -> bool {
-        self == Self::Reference
+        self != Self::Second
+    }
+
+    /// Whether the platform has a resource of this path.
+    pub fn has_path(self, path: &str) -> bool {
+        match self {
+            Self::Reference => reference::service_at(path).is_some(),
+            Self::TwoStep => reference::service_at(path).is_some() || path == reference::APPLY,
+            Self::Second => true,
+        }
     }
 
     /// Reads a request's body.
-    pub fn read_request(self, body: &[u8]) -> Result<Request, Refusal> {
+    pub fn read_request(self, path: &str, body: &[u8]) -> Result<Request, Refusal> {
         match self {
-            Self::Reference => reference::read_request(body),
+            Self::Reference => reference::read_request(path, body),
+            Self::TwoStep if path == reference::APPLY => reference::read_application(body),
+            Self::TwoStep => reference::read_authentication(path, body),
             Self::Second => second::read_request(body),
         }
     }
 
     /// Reads what was in the envelope.
-    pub fn read_inquiry(self, plain: &[u8]) -> Result<Inquiry, Refusal> {
+    pub fn read_inquiry(self, service: Service, plain: &[u8]) -> Result<Inquiry, Refusal> {
         match self {
-            Self::Reference => reference::read_inquiry(plain),
-            Self::Second => second::read_inquiry(plain),
+            Self::Reference | Self::TwoStep => reference::read_inquiry(service, plain),
+            Self::Second => second::read_inquiry(service, plain),
         }
     }
 
     /// Writes the package to be signed.
     pub fn write_answer(self, answer: &Answer, fault: Option<PackageFault>) -> String {
         match self {
-            Self::Reference => reference::write_answer(answer, fault),
+            Self::Reference | Self::TwoStep => reference::write_answer(answer, fault),
             Self::Second => second::write_answer(answer, fault),
+        }
+    }
+
+    /// Writes what is sealed to the entity.
+    pub fn write_reading(self, reading: &Reading) -> String {
+        match self {
+            Self::Reference | Self::TwoStep => reference::write_reading(reading),
+            Self::Second => second::write_reading(reading),
         }
     }
 
     /// A fresh nonce in this form's encoding.
     pub fn nonce(self, octets: [u8; 16]) -> String {
         match self {
-            Self::Reference => hex::encode(octets),
+            Self::Reference | Self::TwoStep => hex::encode(octets),
             Self::Second => second::encode_nonce(octets),
         }
     }
@@ -200,7 +303,7 @@ impl Form {
     /// The form's word for an outcome.
     pub fn code(self, outcome: Outcome) -> &'static str {
         match self {
-            Self::Reference => reference::code(outcome).0,
+            Self::Reference | Self::TwoStep => reference::code(outcome).0,
             Self::Second => second::code(outcome),
         }
     }
@@ -208,7 +311,7 @@ impl Form {
     /// Names of the two members of a body: package and signature.
     pub fn members(self) -> (&'static str, &'static str) {
         match self {
-            Self::Reference => ("bizPackage", "sign"),
+            Self::Reference | Self::TwoStep => ("bizPackage", "sign"),
             Self::Second => ("data", "signature"),
         }
     }
@@ -218,6 +321,21 @@ impl Form {
         let (outer, sign) = self.members();
         format!("{{\"{outer}\":{package},\"{sign}\":\"{signature}\"}}")
     }
+
+    /// Puts a sealed reading (base64) beside them.
+    pub fn with_reading(self, body: &str, reading: &str) -> String {
+        let name = match self {
+            Self::Reference | Self::TwoStep => "reading",
+            Self::Second => "result",
+        };
+        format!("{},\"{name}\":\"{reading}\"}}", body.strip_suffix('}').unwrap_or(body))
+    }
+}
+
+/// The results by field that are told.
+fn told(answer: &Answer, fault: Option<PackageFault>) -> impl Iterator<Item = &(Field, FieldResult)> {
+    let left_out = (fault == Some(PackageFault::MissingPortrait)).then_some(Field::Portrait);
+    answer.fields.iter().filter(move |(field, _)| Some(*field) != left_out)
 }
 
 /// Writes an object from names and values that are JSON already, in order.
@@ -249,9 +367,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_a_form_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for form in [Form::Reference, Form::Second] {
-                let _ = form.read_request(&body);
-                let _ = form.read_inquiry(&body);
+            for form in [Form::Reference, Form::Second, Form::TwoStep] {
+                for path in ["/auth/real-name", "/auth/apply"] {
+                    let _ = form.read_request(path, &body);
+                }
+                for service in [Service::RealName, Service::RealPerson, Service::ChipReading] {
+                    let _ = form.read_inquiry(service, &body);
+                }
             }
         }
 
@@ -262,7 +384,8 @@ mod tests {
             let members: Vec<_> = names.iter().zip(good).enumerate()
                 .map(|(i, (name, good))| (*name, quoted(if i == at { &value } else { good }))).collect();
             let package = object(&members);
-            let _ = Form::Reference.read_request(Form::Reference.body(&package, "MAA=").as_bytes());
+            let body = Form::Reference.body(&package, "MAA=");
+            let _ = Form::Reference.read_request("/auth/real-name", body.as_bytes());
         }
     }
 }

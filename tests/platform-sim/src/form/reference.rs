@@ -4,32 +4,86 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::times::{read_compact, read_compact_date, write_compact};
-use super::{Answer, Field, FieldResult, Inquiry, Outcome, PackageFault, Request, object, quoted};
+use super::{
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Printed, Reading, Request, Service, Step,
+    object, quoted, told,
+};
 use crate::Refusal;
+use crate::chip::Files;
 use crate::json::Members;
 use crate::numbers::DocumentKind;
 
 const MEMBERS: [&str; 8] =
     ["version", "custNum", "appName", "timeStamp", "nonce", "authMode", "purposeCode", "idAuthData"];
 
-pub(super) fn read_request(body: &[u8]) -> Result<Request, Refusal> {
+/// Where an application goes.
+pub(super) const APPLY: &str = "/auth/apply";
+
+/// The service that is asked for at a path.
+pub(super) fn service_at(path: &str) -> Option<Service> {
+    match path {
+        "/auth/real-name" => Some(Service::RealName),
+        "/auth/real-person" => Some(Service::RealPerson),
+        "/auth/chip-reading" => Some(Service::ChipReading),
+        _ => None,
+    }
+}
+
+fn service_of(word: &str) -> Option<Service> {
+    match word {
+        "R01" => Some(Service::RealName),
+        "R02" => Some(Service::RealPerson),
+        "R03" => Some(Service::ChipReading),
+        _ => None,
+    }
+}
+
+pub(super) fn read_request(path: &str, body: &[u8]) -> Result<Request, Refusal> {
+    let request = read(body, &MEMBERS)?;
+    at_its_path(path, request)
+}
+
+pub(super) fn read_authentication(path: &str, body: &[u8]) -> Result<Request, Refusal> {
+    let mut members = MEMBERS.to_vec();
+    members.extend(["businessSerialNumber", "applyDigest"]);
+    at_its_path(path, read(body, &members)?)
+}
+
+pub(super) fn read_application(body: &[u8]) -> Result<Request, Refusal> {
+    read(body, &MEMBERS[..7])
+}
+
+fn at_its_path(path: &str, request: Request) -> Result<Request, Refusal> {
+    if service_at(path) == Some(request.service) {
+        Ok(request)
+    } else {
+        Err(Refusal::Shape("authMode of another path"))
+    }
+}
+
+fn read(body: &[u8], members: &[&'static str]) -> Result<Request, Refusal> {
     let shape = Refusal::Shape;
     let outer = Members::parse(body, &["bizPackage", "sign"], &[], shape("not {bizPackage, sign}"))?;
     let signed = outer.raw("bizPackage").ok_or(shape("bizPackage"))?.as_bytes();
-    let package = Members::parse(signed, &MEMBERS, &[], shape("members of bizPackage"))?;
+    let package = Members::parse(signed, members, &[], shape("members of bizPackage"))?;
     let text = |name: &'static str| package.text(name).ok_or(shape(name));
     let decode =
         |name: &'static str, text: Option<String>| text.and_then(|text| STANDARD.decode(text).ok()).ok_or(shape(name));
     if text("version")? != "1.0" {
         return Err(shape("version"));
     }
-    if text("authMode")? != "R01" {
-        return Err(shape("authMode"));
-    }
     let nonce = text("nonce")?;
     if nonce.len() != 32 || !nonce.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(shape("nonce"));
     }
+    let has = |name: &str| members.contains(&name);
+    let step = if has("businessSerialNumber") {
+        Step::Authenticate { serial: text("businessSerialNumber")?, digest: text("applyDigest")? }
+    } else if has("idAuthData") {
+        Step::Only
+    } else {
+        Step::Apply
+    };
     Ok(Request {
         signed: signed.to_vec(),
         signature: decode("sign", outer.text("sign"))?,
@@ -38,40 +92,77 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Refusal> {
         time: read_compact(&text("timeStamp")?).ok_or(shape("timeStamp"))?,
         nonce,
         purpose: text("purposeCode")?,
-        envelope: decode("idAuthData", package.text("idAuthData"))?,
+        service: service_of(&text("authMode")?).ok_or(shape("authMode"))?,
+        envelope: if step == Step::Apply { Vec::new() } else { decode("idAuthData", package.text("idAuthData"))? },
+        step,
     })
 }
 
-pub(super) fn read_inquiry(plain: &[u8]) -> Result<Inquiry, Refusal> {
+fn kind_of(word: &str) -> Option<DocumentKind> {
+    match word {
+        "414" => Some(DocumentKind::Passport),
+        "516" => Some(DocumentKind::HongKongMacaoPermit),
+        "511" => Some(DocumentKind::TaiwanPermit),
+        "553" => Some(DocumentKind::ForeignResidentCard),
+        _ => None,
+    }
+}
+
+pub(super) fn read_inquiry(service: Service, plain: &[u8]) -> Result<Inquiry, Refusal> {
     let wrong = Refusal::Envelope;
-    let required = ["docType", "docNumber", "name", "birthDate"];
-    let members = Members::parse(plain, &required, &["nationality", "expiryDate"], wrong("members of the inquiry"))?;
-    let text = |name: &'static str| members.text(name).ok_or(wrong(name));
-    let kind = match text("docType")?.as_str() {
-        "414" => DocumentKind::Passport,
-        "516" => DocumentKind::HongKongMacaoPermit,
-        "511" => DocumentKind::TaiwanPermit,
-        "553" => DocumentKind::ForeignResidentCard,
-        _ => return Err(wrong("docType")),
+    let mut required = match service {
+        Service::ChipReading => vec!["docType", "efCom", "dg1", "dg2", "efSod"],
+        Service::RealName | Service::RealPerson => vec!["docType", "docNumber", "name", "birthDate"],
     };
+    required.extend((service == Service::RealPerson).then_some("portrait"));
+    let optional: &[&str] = if service == Service::ChipReading { &[] } else { &["nationality", "expiryDate"] };
+    let members = Members::parse(plain, &required, optional, wrong("members of the inquiry"))?;
+    let text = |name: &'static str| members.text(name).ok_or(wrong(name));
+    let octets = |name: &'static str| STANDARD.decode(text(name)?).map_err(|_| wrong(name));
+    let kind = kind_of(&text("docType")?).ok_or(wrong("docType"))?;
+    if service == Service::ChipReading {
+        let files = Files { com: octets("efCom")?, dg1: octets("dg1")?, dg2: octets("dg2")?, sod: octets("efSod")? };
+        return Ok(Inquiry::Chip(ChipInquiry { kind, files }));
+    }
     let nationality = members.raw("nationality").map(|_| text("nationality")).transpose()?;
     let expiry_date = members
         .raw("expiryDate")
         .map(|_| read_compact_date(&text("expiryDate")?).ok_or(wrong("expiryDate")))
         .transpose()?;
-    Ok(Inquiry {
+    let printed = Printed {
         kind,
         number: text("docNumber")?,
         name: text("name")?,
         birth_date: read_compact_date(&text("birthDate")?).ok_or(wrong("birthDate"))?,
         nationality,
         expiry_date,
-    })
+    };
+    let portrait = if service == Service::RealPerson { Some(octets("portrait")?) } else { None };
+    Ok(Inquiry::Printed(printed, portrait))
+}
+
+pub(super) fn write_reading(reading: &Reading) -> String {
+    let kind = match reading.kind {
+        DocumentKind::Passport => "414",
+        DocumentKind::HongKongMacaoPermit => "516",
+        DocumentKind::TaiwanPermit => "511",
+        DocumentKind::ForeignResidentCard => "553",
+    };
+    object(&[
+        ("docType", quoted(kind)),
+        ("docNumber", quoted(&reading.number)),
+        ("name", quoted(&reading.name)),
+        ("sex", quoted(&reading.sex.to_string())),
+        ("birthDate", quoted(&reading.birth_date.to_string().replace('-', ""))),
+        ("nationality", quoted(&reading.nationality)),
+        ("expiryDate", quoted(&reading.expiry_date.to_string().replace('-', ""))),
+    ])
 }
 
 /// resultCode and resultMsg.
 pub(super) fn code(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
+        Outcome::Accepted => ("0000", "受理"),
         Outcome::Match => ("0000", "一致"),
         Outcome::Mismatch => ("1001", "不一致"),
         Outcome::NotFound => ("1002", "库中无此证件"),
@@ -83,6 +174,7 @@ pub(super) fn code(outcome: Outcome) -> (&'static str, &'static str) {
         Outcome::Refused(Refusal::Time) => ("2005", "时间超出窗口"),
         Outcome::Refused(Refusal::Signature(_)) => ("2006", "签名无效"),
         Outcome::Refused(Refusal::Envelope(_)) => ("2007", "数字信封无效"),
+        Outcome::Refused(Refusal::Application) => ("2008", "业务流水号无效"),
         Outcome::Busy => ("2999", "系统繁忙"),
         Outcome::Refused(Refusal::Shape(_)) | Outcome::Unheard => ("7777", "未知"),
     }
@@ -90,9 +182,10 @@ pub(super) fn code(outcome: Outcome) -> (&'static str, &'static str) {
 
 pub(super) fn write_answer(answer: &Answer, fault: Option<PackageFault>) -> String {
     let (code, message) = code(answer.outcome);
+    let serial = if answer.application { "businessSerialNumber" } else { "bizSerialNum" };
     let mut members = vec![
         ("version", quoted("1.0")),
-        ("bizSerialNum", quoted(&answer.serial)),
+        (serial, quoted(&answer.serial)),
         ("timeStamp", quoted(&write_compact(answer.time))),
         ("nonce", quoted(&answer.nonce)),
         ("requestDigest", quoted(&hex::encode(answer.digest))),
@@ -106,8 +199,11 @@ pub(super) fn write_answer(answer: &Answer, fault: Option<PackageFault>) -> Stri
     members.push(("resultMsg", quoted(message)));
     if !answer.fields.is_empty() && fault != Some(PackageFault::MissingFields) {
         let fields: Vec<_> =
-            answer.fields.iter().map(|(field, result)| (name(*field), quoted(digit(*result)))).collect();
+            told(answer, fault).map(|(field, result)| (name(*field), quoted(digit(*result)))).collect();
         members.push(("fieldResults", object(&fields)));
+    }
+    if let Some(digest) = answer.reading_digest {
+        members.push(("readingDigest", quoted(&hex::encode(digest))));
     }
     object(&members)
 }
@@ -119,6 +215,8 @@ fn name(field: Field) -> &'static str {
         Field::BirthDate => "birthDate",
         Field::Nationality => "nationality",
         Field::ExpiryDate => "expiryDate",
+        Field::Portrait => "portrait",
+        Field::Chip => "chip",
     }
 }
 

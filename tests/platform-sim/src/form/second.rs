@@ -5,8 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::times::{read_dashed_date, read_rfc3339, write_rfc3339};
-use super::{Answer, Field, FieldResult, Inquiry, Outcome, PackageFault, Request, object, quoted};
+use super::{
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Printed, Reading, Request, Service, Step,
+    object, quoted, told,
+};
 use crate::Refusal;
+use crate::chip::Files;
 use crate::json::Members;
 use crate::numbers::DocumentKind;
 
@@ -27,9 +31,12 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Refusal> {
     if text("v")? != "2" {
         return Err(shape("v"));
     }
-    if text("service")? != "NAME_CHECK" {
-        return Err(shape("service"));
-    }
+    let service = match text("service")?.as_str() {
+        "NAME_CHECK" => Service::RealName,
+        "PERSON_CHECK" => Service::RealPerson,
+        "CHIP_READ" => Service::ChipReading,
+        _ => return Err(shape("service")),
+    };
     let nonce = text("serialNonce")?;
     if URL_SAFE_NO_PAD.decode(&nonce).map_or(0, |octets| octets.len()) != 16 {
         return Err(shape("serialNonce"));
@@ -42,15 +49,23 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Refusal> {
         time: read_rfc3339(&text("time")?).ok_or(shape("time"))?,
         nonce,
         purpose: text("usage")?,
+        service,
+        step: Step::Only,
         envelope: decode("payload", package.text("payload"))?,
     })
 }
 
-pub(super) fn read_inquiry(plain: &[u8]) -> Result<Inquiry, Refusal> {
+pub(super) fn read_inquiry(service: Service, plain: &[u8]) -> Result<Inquiry, Refusal> {
     let wrong = Refusal::Envelope;
-    let required = ["type", "no", "fullName", "dob"];
-    let members = Members::parse(plain, &required, &["country", "validUntil"], wrong("members of the inquiry"))?;
+    let mut required = match service {
+        Service::ChipReading => vec!["type", "com", "group1", "group2", "sod"],
+        Service::RealName | Service::RealPerson => vec!["type", "no", "fullName", "dob"],
+    };
+    required.extend((service == Service::RealPerson).then_some("face"));
+    let optional: &[&str] = if service == Service::ChipReading { &[] } else { &["country", "validUntil"] };
+    let members = Members::parse(plain, &required, optional, wrong("members of the inquiry"))?;
     let text = |name: &'static str| members.text(name).ok_or(wrong(name));
+    let octets = |name: &'static str| STANDARD.decode(text(name)?).map_err(|_| wrong(name));
     let kind = match text("type")?.as_str() {
         "PASSPORT" => DocumentKind::Passport,
         "HKMO" => DocumentKind::HongKongMacaoPermit,
@@ -58,24 +73,48 @@ pub(super) fn read_inquiry(plain: &[u8]) -> Result<Inquiry, Refusal> {
         "FPR" => DocumentKind::ForeignResidentCard,
         _ => return Err(wrong("type")),
     };
+    if service == Service::ChipReading {
+        let files = Files { com: octets("com")?, dg1: octets("group1")?, dg2: octets("group2")?, sod: octets("sod")? };
+        return Ok(Inquiry::Chip(ChipInquiry { kind, files }));
+    }
     let nationality = members.raw("country").map(|_| text("country")).transpose()?;
     let expiry_date = members
         .raw("validUntil")
         .map(|_| read_dashed_date(&text("validUntil")?).ok_or(wrong("validUntil")))
         .transpose()?;
-    Ok(Inquiry {
+    let printed = Printed {
         kind,
         number: text("no")?,
         name: text("fullName")?,
         birth_date: read_dashed_date(&text("dob")?).ok_or(wrong("dob"))?,
         nationality,
         expiry_date,
-    })
+    };
+    let portrait = if service == Service::RealPerson { Some(octets("face")?) } else { None };
+    Ok(Inquiry::Printed(printed, portrait))
+}
+
+pub(super) fn write_reading(reading: &Reading) -> String {
+    let kind = match reading.kind {
+        DocumentKind::Passport => "PASSPORT",
+        DocumentKind::HongKongMacaoPermit => "HKMO",
+        DocumentKind::TaiwanPermit => "TWN",
+        DocumentKind::ForeignResidentCard => "FPR",
+    };
+    object(&[
+        ("type", quoted(kind)),
+        ("no", quoted(&reading.number)),
+        ("fullName", quoted(&reading.name)),
+        ("gender", quoted(if reading.sex == 'F' { "female" } else { "male" })),
+        ("dob", quoted(&reading.birth_date.to_string())),
+        ("country", quoted(&reading.nationality)),
+        ("validUntil", quoted(&reading.expiry_date.to_string())),
+    ])
 }
 
 pub(super) fn code(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Match => "MATCH",
+        Outcome::Accepted | Outcome::Match => "MATCH",
         Outcome::Mismatch => "MISMATCH",
         Outcome::NotFound => "ABSENT",
         Outcome::Undecided => "UNSURE",
@@ -87,7 +126,7 @@ pub(super) fn code(outcome: Outcome) -> &'static str {
         Outcome::Refused(Refusal::Time) => "E_TIME",
         Outcome::Refused(Refusal::Signature(_)) => "E_SIGN",
         Outcome::Refused(Refusal::Envelope(_)) => "E_ENVELOPE",
-        Outcome::Refused(Refusal::Shape(_)) | Outcome::Unheard => "E_FLYING_PIG",
+        Outcome::Refused(Refusal::Shape(_) | Refusal::Application) | Outcome::Unheard => "E_FLYING_PIG",
     }
 }
 
@@ -107,8 +146,11 @@ pub(super) fn write_answer(answer: &Answer, fault: Option<PackageFault>) -> Stri
     }
     if !answer.fields.is_empty() && fault != Some(PackageFault::MissingFields) {
         let items: Vec<_> =
-            answer.fields.iter().map(|(field, result)| (name(*field), word(*result).to_owned())).collect();
+            told(answer, fault).map(|(field, result)| (name(*field), word(*result).to_owned())).collect();
         members.push(("items", object(&items)));
+    }
+    if let Some(digest) = answer.reading_digest {
+        members.push(("resultDigest", quoted(&STANDARD.encode(digest))));
     }
     object(&members)
 }
@@ -120,6 +162,8 @@ fn name(field: Field) -> &'static str {
         Field::BirthDate => "dob",
         Field::Nationality => "country",
         Field::ExpiryDate => "validUntil",
+        Field::Portrait => "face",
+        Field::Chip => "chip",
     }
 }
 

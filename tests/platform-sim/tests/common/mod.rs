@@ -130,6 +130,7 @@ impl World {
                 );
                 (package, nonce)
             }
+            Form::TwoStep => unreachable!("the two-step form has tests of its own"),
             Form::Second => {
                 let form = format_description!(
                     "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3][offset_hour sign:mandatory]:[offset_minute]"
@@ -189,7 +190,7 @@ impl World {
             "twice",
         )?;
         let (nonce, digest, code, fields) = match self.form {
-            Form::Reference => ("nonce", "requestDigest", "resultCode", "fieldResults"),
+            Form::Reference | Form::TwoStep => ("nonce", "requestDigest", "resultCode", "fieldResults"),
             Form::Second => ("serialNonce", "digest", "outcome", "items"),
         };
         let package: Value = serde_json::from_str(package).map_err(|_| "json")?;
@@ -212,7 +213,7 @@ pub fn inquiry(form: Form, holder: &Holder) -> Value {
     let dashed = |date: time::Date| date.to_string();
     let compact = |date: time::Date| date.to_string().replace('-', "");
     match form {
-        Form::Reference => json!({
+        Form::Reference | Form::TwoStep => json!({
             "docType": match holder.kind {
                 DocumentKind::Passport => "414",
                 DocumentKind::HongKongMacaoPermit => "516",
