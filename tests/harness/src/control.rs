@@ -7,6 +7,7 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+pub use yanqian_platform_sim::chip::Variant;
 pub use yanqian_platform_sim::{Misbehaviour, Seen, Stats};
 
 use crate::error::HarnessError;
@@ -46,6 +47,11 @@ impl Control {
     /// Every request so far.
     pub async fn seen(&self) -> Result<Vec<Seen>, HarnessError> {
         self.call("GET", "/seen", Value::Null).await
+    }
+
+    /// The files of the chip of the document with this number, or of something like it: `com`, `dg1`, `dg2` and `sod` in base64.
+    pub async fn chip(&self, number: &str, variant: Variant) -> Result<Value, HarnessError> {
+        self.call("GET", &format!("/chip?number={number}&variant={}", variant.name()), Value::Null).await
     }
 
     /// Counters.

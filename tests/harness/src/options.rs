@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 pub use yanqian_platform_sim::Form;
+pub use yanqian_platform_sim::form::Service;
 
 use crate::binaries::Binaries;
 use crate::error::HarnessError;

@@ -2,9 +2,12 @@
 
 #![allow(clippy::missing_panics_doc)] // the register is the same in every run, and the unit test below reads it
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 use yanqian_platform_sim::DEFAULT_SEED;
+pub use yanqian_platform_sim::chip::zone;
 pub use yanqian_platform_sim::numbers::{DocumentKind, NumberForm};
+pub use yanqian_platform_sim::portrait::{of_size as portrait_of_size, portrait, reencoded as portrait_reencoded};
 pub use yanqian_platform_sim::registry::Holder;
 use yanqian_platform_sim::registry::{find, first_with, seeded};
 
@@ -55,6 +58,23 @@ pub fn request(purpose: &str, reference: &str, document: &Value) -> Value {
 /// A request about a holder for the purpose that every caller of the sample agreement has.
 pub fn about(holder: &Holder, reference: &str) -> Value {
     request("account-opening", reference, &document(holder))
+}
+
+/// The same request with a picture: a real-person check.
+pub fn with_portrait(request: &Value, jpeg: &[u8]) -> Value {
+    let mut request = request.clone();
+    request["portrait"] = base64::engine::general_purpose::STANDARD.encode(jpeg).into();
+    request
+}
+
+/// A request to read the chip of a holder's document; `chip` holds its files in base64.
+pub fn chip_request(holder: &Holder, reference: &str, chip: &Value) -> Value {
+    json!({
+        "purpose": "account-opening",
+        "reference": reference,
+        "document": { "type": document_type(holder.kind) },
+        "chip": chip,
+    })
 }
 
 /// A well-formed passport number that nobody has.

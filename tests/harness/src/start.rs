@@ -41,6 +41,8 @@ pub(crate) fn start_platform(
     command.arg("--pki").arg(places.pki().directory());
     command.arg("--form").arg(options.form.to_string()).arg("--ready-file").arg(places.platform_ready());
     command.arg("--listen").arg(listen.to_string());
+    // Read when the first reading is sealed; the authority issues it after the platform has started.
+    command.arg("--entity-encryption").arg(places.encryption_certificate());
     command.args(["--customer", "YQ000001", "--purpose", "P001", "--purpose", "P002"]);
     Process::start("platform simulator", &mut command, &places.platform_log(), options.users.platform)
 }

@@ -1,6 +1,6 @@
 //! What an operator, an internal system and the platform would see, proven on whole sites of real processes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod abuse;
 mod abuse_http2;
@@ -20,6 +20,7 @@ mod outage;
 mod platform;
 mod privacy;
 mod receipts;
+mod services;
 mod signature;
 mod support;
 mod trust;
