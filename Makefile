@@ -5,7 +5,7 @@ SHELL := bash
 
 PROFILE := checked
 # The soft token is a library of its own; naming its package places the .so beside the binaries.
-SITE := -p yanqian -p yanqian-platform-sim -p yanqian-devpki -p yanqian-demo -p yanqian-softtoken
+SITE := -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-devpki -p yanqian-demo -p yanqian-softtoken
 
 .PHONY: help demo run test test-long lint bench clean
 

@@ -24,14 +24,19 @@ pub(crate) fn tell(case: &Case, evidence: &Evidence) {
     line(
         "asked",
         &format!(
-            "{} (known by its client certificate) about a {}, purpose {}",
+            "{} (known by its client certificate) for {} about a {}, purpose {}",
             case.caller,
+            case.service(),
             text("/document/type"),
             text("/purpose")
         ),
     );
     let find = |kind: &str| evidence.records.iter().find(|record| record.kind() == kind);
     if let (Some(intent), Some(outcome)) = (find("intent"), find("outcome")) {
+        if let Some(exchange) = find("exchange") {
+            let serial = exchange.text("/body/platform_serial");
+            line("applied", &format!("first, and got the business serial number {serial}, proven like any answer"));
+        }
         signed(intent, outcome);
         came_back(evidence, outcome);
         steps(outcome);
@@ -92,7 +97,7 @@ fn steps(outcome: &Record) {
 }
 
 /// In the order of the API.
-const FIELDS: [&str; 5] = ["number", "name", "birth_date", "nationality", "expiry"];
+const FIELDS: [&str; 7] = ["number", "name", "birth_date", "nationality", "expiry", "portrait", "chip"];
 
 fn verdict(evidence: &Evidence) {
     let reply = &evidence.reply;
@@ -104,6 +109,11 @@ fn verdict(evidence: &Evidence) {
             FIELDS.iter().filter_map(|name| Some(format!("{name} {}", told["fields"].get(name)?.as_str()?))).collect();
         let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
         line("verdict", &format!("{}{fields}", paint::good(&reply.code())));
+        let reading = |name: &str| told["reading"][name].as_str().unwrap_or_default().to_owned();
+        if told.get("reading").is_some() {
+            let [number, name, born] = ["number", "name", "birth_date"].map(reading);
+            line("reading", &format!("{number}, {name}, born {born}: opened by the token, given once, kept nowhere"));
+        }
     } else {
         line("refused", &format!("{} {}: {}", reply.status, paint::good(&reply.code()), reply.text("/detail")));
     }

@@ -1,8 +1,8 @@
 //! What is asked, and what must come of it.
 
 use serde_json::Value;
-use yanqian_harness::Misbehaviour;
-use yanqian_harness::people::{self, NumberForm};
+use yanqian_harness::people::{self, Holder, NumberForm};
+use yanqian_harness::{Form, HarnessError, Misbehaviour, Service, Site, Variant, service_of};
 
 /// How a case must end.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +28,6 @@ impl Expected {
             Self::RefusedUnsigned(status, _) | Self::AnswerRefused(status, _) => status,
         }
     }
-
-    /// Signatures that the token makes for it, which is also how often the platform is asked.
-    pub(crate) fn signatures(self) -> u64 {
-        u64::from(!matches!(self, Self::RefusedUnsigned(..)))
-    }
 }
 
 /// One check.
@@ -45,6 +40,25 @@ pub(crate) struct Case {
     pub(crate) request: Value,
     pub(crate) misbehaviour: Option<Misbehaviour>,
     pub(crate) expected: Expected,
+    /// Steps of an exchange with the platform.
+    steps: u64,
+}
+
+impl Case {
+    /// The word for the service that is asked.
+    pub(crate) fn service(&self) -> &'static str {
+        service_of(&self.request).rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Signatures that the token makes for it, which is also how often the platform is asked. An answer that is not believed
+    /// comes to the first step.
+    pub(crate) fn signatures(&self) -> u64 {
+        match self.expected {
+            Expected::Verdict(..) => self.steps,
+            Expected::AnswerRefused(..) => 1,
+            Expected::RefusedUnsigned(..) => 0,
+        }
+    }
 }
 
 fn about(form: NumberForm) -> Value {
@@ -53,7 +67,7 @@ fn about(form: NumberForm) -> Value {
 
 fn case(title: &'static str, story: &'static str, document: &Value, expected: Expected) -> Case {
     let request = people::request("account-opening", "demo", document);
-    Case { title, story, caller: "core-banking", request, misbehaviour: None, expected }
+    Case { title, story, caller: "core-banking", request, misbehaviour: None, expected, steps: 1 }
 }
 
 fn wrong(mut document: Value, field: &str, value: &str) -> Value {
@@ -62,14 +76,89 @@ fn wrong(mut document: Value, field: &str, value: &str) -> Value {
 }
 
 /// All of them, in the order in which they are shown.
-pub(crate) fn all() -> Vec<Case> {
+pub(crate) async fn all(site: &Site) -> Result<Vec<Case>, HarnessError> {
+    let (holder, other) = (people::holder(NumberForm::PassportDigits), people::holder(NumberForm::PassportLetter));
+    let two_step = site.options().form == Form::TwoStep;
+    let mut cases = printed();
+    cases.extend(portraits(&holder, &other));
+    let genuine = site.sim().chip(&holder.number, Variant::Genuine).await?;
+    let altered = site.sim().chip(&holder.number, Variant::AlteredZone).await?;
+    cases.extend(chips(&holder, &genuine, &altered));
+    // In a two-step exchange the application has no reading that could be altered.
+    cases.retain(|case| !two_step || case.misbehaviour.is_none_or(|one| one.applies_to(Service::RealName)));
+    for (number, case) in (1..).zip(&mut cases) {
+        case.request["reference"] = format!("demo-{number}").into();
+        case.steps = if two_step { 2 } else { 1 };
+    }
+    Ok(cases)
+}
+
+/// Those about printed fields.
+pub(crate) fn printed() -> Vec<Case> {
     let passport = about(NumberForm::PassportDigits);
     let mut cases = checks(&passport);
     cases.extend(refusals(&passport));
-    for (number, case) in (1..).zip(&mut cases) {
-        case.request["reference"] = format!("demo-{number}").into();
-    }
     cases
+}
+
+fn portraits(holder: &Holder, other: &Holder) -> Vec<Case> {
+    let document = people::document(holder);
+    let person = |title, story, jpeg: &[u8], expected| {
+        let mut case = case(title, story, &document, expected);
+        case.request = people::with_portrait(&case.request, jpeg);
+        case
+    };
+    vec![
+        person(
+            "The holder's portrait",
+            "A camera's picture, larger and compressed harder than the platform's, with its place in EXIF: cut out on the way.",
+            &people::portrait_reencoded(holder),
+            Expected::Verdict("match", None),
+        ),
+        person(
+            "Somebody else's portrait",
+            "The same passport, shown by another person.",
+            &people::portrait(other),
+            Expected::Verdict("mismatch", Some("portrait")),
+        ),
+        person(
+            "No picture at all",
+            "A file that only calls itself a picture.",
+            b"GIF89a, perhaps",
+            Expected::RefusedUnsigned(422, "portrait-encoding"),
+        ),
+    ]
+}
+
+fn chips(holder: &Holder, genuine: &Value, altered: &Value) -> Vec<Case> {
+    let chip = |title, story, files: &Value, expected| {
+        let mut case = case(title, story, &Value::Null, expected);
+        case.request = people::chip_request(holder, "demo", files);
+        case
+    };
+    vec![
+        chip(
+            "A chip is read",
+            "The passport lies on a reader; the platform sends back what it read, sealed to a key in the token.",
+            genuine,
+            Expected::Verdict("match", None),
+        ),
+        chip(
+            "A chip with altered data",
+            "Another date of birth in the chip: its issuer did not sign that.",
+            altered,
+            Expected::Verdict("mismatch", Some("chip")),
+        ),
+        Case {
+            misbehaviour: Some(Misbehaviour::ReadingDigest),
+            ..chip(
+                "A reading that nobody signed",
+                "A good answer beside which somebody has put another sealed reading.",
+                genuine,
+                Expected::AnswerRefused(502, "platform-reading"),
+            )
+        },
+    ]
 }
 
 fn checks(passport: &Value) -> Vec<Case> {

@@ -34,6 +34,9 @@ pub(crate) fn tell(site: &Site) {
     ask("A purpose outside the agreement: refused", &passport, "marketing");
     println!("{}", paint::title("An earlier check, by the id in its reply"));
     println!("curl -sS {tls} {api}/v1/verifications/ID\n");
+    println!("{}", paint::title("Its receipt, and the receipt's proof"));
+    println!("curl -sS {tls} -o receipt.json {api}/v1/verifications/ID/receipt");
+    println!("{} receipt.json --trust {}\n", site.verifier().display(), places.trust().display());
     println!("{}", paint::title("The platform misbehaves in its next answer"));
     println!(
         "curl -sS -d {} http://{}/control\n",

@@ -1,6 +1,6 @@
 //! `yanqian-demo`: the whole line on one machine, told step by step. An internal system asks, the appliance signs with a key
-//! in a PKCS#11 token, the platform answers, the appliance proves the answer and only then replies; and five times it must
-//! refuse. Exits with 0 only when every line of the table is what it should be.
+//! in a PKCS#11 token, the platform answers, the appliance proves the answer and only then replies; in all three services, and
+//! where it must, it refuses. Exits with 0 only when every line of the table is what it should be.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // telling is what it is for
@@ -9,6 +9,7 @@ mod account;
 mod cases;
 mod curl;
 mod paint;
+mod receipt;
 mod show;
 mod table;
 
@@ -31,7 +32,7 @@ struct Arguments {
     /// Directory with the executables [default: where this one lies]
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
-    /// Wire form of the platform: reference or second
+    /// Wire form of the platform: reference, second or two-step
     #[arg(long, default_value = "reference")]
     form: yanqian_harness::Form,
 }

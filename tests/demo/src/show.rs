@@ -5,7 +5,7 @@ use yanqian_harness::{HarnessError, Record, Reply, Site};
 
 use crate::cases::{self, Case, Expected};
 use crate::table::Line;
-use crate::{account, paint};
+use crate::{account, paint, receipt};
 
 /// What a case led to, from all sides.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Evidence {
 /// Shows all cases, then the ledger.
 pub(crate) async fn all(site: &Site) -> Result<Vec<Line>, HarnessError> {
     let mut lines = Vec::new();
-    for (number, case) in (1..).zip(cases::all()) {
+    for (number, case) in (1..).zip(cases::all(site).await?) {
         println!("{}", paint::title(&format!("{number}. {}", case.title)));
         println!("   {}", paint::faint(case.story));
         let evidence = run(site, &case).await?;
@@ -36,6 +36,7 @@ pub(crate) async fn all(site: &Site) -> Result<Vec<Line>, HarnessError> {
     }
     lines.push(nonces(site).await?);
     lines.push(ledger(site)?);
+    lines.extend(receipt::all(site).await?);
     Ok(lines)
 }
 
@@ -66,7 +67,7 @@ fn judge(case: &Case, evidence: &Evidence) -> Vec<String> {
         status == expected.status() && code == expected.code(),
         format!("the reply is {status} {code}, not {} {}", expected.status(), expected.code()),
     );
-    let signatures = expected.signatures();
+    let signatures = case.signatures();
     must(
         evidence.signatures == signatures,
         format!("the token made {} signatures, not {signatures}", evidence.signatures),
@@ -76,7 +77,11 @@ fn judge(case: &Case, evidence: &Evidence) -> Vec<String> {
     must(evidence.at_platform.iter().all(|good| *good), "the platform found a bad signature".to_owned());
 
     let kinds: Vec<String> = evidence.records.iter().map(Record::kind).collect();
-    let wanted: &[&str] = if signatures == 0 { &["refusal"] } else { &["intent", "outcome"] };
+    let wanted: &[&str] = match signatures {
+        0 => &["refusal"],
+        1 => &["intent", "outcome"],
+        _ => &["intent", "exchange", "outcome"],
+    };
     must(kinds == wanted, format!("the ledger holds {kinds:?}, not {wanted:?}"));
     let end = evidence.records.last();
     let (reason, verdict) = (end.map(Record::reason), end.map(Record::verdict));
@@ -134,7 +139,7 @@ mod tests {
 
     /// What a match leaves behind.
     fn matched() -> (Case, Evidence) {
-        let case = cases::all().swap_remove(0);
+        let case = cases::printed().swap_remove(0);
         let evidence = Evidence {
             reply: reply(200, &json!({ "verdict": "match", "fields": { "number": "match" } })),
             records: vec![record("intent", &Value::Null), record("outcome", &json!({ "verdict": "match" }))],
@@ -146,7 +151,7 @@ mod tests {
 
     /// What a refusal by the agreement leaves behind.
     fn refused() -> (Case, Evidence) {
-        let case = cases::all().swap_remove(5);
+        let case = cases::printed().swap_remove(5);
         let evidence = Evidence {
             reply: reply(403, &json!({ "code": "agreement-purpose" })),
             records: vec![record("refusal", &json!({ "refused": "agreement-purpose" }))],

@@ -31,7 +31,7 @@ impl Line {
         }
         Self {
             what: case.title.to_owned(),
-            expected: describe(expected.status(), expected.code(), expected.signatures()),
+            expected: describe(expected.status(), expected.code(), case.signatures()),
             got,
             problems: problems.len(),
         }

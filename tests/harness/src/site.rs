@@ -111,6 +111,11 @@ impl Site {
         &self.binaries.yanqian
     }
 
+    /// The offline verifier as this site uses it.
+    pub fn verifier(&self) -> &Path {
+        &self.binaries.verifier
+    }
+
     pub fn places(&self) -> &Places {
         &self.places
     }

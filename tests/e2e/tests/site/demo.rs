@@ -41,14 +41,24 @@ fn left_in(home: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_shows_ten_checks_and_ends_well() {
+async fn the_demo_shows_all_three_services_and_a_receipt_and_ends_well() {
     let home = home();
     let output = demo(home.path()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(!text.contains('\u{1b}'), "colour is for terminals");
-    for needed in ["403 agreement-purpose, 0 signed", "502 platform-signer-revoked", "ledger verifies", "all 13 lines"]
-    {
+    for needed in [
+        "403 agreement-purpose, 0 signed",
+        "502 platform-signer-revoked",
+        "for real-person about a prc-passport",
+        "for chip-reading about a prc-passport",
+        "opened by the token, given once",
+        "422 portrait-encoding, 0 signed",
+        "502 platform-reading",
+        "ledger verifies",
+        "yanqian-verify receipt.json",
+        "all 21 lines",
+    ] {
         assert!(text.contains(needed), "{needed} is not in\n{text}");
     }
     assert!(!text.contains("WRONG"), "{text}");
