@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use yanqian_documents::{RawDocument, validate};
+use yanqian_documents::{RawDocument, read_chip, read_portrait, validate};
 use yanqian_vocabulary::{Claim, DocumentType, Mode, PurposeCode, Timestamp};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -106,6 +106,14 @@ impl Asked {
         let texts = &self.texts;
         let claim = match (mode, &texts.portrait, &texts.chip) {
             (Mode::RealName, None, None) => Claim::RealName(self.document(received)?),
+            (Mode::RealPerson, Some(portrait), None) => Claim::RealPerson {
+                document: self.document(received)?,
+                portrait: read_portrait(portrait).map_err(|error| format!("`{}`: {}", error.field, error.reason))?,
+            },
+            (Mode::ChipReading, None, Some([com, dg1, dg2, sod])) => Claim::ChipReading(
+                read_chip(self.document_type, com, dg1, dg2, sod)
+                    .map_err(|error| format!("`{}`: {}", error.field, error.reason))?,
+            ),
             _ => return Err(format!("what was given is not what a {mode} check asks")),
         };
         Ok(claim)

@@ -86,7 +86,7 @@ impl Report {
     pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
         let wide = self.checks.iter().map(|check| check.label().chars().count()).max().unwrap_or(0);
         for check in &self.checks {
-            writeln!(out, "{} {:wide$}  {}", check.finding.sign(), check.label(), check.says)?;
+            writeln!(out, "{} {:wide$}  {}", check.finding.sign(), check.label(), Printable(&check.says))?;
         }
         if let Some(said) = &self.platform_said {
             writeln!(out, "  {:wide$}  {}", "platform said", Printable(said))?;
@@ -126,7 +126,7 @@ impl Check {
     }
 }
 
-/// A peer's text for a terminal: letters as they are, everything that could move a cursor escaped.
+/// Text that may hold a peer's own, such as a certificate's subject, for a terminal: letters as they are, everything that could move a cursor escaped.
 struct Printable<'a>(&'a str);
 
 impl fmt::Display for Printable<'_> {

@@ -168,7 +168,8 @@ fn a_refusal_before_anything_was_signed_has_a_receipt_that_holds() {
 
 #[test]
 fn a_report_prints_signs_and_sentences_and_nothing_that_moves_a_cursor() {
-    let site = Site::new();
+    let mut site = Site::new();
+    site.entity = support::entity_named(&site.layout, "银行\u{1b}[2J\u{202e}");
     let mut story = Story::of(&site);
     let said = support::object(&story.intent.request, support::NONCE, "S-1", ",\"resultMsg\":\"\u{9b}2J\u{202e}一致\"");
     story.outcome.answer = Some(site.answer(&said, ""));
@@ -178,7 +179,14 @@ fn a_report_prints_signs_and_sentences_and_nothing_that_moves_a_cursor() {
     report.write_text(&mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("✔ request-signature") && text.contains("– anchor") && text.contains("\nproven: "), "{text}");
-    assert!(text.contains("一致") && !text.contains('\u{9b}') && !text.contains('\u{202e}'), "{text}");
+    assert!(
+        text.contains("一致")
+            && text.contains("银行")
+            && !text.contains('\u{1b}')
+            && !text.contains('\u{9b}')
+            && !text.contains('\u{202e}'),
+        "{text}"
+    );
     for secret in ["E12345678", "张伟", "1990-01-02"] {
         assert!(!text.contains(secret) && !report.to_json().to_string().contains(secret));
     }

@@ -185,10 +185,14 @@ pub fn read_list(layout: &Layout, authority: Authority) -> Vec<u8> {
 }
 
 pub fn entity(layout: &Layout) -> Identity {
+    entity_named(layout, "Example Bank signing")
+}
+
+pub fn entity_named(layout: &Layout, common_name: &str) -> Identity {
     let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut name = X509NameBuilder::new().unwrap();
-    name.append_entry_by_text("CN", "Example Bank signing").unwrap();
+    name.append_entry_by_text("CN", common_name).unwrap();
     let mut request = X509ReqBuilder::new().unwrap();
     request.set_subject_name(&name.build()).unwrap();
     request.set_pubkey(&key).unwrap();
