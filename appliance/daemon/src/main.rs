@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 mod config;
+mod gauges;
 mod hardening;
 mod parts;
 mod record_json;

@@ -97,10 +97,15 @@ pub(crate) fn encryption_certificate(config: &Config) -> Result<Option<(Certific
     Ok(Some((certificate, key)))
 }
 
-fn own_certificate(file: &Path) -> Result<(Certificate, PublicKey), PartError> {
+/// The first certificate of a file, which is the leaf's.
+pub(crate) fn first_certificate(file: &Path) -> Result<Certificate, PartError> {
     let octets = std::fs::read(file).map_err(|error| PartError::file(file, error))?;
     let certificates = certificates_from_pem_or_der(&octets).map_err(|error| PartError::file(file, error))?;
-    let certificate = certificates.into_iter().next().ok_or_else(|| PartError::file(file, "holds no certificate"))?;
+    certificates.into_iter().next().ok_or_else(|| PartError::file(file, "holds no certificate"))
+}
+
+fn own_certificate(file: &Path) -> Result<(Certificate, PublicKey), PartError> {
+    let certificate = first_certificate(file)?;
     let key = *certificate.public_key().ok_or_else(|| PartError::file(file, "does not hold an SM2 key"))?;
     Ok((certificate, key))
 }

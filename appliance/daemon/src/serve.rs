@@ -25,6 +25,7 @@ use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::config::Config;
+use crate::gauges::Gauges;
 use crate::hardening;
 use crate::parts;
 use crate::tls;
@@ -82,6 +83,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let registry = Registry::new();
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
     let metrics = Metrics::register(&registry).map_err(failed)?;
+    let gauges = Gauges::register(&registry).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
     let admin_address = admin.local_addr().map_err(failed)?;
     let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
@@ -107,6 +109,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         trust,
         worker,
         metrics,
+        gauges,
+        state_dir: config.state_dir.clone(),
         readiness: readiness.clone(),
     };
     let watch = tokio::spawn(watch.run());
@@ -200,13 +204,12 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         trust: trust.current().ok().map(|store| TrustHash::new(*store.hash())),
         certificate: yanqian_evidence::Der::new(certificate.as_der()).ok(),
     };
-    metrics.certificate_expiry.with_label_values(&["signing"]).set(certificate.not_after());
-    if let Some(encryption) = &encryption {
-        metrics.certificate_expiry.with_label_values(&["encryption"]).set(encryption.not_after());
-    }
+    let server = parts::first_certificate(&config.listen.certificate).map_err(configuration)?;
     let archive = Archive::open(&config.state_dir.join("archive")).map_err(failed)?;
-    for own in std::iter::once(&certificate).chain(&encryption) {
-        archive.put(Archived::Certificate, own.as_der()).map_err(failed)?;
+    let own = [("signing", Some(&certificate)), ("encryption", encryption.as_ref()), ("server", Some(&server))];
+    for (role, certificate) in own.into_iter().filter_map(|(role, certificate)| Some((role, certificate?))) {
+        metrics.certificate_expiry.with_label_values(&[role]).set(certificate.not_after());
+        archive.put(Archived::Certificate, certificate.as_der()).map_err(failed)?;
     }
     if let Ok(store) = trust.current() {
         tell_expiries(&metrics, &store);

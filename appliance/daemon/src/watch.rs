@@ -2,6 +2,7 @@
 //! comes back is used again without a restart (I9), and what is away is told.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use yanqian_trust::{SharedTrust, TrustStore};
 use yanqian_vocabulary::TrustHash;
 
 use crate::admin::Readiness;
+use crate::gauges::Gauges;
 
 /// Between looks at the trust store's directory and the ledger.
 const LOOK: Duration = Duration::from_millis(500);
@@ -44,6 +46,9 @@ pub(crate) struct Watch {
     pub(crate) trust: Arc<SharedTrust>,
     pub(crate) worker: WorkerClient,
     pub(crate) metrics: Metrics,
+    pub(crate) gauges: Gauges,
+    /// Where the ledger lies.
+    pub(crate) state_dir: PathBuf,
     pub(crate) readiness: Readiness,
 }
 
@@ -105,7 +110,10 @@ impl Watch {
 
     async fn look_at_worker(&self) -> Result<(), String> {
         match timeout(WORKER_LIMIT, self.worker.status()).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(status)) => {
+                self.gauges.tell_token(&status);
+                Ok(())
+            }
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the HSM worker does not answer".to_owned()),
         }
@@ -137,6 +145,7 @@ impl Watch {
         {
             self.metrics.component_up.with_label_values(&[component]).set(i64::from(up));
         }
+        self.gauges.tell_ledger(&self.ledger.stats(), &self.state_dir);
         self.readiness.set(reasons);
     }
 }

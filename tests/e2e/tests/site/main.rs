@@ -19,6 +19,7 @@ mod operation;
 mod outage;
 mod platform;
 mod privacy;
+mod prometheus;
 mod receipts;
 mod services;
 mod signature;
