@@ -2,8 +2,9 @@
 //!
 //! Environment: `FAULTY_TARGET` is the real module, `FAULTY_ORDERS` a file of orders, `FAULTY_CALLS` a file that gets one
 //! line for each call. An order is `FUNCTION WHAT [TIMES]`, where WHAT is a return code (`0x32`), `hang`, `abort`,
-//! `sleep` (a second, then forward), `corrupt` (change the signature), `shorten` (it), or `close-all` (close every session
-//! first). Each order line counts its own uses; without TIMES it holds as long as it stands in the file.
+//! `sleep` (a second, then forward), `corrupt` (change the signature or the plaintext), `shorten` (it), `vague` (turn the
+//! real module's errors into `CKR_FUNCTION_FAILED`), or `close-all` (close every session first). Each order line counts its
+//! own uses; without TIMES it holds as long as it stands in the file.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -11,9 +12,9 @@ use std::io::Write;
 use std::sync::{Mutex, OnceLock};
 
 use cryptoki_sys::{
-    CK_BYTE_PTR, CK_FLAGS, CK_FUNCTION_LIST, CK_FUNCTION_LIST_PTR_PTR, CK_NOTIFY, CK_OBJECT_HANDLE, CK_RV,
-    CK_SESSION_HANDLE, CK_SESSION_HANDLE_PTR, CK_SLOT_ID, CK_ULONG, CK_ULONG_PTR, CK_USER_TYPE, CK_VOID_PTR,
-    CKR_GENERAL_ERROR, CKR_OK,
+    CK_ATTRIBUTE_PTR, CK_BYTE_PTR, CK_FLAGS, CK_FUNCTION_LIST, CK_FUNCTION_LIST_PTR_PTR, CK_MECHANISM_PTR, CK_NOTIFY,
+    CK_OBJECT_HANDLE, CK_OBJECT_HANDLE_PTR, CK_RV, CK_SESSION_HANDLE, CK_SESSION_HANDLE_PTR, CK_SLOT_ID, CK_ULONG,
+    CK_ULONG_PTR, CK_USER_TYPE, CK_VOID_PTR, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK,
 };
 
 struct Shim {
@@ -49,6 +50,8 @@ fn load() -> Option<Shim> {
     own.C_GetFunctionList = Some(C_GetFunctionList);
     own.C_Login = Some(login);
     own.C_Sign = Some(sign);
+    own.C_Decrypt = Some(decrypt);
+    own.C_UnwrapKey = Some(unwrap_key);
     own.C_OpenSession = Some(open_session);
     own.C_CloseSession = Some(close_session);
     Some(Shim { _library: library, real, own, used: Mutex::new(HashMap::new()) })
@@ -61,6 +64,31 @@ enum Order {
     Answer(CK_RV),
     Corrupt,
     Shorten,
+    Vague,
+}
+
+impl Order {
+    /// What becomes of an answer that the real module gave, and of what it wrote.
+    ///
+    /// # Safety
+    ///
+    /// With `CKR_OK`, `octets` is null or valid for one octet, and `length` is valid.
+    unsafe fn spoil(&self, rv: CK_RV, octets: CK_BYTE_PTR, length: CK_ULONG_PTR) -> CK_RV {
+        match self {
+            Self::Vague if rv != CKR_OK => CKR_FUNCTION_FAILED,
+            // SAFETY: promised by the caller.
+            Self::Corrupt if rv == CKR_OK && !octets.is_null() => unsafe {
+                *octets ^= 1;
+                rv
+            },
+            // SAFETY: promised by the caller.
+            Self::Shorten if rv == CKR_OK && !octets.is_null() => unsafe {
+                *length -= 1;
+                rv
+            },
+            _ => rv,
+        }
+    }
 }
 
 impl Shim {
@@ -94,6 +122,7 @@ impl Shim {
                 "sleep" => std::thread::sleep(std::time::Duration::from_secs(1)),
                 "corrupt" => return Order::Corrupt,
                 "shorten" => return Order::Shorten,
+                "vague" => return Order::Vague,
                 "close-all" => {
                     // SAFETY: the function takes a slot number only.
                     let _ = self.real.C_CloseAllSessions.map(|close| unsafe { close(0) });
@@ -151,19 +180,55 @@ unsafe extern "C" fn sign(
         return rv;
     }
     let Some(real) = shim.real.C_Sign else { return CKR_GENERAL_ERROR };
-    // SAFETY: forwarded as it came.
-    let rv = unsafe { real(session, data, length, signature, signature_length) };
-    if rv == CKR_OK && !signature.is_null() {
-        // SAFETY: the real module has just written a signature and its length there.
-        unsafe {
-            match order {
-                Order::Corrupt => *signature ^= 1,
-                Order::Shorten => *signature_length -= 1,
-                Order::Forward | Order::Answer(_) => {}
-            }
-        }
+    // SAFETY: forwarded as it came; with CKR_OK the module has written a signature and its length.
+    unsafe {
+        let rv = real(session, data, length, signature, signature_length);
+        order.spoil(rv, signature, signature_length)
     }
-    rv
+}
+
+unsafe extern "C" fn decrypt(
+    session: CK_SESSION_HANDLE,
+    data: CK_BYTE_PTR,
+    length: CK_ULONG,
+    opened: CK_BYTE_PTR,
+    opened_length: CK_ULONG_PTR,
+) -> CK_RV {
+    let Some(shim) = shim() else { return CKR_GENERAL_ERROR };
+    let order = shim.order("C_Decrypt");
+    if let Order::Answer(rv) = order {
+        return rv;
+    }
+    let Some(real) = shim.real.C_Decrypt else { return CKR_GENERAL_ERROR };
+    // SAFETY: forwarded as it came; with CKR_OK the module has written a plaintext and its length.
+    unsafe {
+        let rv = real(session, data, length, opened, opened_length);
+        order.spoil(rv, opened, opened_length)
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+unsafe extern "C" fn unwrap_key(
+    session: CK_SESSION_HANDLE,
+    mechanism: CK_MECHANISM_PTR,
+    key: CK_OBJECT_HANDLE,
+    wrapped: CK_BYTE_PTR,
+    length: CK_ULONG,
+    template: CK_ATTRIBUTE_PTR,
+    count: CK_ULONG,
+    made: CK_OBJECT_HANDLE_PTR,
+) -> CK_RV {
+    let Some(shim) = shim() else { return CKR_GENERAL_ERROR };
+    let order = shim.order("C_UnwrapKey");
+    if let Order::Answer(rv) = order {
+        return rv;
+    }
+    let Some(real) = shim.real.C_UnwrapKey else { return CKR_GENERAL_ERROR };
+    // SAFETY: forwarded as it came; nothing is written but a handle.
+    unsafe {
+        let rv = real(session, mechanism, key, wrapped, length, template, count, made);
+        order.spoil(rv, std::ptr::null_mut(), std::ptr::null_mut())
+    }
 }
 
 unsafe extern "C" fn open_session(

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use yanqian_evidence::{Der, Label, Octets, PlatformSerial, Revocation, RevocationKind, Signer, Step};
+use yanqian_hsm::WorkerError;
+use yanqian_hsm::protocol::codes;
 use yanqian_platform::{
     AnswerChecker, Applied, CheckedAnswer, Expected, Found, PlatformVerdict, RawAnswer, ReplayError, ReplayGuard,
     SealedReading,
@@ -155,8 +157,10 @@ async fn open(core: &Core, sealed: &SealedReading, check: &Check) -> Result<Read
     let session = core.signing.worker.unseal(&key.label, &sealed.envelope.encrypted_key).await.map_err(|error| {
         tracing::warn!(%error, "the token did not open the reading");
         match error {
-            // The token looked at it and found that it cannot be opened; asking again would not help.
-            yanqian_hsm::WorkerError::Refused { .. } => Reason::PlatformReading,
+            // It cannot be opened, whoever asks; every other refusal is about our own key or token.
+            WorkerError::Refused { code, .. } if [codes::NOT_OPENED, codes::BAD_REQUEST].contains(&code.as_str()) => {
+                Reason::PlatformReading
+            }
             _ => Reason::UnsealUnavailable,
         }
     })?;

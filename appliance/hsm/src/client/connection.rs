@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -181,8 +180,8 @@ fn frame_error(error: &FrameError) -> WorkerError {
     }
 }
 
-async fn read_replies(reader: OwnedReadHalf, shared: Arc<Shared>) {
-    let mut reader = BufReader::new(reader);
+/// Without a buffer between: it would keep octets of session keys that nobody wipes.
+async fn read_replies(mut reader: OwnedReadHalf, shared: Arc<Shared>) {
     let error = loop {
         let content = match read_frame(&mut reader, FOR_EVER, FRAME_LIMIT).await {
             Ok(Some(content)) => content,

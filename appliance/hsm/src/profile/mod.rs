@@ -208,14 +208,14 @@ pub enum ImportForm {
 }
 
 /// The decryption mechanism, of families that open SM2 ciphertexts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct UnsealForm {
     pub mechanism: u64,
     pub ciphertext: CipherForm,
 }
 
 /// The unwrapping mechanism, of families that take encryption keys from an authority.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct ImportKeyForm {
     pub mechanism: u64,
     pub form: ImportForm,

@@ -18,12 +18,13 @@ use crate::binding::{ErrorClass, code_from_name};
 const FORMAT_VERSION: u32 = 1;
 
 /// Attributes that a template can do without.
-const OMITTABLE: [&str; 9] = [
+const OMITTABLE: [&str; 10] = [
     "CKA_PRIVATE",
     "CKA_SENSITIVE",
     "CKA_EXTRACTABLE",
     "CKA_SIGN",
     "CKA_VERIFY",
+    "CKA_UNWRAP",
     "CKA_KEY_TYPE",
     "CKA_SUBJECT",
     "CKA_ISSUER",

@@ -24,6 +24,10 @@ fn the_shipped_profile_is_valid_and_says_what_it_is() {
     assert_eq!(profile.grade, Grade::Development);
     assert_eq!(profile.evidence, Evidence::Proven);
     assert!(!profile.needs_message());
+    let unseal = profile.unseal.expect("it opens");
+    assert_eq!((unseal.mechanism, unseal.ciphertext), (0x8000_8200, CipherForm::Der));
+    let import = profile.import.expect("it imports");
+    assert_eq!((import.mechanism, import.form), (0x8000_8200, ImportForm::Sm2EnvelopedKey));
     assert_eq!(profile.hash(), sm3(&[SOFTTOKEN.as_bytes()]));
 }
 
@@ -48,6 +52,27 @@ fn values_out_of_range_are_refused_by_key() {
     assert!(refused("input = \"e\"", "input = \"digest\"").contains("digest"));
     assert!(refused("mechanism = 0x80008105", "mechanism = -1").contains("-1"));
     assert!(refused("mechanism = 0x80008105", "mechanism = \"0x+1\"").contains("0x+1"));
+}
+
+#[test]
+fn what_is_opened_and_imported_is_read_strictly() {
+    const UNSEAL: &str = "[unseal]\nmechanism = 0x80008200\nciphertext = \"der\"                    # SM2Cipher\n";
+    const IMPORT: &str = "[import]\nmechanism = 0x80008200\nform = \"sm2-enveloped-key\"\n";
+    for (word, form) in [("der", CipherForm::Der), ("c1c3c2", CipherForm::C1c3c2), ("c1c2c3", CipherForm::C1c2c3)] {
+        let text = SOFTTOKEN.replacen("ciphertext = \"der\"", &format!("ciphertext = {word:?}"), 1);
+        assert_eq!(parse(&text).expect("valid").unseal.map(|unseal| unseal.ciphertext), Some(form));
+    }
+    assert!(refused("ciphertext = \"der\"", "ciphertext = \"c1c4c5\"").contains("c1c4c5"));
+    assert!(refused("ciphertext = \"der\"", "").contains("ciphertext"));
+    assert!(refused("[unseal]", "[unseal]\npadding = 1").contains("padding"));
+    assert!(refused("[import]", "[import]\nwrap = 1").contains("wrap"));
+    assert!(refused("form = \"sm2-enveloped-key\"", "form = \"pkcs8\"").contains("pkcs8"));
+    assert!(refused("form = \"sm2-enveloped-key\"", "").contains("form"));
+    assert!(refused(UNSEAL, "").contains("[unseal]"), "what cannot be opened need not be imported");
+    let opens_only = parse(&SOFTTOKEN.replacen(IMPORT, "", 1)).expect("a family may have its own way of importing");
+    assert!(opens_only.import.is_none() && opens_only.unseal.is_some());
+    let neither = parse(&SOFTTOKEN.replacen(IMPORT, "", 1).replacen(UNSEAL, "", 1)).expect("a family may open nothing");
+    assert!(neither.import.is_none() && neither.unseal.is_none());
 }
 
 #[test]

@@ -53,16 +53,21 @@ pub async fn read_frame<R: AsyncRead + Unpin>(
     idle: Duration,
     whole: Duration,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, FrameError> {
-    let mut first = [0; 1];
-    if timeout(idle, reader.read(&mut first)).await.map_err(|_| FrameError::Idle)?? == 0 {
+    let mut prefix = [0; 4];
+    let there = timeout(idle, reader.read(&mut prefix)).await.map_err(|_| FrameError::Idle)??;
+    if there == 0 {
         return Ok(None);
     }
-    timeout(whole, read_rest(reader, first[0])).await.map_err(|_| FrameError::Slow)?.map(Some)
+    timeout(whole, read_rest(reader, prefix, there)).await.map_err(|_| FrameError::Slow)?.map(Some)
 }
 
-async fn read_rest<R: AsyncRead + Unpin>(reader: &mut R, first: u8) -> Result<Zeroizing<Vec<u8>>, FrameError> {
-    let mut prefix = [first, 0, 0, 0];
-    reader.read_exact(&mut prefix[1..]).await?;
+/// `there` octets of the length have been read.
+async fn read_rest<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    mut prefix: [u8; 4],
+    there: usize,
+) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+    reader.read_exact(&mut prefix[there..]).await?;
     let length = u32::from_be_bytes(prefix) as usize;
     match length {
         0 => return Err(FrameError::Empty),

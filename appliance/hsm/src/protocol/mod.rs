@@ -246,6 +246,8 @@ pub mod codes {
     pub const DUPLICATE_LABEL: &str = "duplicate-label";
     /// A new key asks for a label that is there already.
     pub const LABEL_IN_USE: &str = "label-in-use";
+    /// The key to be imported is there already, under whichever label.
+    pub const KEY_PRESENT: &str = "key-present";
     /// The profile signs messages, and no message came with the digest.
     pub const TBS_REQUIRED: &str = "tbs-required";
     /// The message does not hash to the digest.
@@ -302,8 +304,8 @@ pub enum Answer {
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    pub fn new(octets: Vec<u8>) -> Self {
-        Self(Zeroizing::new(octets))
+    pub fn new(octets: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        Self(octets.into())
     }
 
     pub fn expose(&self) -> &[u8] {
@@ -444,7 +446,7 @@ pub struct Status {
     /// Ciphertexts that the token opened, proofs of encryption keys included.
     #[n(20)]
     pub unseals_total: u64,
-    /// Ciphertexts that the token did not open.
+    /// Ciphertexts that were not opened: refused here before the token saw them, or by the token.
     #[n(21)]
     pub unseal_failures_total: u64,
 }

@@ -96,6 +96,20 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn changed_replies_give_a_value_or_an_error(
+        outcome in outcome(), position in any::<prop::sample::Index>(), value: u8, cut in any::<prop::sample::Index>(),
+    ) {
+        let mut content = encode(&Reply { id: 7, outcome }).unwrap()[4..].to_vec();
+        let place = position.index(content.len());
+        content[place] = value;
+        let _ = decode::<Reply>(&content);
+        content.truncate(cut.index(content.len() + 1));
+        let _ = decode::<Reply>(&content);
+    }
+}
+
 #[test]
 fn octets_after_the_item_are_refused() {
     let mut content = encode(&Request { id: 1, operation: Operation::Status }).unwrap()[4..].to_vec();
@@ -142,6 +156,8 @@ async fn a_frame_above_the_limit_is_not_read() {
 fn a_request_never_prints_what_it_carries() {
     let operation = Operation::Sign { label: "k".into(), e: [7; 32], tbs: Some(b"secret".to_vec()) };
     assert_eq!(format!("{operation:?}"), "Operation(sign)");
+    let operation = Operation::Unseal { label: "k".into(), cipher: b"sealed".to_vec() };
+    assert_eq!(format!("{operation:?}"), "Operation(unseal)");
 }
 
 #[tokio::test]

@@ -215,6 +215,12 @@ mod tests {
     #[test]
     fn fields_out_of_range_are_refused_by_name() {
         let label = || "k".to_owned();
+        let import = |wrapping_label: &str, enveloped_key, certificate| Operation::ImportEncryptionKey {
+            label: label(),
+            wrapping_label: wrapping_label.to_owned(),
+            enveloped_key,
+            certificate,
+        };
         for (operation, field) in [
             (Operation::PublicKey { label: String::new() }, "label"),
             (Operation::PublicKey { label: "x".repeat(MAX_LABEL + 1) }, "label"),
@@ -222,6 +228,14 @@ mod tests {
             (Operation::Sign { label: label(), e: [0; 32], tbs: Some(vec![0; MAX_TBS + 1]) }, "tbs"),
             (Operation::SelfProof { label: label(), nonce: vec![0; 15] }, "nonce"),
             (Operation::SelfProof { label: label(), nonce: vec![0; 65] }, "nonce"),
+            (Operation::Unseal { label: String::new(), cipher: vec![1] }, "label"),
+            (Operation::Unseal { label: label(), cipher: Vec::new() }, "cipher"),
+            (Operation::Unseal { label: label(), cipher: vec![0; MAX_CIPHER + 1] }, "cipher"),
+            (import("k", vec![1], vec![1]), "wrapping_label"),
+            (import("", vec![1], vec![1]), "wrapping_label"),
+            (import("w", Vec::new(), vec![1]), "enveloped_key"),
+            (import("w", vec![0; MAX_IMPORT + 1], vec![1]), "enveloped_key"),
+            (import("w", vec![1], vec![0; MAX_IMPORT + 1]), "certificate"),
             (Operation::Random { count: 0 }, "count"),
             (Operation::Random { count: MAX_RANDOM + 1 }, "count"),
         ] {

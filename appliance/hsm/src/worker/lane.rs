@@ -242,6 +242,9 @@ impl Lane {
             ("C_DecryptInit", ck::CKR_MECHANISM_INVALID | ck::CKR_MECHANISM_PARAM_INVALID) => {
                 format!("unseal.mechanism = {:#x}", profile.unseal.as_ref().map_or(0, |unseal| unseal.mechanism))
             }
+            ("C_Decrypt" | "C_DecryptInit", ck::CKR_KEY_TYPE_INCONSISTENT | ck::CKR_KEY_FUNCTION_NOT_PERMITTED) => {
+                "unseal.mechanism, which is not for this key,".to_owned()
+            }
             ("C_UnwrapKey", ck::CKR_MECHANISM_INVALID | ck::CKR_MECHANISM_PARAM_INVALID) => {
                 format!("import.mechanism = {:#x}", profile.import.as_ref().map_or(0, |import| import.mechanism))
             }
@@ -251,6 +254,7 @@ impl Lane {
             ("C_GenerateKeyPair", ck::CKR_CURVE_NOT_SUPPORTED | ck::CKR_DOMAIN_PARAMS_INVALID) => {
                 "key.ec_params".to_owned()
             }
+            ("C_UnwrapKey", _) => "key.type, key.never_send or import.mechanism".to_owned(),
             ("C_GenerateKeyPair", _) => "key.type, key.ec_params or key.never_send".to_owned(),
             _ => "a field".to_owned(),
         };

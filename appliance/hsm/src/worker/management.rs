@@ -18,7 +18,7 @@ const MAX_KEYS: usize = 128;
 const SM2_CURVE: [u8; 10] = [0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d];
 
 /// Octets of a new key's `CKA_ID`: random, so that it is unlike any other's.
-const ID_LENGTH: usize = 16;
+pub(super) const ID_LENGTH: usize = 16;
 
 impl Lane {
     pub(super) fn list_keys(&mut self) -> Result<Answer, Problem> {
@@ -115,16 +115,28 @@ impl Lane {
         if key.id.is_empty() {
             return refuse(format!("key {label:?} has no CKA_ID, so nothing could link the certificate to it"));
         }
+        self.store_certificate(label, &key.id, &certificate)?;
+        Ok(Answer::Imported)
+    }
+
+    /// Stores a certificate under a key's `CKA_ID`, replacing the ones that are there.
+    pub(super) fn store_certificate(
+        &mut self,
+        label: &str,
+        id: &[u8],
+        certificate: &Certificate,
+    ) -> Result<(), Problem> {
+        let der = certificate.as_der();
         let never_send = self.engine.profile.key.never_send.clone();
         let session = self.session()?;
-        let stored = keys::certificates(session, &key.id)?;
+        let stored = keys::certificates(session, id)?;
         if !stored.iter().any(|(_, there)| there == der) {
             let mut template = vec![
                 Attribute::Class(ObjectClass::CERTIFICATE),
                 Attribute::CertificateType(CertificateType::X_509),
                 Attribute::Token(true),
                 Attribute::Label(label.as_bytes().to_vec()),
-                Attribute::Id(key.id.clone()),
+                Attribute::Id(id.to_vec()),
                 Attribute::Value(der.to_vec()),
             ];
             for (name, attribute) in [
@@ -146,7 +158,7 @@ impl Lane {
                 session.destroy(handle)?;
             }
         }
-        Ok(Answer::Imported)
+        Ok(())
     }
 }
 
@@ -183,6 +195,8 @@ fn templates(form: &KeyForm, unwraps: bool, label: &str, id: &[u8]) -> (Template
     private.extend(optional("CKA_SENSITIVE", ck::CKA_SENSITIVE, Value::from(true)));
     private.extend(optional("CKA_EXTRACTABLE", ck::CKA_EXTRACTABLE, Value::from(false)));
     private.extend(optional("CKA_SIGN", ck::CKA_SIGN, Value::from(true)));
-    private.extend(unwraps.then(|| (ck::CKA_UNWRAP, Value::from(true))));
+    if unwraps {
+        private.extend(optional("CKA_UNWRAP", ck::CKA_UNWRAP, Value::from(true)));
+    }
     (public, private)
 }

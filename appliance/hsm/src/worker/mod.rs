@@ -9,6 +9,7 @@ mod config;
 mod engine;
 mod exit;
 mod hardening;
+mod import;
 mod job;
 mod keys;
 mod lane;

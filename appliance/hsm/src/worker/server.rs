@@ -12,13 +12,14 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::engine::{Engine, count};
 use super::job::{self, Job, Outgoing, Place, ReplyTo};
 use super::socket::Socket;
 use crate::client::SOFTWARE;
 use crate::protocol::{
-    self, FrameError, Hello, Outcome, PROTOCOL, Refusal, Request, Welcome, codes, read_frame, write_frame,
+    self, FrameError, Hello, MAX_FRAME, Outcome, PROTOCOL, Refusal, Request, Welcome, codes, read_frame, write_frame,
 };
 
 /// For the greeting.
@@ -27,6 +28,10 @@ const GREETING_LIMIT: Duration = Duration::from_secs(2);
 const FRAME_LIMIT: Duration = Duration::from_secs(5);
 /// Between frames.
 const IDLE_LIMIT: Duration = Duration::from_mins(10);
+/// Octets of waiting answers that go in one write; one frame more may follow them.
+const BATCH: usize = 8 * 1024;
+/// A frame with its length.
+const FRAME_ROOM: usize = MAX_FRAME + 4;
 /// For answers on their way when the worker ends.
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
@@ -198,19 +203,21 @@ async fn write_answers(
     mut writer: OwnedWriteHalf,
     mut outgoing: UnboundedReceiver<Outgoing>,
 ) -> Result<(), FrameError> {
-    let mut batch: Vec<u8> = Vec::new();
+    // Wiped, because it may hold session keys, and with room for all that it ever holds: growing would leave a copy behind.
+    let mut batch = Zeroizing::new(Vec::with_capacity(BATCH + FRAME_ROOM));
     let mut places: Vec<Place> = Vec::new();
     while let Some((frame, place)) = outgoing.recv().await {
         batch.extend_from_slice(&frame);
         places.push(place);
         // What is there already goes in one write.
-        while batch.len() < protocol::MAX_FRAME
+        while batch.len() < BATCH
             && let Ok((frame, place)) = outgoing.try_recv()
         {
             batch.extend_from_slice(&frame);
             places.push(place);
         }
         timeout(FRAME_LIMIT, write_frame(&mut writer, &batch)).await.map_err(|_| FrameError::Slow)??;
+        batch.as_mut_slice().zeroize();
         batch.clear();
         places.clear();
     }

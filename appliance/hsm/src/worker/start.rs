@@ -139,8 +139,12 @@ fn announce(profile: &Profile, token: &Token) {
 /// Lists may lie, so this only warns; the signature itself decides.
 fn warn_of_missing_mechanisms(caller: &Caller, slot: Slot, profile: &Profile) {
     let Ok(listed) = caller.mechanisms(slot) else { return };
-    let wanted =
-        [("sign.mechanism", Some(profile.sign.mechanism)), ("key.keygen_mechanism", profile.key.keygen_mechanism)];
+    let wanted = [
+        ("sign.mechanism", Some(profile.sign.mechanism)),
+        ("key.keygen_mechanism", profile.key.keygen_mechanism),
+        ("unseal.mechanism", profile.unseal.as_ref().map(|unseal| unseal.mechanism)),
+        ("import.mechanism", profile.import.as_ref().map(|import| import.mechanism)),
+    ];
     for (field, number) in wanted {
         if let Some(number) = number
             && !listed.contains(&number)

@@ -10,14 +10,14 @@ use yanqian_sm::{PublicKey, Sm2Ciphertext, sm2_encrypt};
 use crate::support::{Site, digest};
 
 /// An authority, and a token whose signing key it has certified.
-struct Enrolled {
-    site: Site,
+pub(crate) struct Enrolled {
+    pub(crate) site: Site,
     pki: Layout,
     signing: Vec<u8>,
 }
 
 impl Enrolled {
-    async fn new(site: Site, client: &WorkerClient) -> Self {
+    pub(crate) async fn new(site: Site, client: &WorkerClient) -> Self {
         let pki = yanqian_devpki::generate(&site.path("pki"), &Options::default()).unwrap();
         client.generate_key("sign").await.unwrap();
         let request = client.csr("sign", "C=CN, O=Bank One, CN=Bank One Signing").await.unwrap();
@@ -25,25 +25,25 @@ impl Enrolled {
         Self { site, pki, signing }
     }
 
-    fn issue(&self) -> EntityEncryption {
+    pub(crate) fn issue(&self) -> EntityEncryption {
         yanqian_devpki::issue_entity_encryption(&self.pki, &self.signing, OffsetDateTime::now_utc(), 30).unwrap()
     }
 }
 
-fn der(pem: &[u8]) -> Vec<u8> {
+pub(crate) fn der(pem: &[u8]) -> Vec<u8> {
     certificates_from_pem_or_der(pem).unwrap()[0].as_der().to_vec()
 }
 
-fn key_of(pem: &[u8]) -> PublicKey {
+pub(crate) fn key_of(pem: &[u8]) -> PublicKey {
     *certificates_from_pem_or_der(pem).unwrap()[0].public_key().unwrap()
 }
 
-fn sealed(key: &PublicKey, secret: &[u8]) -> Sm2Ciphertext {
+pub(crate) fn sealed(key: &PublicKey, secret: &[u8]) -> Sm2Ciphertext {
     sm2_encrypt(key, secret, &mut getrandom::SysRng).unwrap()
 }
 
 #[track_caller]
-fn assert_refused<T: std::fmt::Debug>(result: Result<T, WorkerError>, expected: &str) {
+pub(crate) fn assert_refused<T: std::fmt::Debug>(result: Result<T, WorkerError>, expected: &str) {
     match result {
         Err(WorkerError::Refused { code, .. }) => assert_eq!(code, expected),
         other => panic!("not refused as {expected}: {other:?}"),
@@ -156,6 +156,34 @@ async fn an_envelope_is_imported_only_whole_for_its_own_key_and_under_a_free_lab
 
     import("open", "sign", &issued.enveloped_key, &certificate).await.unwrap();
     assert_refused(import("open", "sign", &issued.enveloped_key, &certificate).await, codes::LABEL_IN_USE);
+    assert_refused(import("other", "sign", &issued.enveloped_key, &certificate).await, codes::KEY_PRESENT);
+    assert_refused(
+        import("another", "sign", &other.enveloped_key, &der(&other.certificate)).await,
+        codes::LABEL_IN_USE,
+    );
+    assert_refused(import("next", "open", &other.enveloped_key, &der(&other.certificate)).await, codes::KEY_USAGE);
+    import("next", "sign", &other.enveloped_key, &der(&other.certificate)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_signing_key_from_before_the_import_table_is_refused_by_what_it_lacks() {
+    const IMPORT: &str = "[import]\nmechanism = 0x80008200\nform = \"sm2-enveloped-key\"\n";
+    let site = Site::new();
+    site.change_profile(IMPORT, "");
+    let worker = site.start();
+    let client = site.client();
+    let enrolled = Enrolled::new(site, &client).await;
+    drop(worker);
+    enrolled.site.change_profile("[session]", &format!("{IMPORT}\n[session]"));
+    let _worker = enrolled.site.start();
+    let issued = enrolled.issue();
+    let imported = enrolled
+        .site
+        .client()
+        .import_encryption_key("open", "sign", &issued.enveloped_key, &der(&issued.certificate))
+        .await;
+    let Err(WorkerError::Refused { code, message }) = imported else { panic!("{imported:?}") };
+    assert!(code == codes::KEY_USAGE && message.contains("CKA_UNWRAP"), "{code}: {message}");
 }
 
 #[tokio::test]

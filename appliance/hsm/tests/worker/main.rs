@@ -3,6 +3,7 @@
 
 mod encryption;
 mod faults;
+mod opening;
 mod pins;
 mod protocol;
 mod service;

@@ -160,12 +160,14 @@ async fn asker() {
     let client = WorkerClient::new(ClientConfig::new(std::env::var("ASKER_SOCKET").unwrap()));
     let status = client.status().await;
     let made = client.generate_key("by-asker").await;
+    let imported = client.import_encryption_key("open", "signing", b"envelope", b"certificate").await;
     let key = client.public_key("signing").await;
     let signed = match &key {
         Ok(key) => client.sign("signing", &digest(key, b"m"), None).await.map(|_| ()),
         Err(error) => Err(error.clone()),
     };
-    eprintln!("status {:?}\nmade {:?}\nsigned {:?}", status.map(|_| ()), made.map(|_| ()), signed);
+    let (status, made, imported) = (status.map(|_| ()), made.map(|_| ()), imported.map(|_| ()));
+    eprintln!("status {status:?}\nmade {made:?}\nimported {imported:?}\nsigned {signed:?}");
 }
 
 #[tokio::test]
@@ -181,10 +183,11 @@ async fn strangers_are_refused_and_clients_may_sign_but_not_manage() {
     site.client().generate_key("signing").await.unwrap();
 
     let stranger = ask_as(&site, 4003);
-    assert_eq!(stranger.matches(codes::PEER).count(), 3, "{stranger}");
+    assert_eq!(stranger.matches(codes::PEER).count(), 4, "{stranger}");
     let client = ask_as(&site, 4001);
     assert!(client.contains("status Ok") && client.contains("signed Ok"), "{client}");
-    assert!(client.contains(codes::NOT_PERMITTED), "{client}");
+    assert_eq!(client.matches(codes::NOT_PERMITTED).count(), 2, "{client}");
     let admin = ask_as(&site, 4002);
     assert!(admin.contains("made Ok") && admin.contains("signed Ok"), "{admin}");
+    assert!(admin.contains(codes::CERTIFICATE) && !admin.contains(codes::NOT_PERMITTED), "{admin}");
 }
