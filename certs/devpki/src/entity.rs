@@ -7,7 +7,7 @@ use openssl::pkey::{PKey, PKeyRef, Private, Public};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rand::rand_bytes;
 use openssl::symm::{Cipher, Crypter, Mode};
-use openssl::x509::{X509, X509Req};
+use openssl::x509::{X509, X509KeyUsage, X509NameRef, X509Ref, X509Req};
 use time::OffsetDateTime;
 
 use crate::profile::{Identity, Purpose, Validity, certify, create, is_sm2};
@@ -24,9 +24,18 @@ pub fn issue_entity_signing(
     now: OffsetDateTime,
     days: u32,
 ) -> Result<Vec<u8>, DevPkiError> {
-    let request = X509Req::from_pem(request)
-        .or_else(|_| X509Req::from_der(request))
-        .map_err(|_| DevPkiError::RequestUnreadable)?;
+    let (request, public) = proven_request(request)?;
+    let issuer = authority(layout)?;
+    let subject = request.subject_name();
+    let (issuer, key) = (&issuer.certificate, &issuer.key);
+    let certificate = certify(subject, &public, &Purpose::Signing, span(now, days), Some(issuer), key)?;
+    Ok(certificate.to_pem()?)
+}
+
+/// A request whose key is SM2 and signs it.
+fn proven_request(octets: &[u8]) -> Result<(X509Req, PKey<Public>), DevPkiError> {
+    let request =
+        X509Req::from_pem(octets).or_else(|_| X509Req::from_der(octets)).map_err(|_| DevPkiError::RequestUnreadable)?;
     let public = request.public_key().map_err(|_| DevPkiError::RequestUnreadable)?;
     if !is_sm2(&public) {
         return Err(DevPkiError::RequestKeyNotSm2);
@@ -34,11 +43,7 @@ pub fn issue_entity_signing(
     if !request.verify(&public).unwrap_or(false) {
         return Err(DevPkiError::RequestSignature);
     }
-    let issuer = authority(layout)?;
-    let subject = request.subject_name();
-    let (issuer, key) = (&issuer.certificate, &issuer.key);
-    let certificate = certify(subject, &public, &Purpose::Signing, span(now, days), Some(issuer), key)?;
-    Ok(certificate.to_pem()?)
+    Ok((request, public))
 }
 
 /// What an authority sends to an entity for its encryption pair.
@@ -51,21 +56,36 @@ pub struct EntityEncryption {
 }
 
 /// Makes an encryption pair under `entity/ca`, valid as [`issue_entity_signing`] has it, with the subject of the entity's
-/// signing certificate (PEM), and wraps its private key to the signing key. Nothing of the pair is kept here.
+/// signing key, and wraps its private key to that key. Nothing of the pair is kept here.
+///
+/// `signing` tells the signing key: its certificate from `entity/ca`, or the PKCS#10 request for it; PEM or DER.
 pub fn issue_entity_encryption(
     layout: &Layout,
-    signing_certificate: &[u8],
+    signing: &[u8],
     now: OffsetDateTime,
     days: u32,
 ) -> Result<EntityEncryption, DevPkiError> {
-    let signing = X509::from_pem(signing_certificate)?;
-    let recipient = signing.public_key()?;
-    if !is_sm2(&recipient) {
-        return Err(DevPkiError::RequestKeyNotSm2);
-    }
     let issuer = authority(layout)?;
-    let pair = create(Nid::SM2, signing.subject_name(), &Purpose::Encryption, span(now, days), Some(&issuer))?;
+    let (recipient, pair) = if let Ok(certificate) = X509::from_pem(signing).or_else(|_| X509::from_der(signing)) {
+        let recipient = signing_key(&certificate, &issuer)?;
+        (recipient, encryption_pair(certificate.subject_name(), span(now, days), &issuer)?)
+    } else {
+        let (request, recipient) = proven_request(signing)?;
+        (recipient, encryption_pair(request.subject_name(), span(now, days), &issuer)?)
+    };
     Ok(EntityEncryption { certificate: pair.certificate.to_pem()?, enveloped_key: envelop(&pair.key, &recipient)? })
+}
+
+/// The key of a certificate that this authority issued for signing: nobody else gets a pair.
+fn signing_key(certificate: &X509Ref, issuer: &Identity) -> Result<PKey<Public>, DevPkiError> {
+    let ours = certificate.verify(issuer.key.as_ref()).unwrap_or(false);
+    let signs = certificate.key_usage().is_some_and(|usage| usage.contains(X509KeyUsage::DIGITAL_SIGNATURE));
+    let key = certificate.public_key()?;
+    if ours && signs && is_sm2(&key) { Ok(key) } else { Err(DevPkiError::SigningCertificate) }
+}
+
+fn encryption_pair(subject: &X509NameRef, validity: Validity, issuer: &Identity) -> Result<Identity, DevPkiError> {
+    create(Nid::SM2, subject, &Purpose::Encryption, validity, Some(issuer))
 }
 
 fn authority(layout: &Layout) -> Result<Identity, DevPkiError> {

@@ -29,6 +29,9 @@ pub enum DevPkiError {
     /// The request's self-signature (SM2 with SM3, default distinguishing id) does not verify.
     #[error("the certificate request's signature does not verify with the default distinguishing id")]
     RequestSignature,
+    /// The certificate is not one that `entity/ca` issued for signing with an SM2 key.
+    #[error("the signing certificate is not one that this PKI's entity/ca issued for signing")]
+    SigningCertificate,
     /// The certificate carries no subject key identifier, which issuing and revoking need.
     #[error("the issuer's certificate has no subject key identifier")]
     IssuerWithoutKeyId,
@@ -44,6 +47,7 @@ impl DevPkiError {
             Self::RequestUnreadable => "request-unreadable",
             Self::RequestKeyNotSm2 => "request-key-not-sm2",
             Self::RequestSignature => "request-signature",
+            Self::SigningCertificate => "signing-certificate",
             Self::IssuerWithoutKeyId => "issuer-without-key-id",
         }
     }

@@ -51,7 +51,7 @@ enum Command {
         /// Directory of the PKI
         #[arg(long)]
         dir: PathBuf,
-        /// The entity's signing certificate (PEM), to whose key the pair is wrapped
+        /// The entity's signing certificate from this PKI, or the request for it (PEM or DER): the pair is wrapped to its key
         #[arg(long)]
         signing: PathBuf,
         /// Where the certificate (PEM) goes

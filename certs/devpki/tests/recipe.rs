@@ -6,17 +6,23 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use openssl::ec::{EcGroup, EcKey};
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::{EcGroup, EcKey, EcPoint};
+use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::pkey_ctx::PkeyCtx;
 use openssl::ssl::SslFiletype;
 use openssl::stack::Stack;
+use openssl::symm::{Cipher, Crypter, Mode};
 use openssl::x509::store::{X509Lookup, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
-use openssl::x509::{X509, X509Crl, X509Name, X509ReqBuilder, X509StoreContext, X509VerifyResult};
+use openssl::x509::{X509, X509Crl, X509KeyUsage, X509Name, X509ReqBuilder, X509StoreContext, X509VerifyResult};
 use time::{Duration, OffsetDateTime};
-use yanqian_devpki::{Authority, Layout, Options, generate, issue_entity_signing, reissue_crl, serial};
+use yanqian_devpki::{
+    Authority, Layout, Options, generate, issue_entity_encryption, issue_entity_signing, reissue_crl, serial,
+};
 
 const CRL_HAS_EXPIRED: i32 = 12;
 const CERT_REVOKED: i32 = 23;
@@ -157,6 +163,88 @@ fn a_request_signed_by_another_key_or_on_another_curve_is_refused() {
     let p256 = p256.unwrap();
     assert_eq!(code(&request(&p256, &p256, MessageDigest::sha256())), "request-key-not-sm2");
     assert_eq!(code(b"not a request"), "request-unreadable");
+}
+
+/// Length of a DER element with its header, below 64 KiB.
+fn element(der: &[u8]) -> usize {
+    match der[1] {
+        short @ ..=0x7f => 2 + usize::from(short),
+        0x81 => 3 + usize::from(der[2]),
+        _ => 4 + (usize::from(der[2]) << 8) + usize::from(der[3]),
+    }
+}
+
+/// What OpenSSL, with this key, finds in an `SM2EnvelopedKey`: public point and private scalar.
+fn open_envelope(der: &[u8], key: &PKey<Private>) -> Result<(Vec<u8>, Vec<u8>), ErrorStack> {
+    assert_eq!(element(der), der.len(), "one element and nothing after it");
+    let mut rest = &der[if der[1] == 0x82 { 4 } else { 3 }..];
+    let mut next = || {
+        let (part, after) = rest.split_at(element(rest));
+        rest = after;
+        part
+    };
+    let (algorithm, cipher, public, sealed) = (next(), next(), next(), next());
+    assert!(rest.is_empty());
+    assert_eq!(algorithm, [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x68, 0x01]);
+    assert!(public.starts_with(&[0x03, 0x42, 0x00, 0x04]) && sealed.starts_with(&[0x03, 0x21, 0x00]));
+    let mut content_key = Vec::new();
+    let mut context = PkeyCtx::new(key)?;
+    context.decrypt_init()?;
+    context.decrypt_to_vec(cipher, &mut content_key)?;
+    let mut crypter = Crypter::new(Cipher::sm4_ecb(), Mode::Decrypt, &content_key, None)?;
+    crypter.pad(false);
+    let mut scalar = vec![0; 48];
+    let length = crypter.update(&sealed[3..], &mut scalar)?;
+    scalar.truncate(length);
+    Ok((public[3..].to_vec(), scalar))
+}
+
+#[test]
+fn an_entity_gets_an_encryption_pair_that_only_its_signing_key_opens() {
+    let (_guard, layout) = pki();
+    let key = sm2_key();
+    let now = OffsetDateTime::now_utc();
+    let asked = request(&key, &key, MessageDigest::sm3());
+    let signing = issue_entity_signing(&layout, &asked, now, 30).unwrap();
+    let signing_der = X509::from_pem(&signing).unwrap().to_der().unwrap();
+    let files = fs::read_dir(layout.entity("ca").key.parent().unwrap()).unwrap().count();
+    for known_by in [&signing, &signing_der, &asked] {
+        let issued = issue_entity_encryption(&layout, known_by, now, 30).unwrap();
+        let certificate = X509::from_pem(&issued.certificate).unwrap();
+        assert!(certificate.verify(&load(&layout.entity("ca").certificate).public_key().unwrap()).unwrap());
+        let subject = certificate.subject_name().entries_by_nid(Nid::COMMONNAME).next().unwrap();
+        assert_eq!(subject.data().as_slice(), b"Bank One Signing");
+        let usage = certificate.key_usage().unwrap();
+        let wanted = [X509KeyUsage::KEY_ENCIPHERMENT, X509KeyUsage::DATA_ENCIPHERMENT, X509KeyUsage::KEY_AGREEMENT];
+        assert!(wanted.iter().all(|one| usage.contains(*one)));
+        assert!(!usage.contains(X509KeyUsage::DIGITAL_SIGNATURE) && !usage.contains(X509KeyUsage::NON_REPUDIATION));
+
+        let (public, scalar) = open_envelope(&issued.enveloped_key, &key).unwrap();
+        assert!(certificate.public_key().unwrap().public_key_to_der().unwrap().ends_with(&public));
+        let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
+        let mut context = BigNumContext::new().unwrap();
+        let point = EcPoint::from_bytes(&group, &public, &mut context).unwrap();
+        let opened = EcKey::from_private_components(&group, &BigNum::from_slice(&scalar).unwrap(), &point).unwrap();
+        opened.check_key().expect("the scalar is that of the public point");
+        assert!(open_envelope(&issued.enveloped_key, &sm2_key()).is_err());
+    }
+    let after = fs::read_dir(layout.entity("ca").key.parent().unwrap()).unwrap().count();
+    assert_eq!(files, after, "nothing of the pair stays here");
+}
+
+#[test]
+fn an_encryption_pair_is_issued_to_an_entitys_signing_key_only() {
+    let (_guard, layout) = pki();
+    let now = OffsetDateTime::now_utc();
+    let code = |signing: &[u8]| issue_entity_encryption(&layout, signing, now, 30).unwrap_err().code();
+    for foreign in [layout.platform("signing"), layout.entity("ca"), layout.caller("stranger")] {
+        assert_eq!(code(&fs::read(foreign.certificate).unwrap()), "signing-certificate");
+    }
+    let key = sm2_key();
+    let issued = issue_entity_encryption(&layout, &request(&key, &key, MessageDigest::sm3()), now, 30).unwrap();
+    assert_eq!(code(&issued.certificate), "signing-certificate", "an encryption certificate is not one for signing");
+    assert_eq!(code(&request(&key, &sm2_key(), MessageDigest::sm3())), "request-signature");
+    assert_eq!(code(b"neither"), "request-unreadable");
 }
 
 #[test]
