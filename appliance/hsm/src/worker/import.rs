@@ -135,6 +135,7 @@ impl Lane {
 
     /// Removes what an import that failed has left, so that it can be tried again.
     fn take_back(&mut self, label: &str, id: &[u8]) {
+        tracing::warn!(label, "an import failed; what it has left is removed");
         let removed = self.run(|lane| {
             let session = lane.session()?;
             let mut left = keys::private_keys(session, Some(label))?;
