@@ -30,6 +30,7 @@ test: ## everything, as CI runs it
 	  clippy 480 'cargo clippy --profile $(PROFILE) --locked --workspace --all-targets -- -D warnings' \
 	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE)' \
 	  tests 420 'tools/tests $(PROFILE)' \
+	  openapi 120 'tests/openapi/run $(PROFILE)' \
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
 	  units 20 'tools/check-units' \
 	  dependencies 30 'cargo deny --all-features check bans licenses sources'

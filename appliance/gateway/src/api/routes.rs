@@ -9,25 +9,35 @@ use hyper::body::Incoming;
 use yanqian_vocabulary::{Mode, VerificationId};
 
 use super::body::discard;
+use super::openapi;
 use crate::core::Core;
 use crate::metrics::RejectCause;
 use crate::pipeline::{self, Received};
 use crate::reply::{Rejected, Shed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
+pub(super) enum Route {
     Check(Mode),
     Verification(VerificationId),
     Receipt(VerificationId),
+    Description,
+}
+
+/// What stands under a path, and its one method.
+pub(super) fn resource(path: &str) -> Option<(Route, Method)> {
+    if path == openapi::PATH {
+        return Some((Route::Description, Method::GET));
+    }
+    let rest = path.strip_prefix("/v1/verifications/")?;
+    match (rest.parse(), rest.strip_suffix("/receipt")) {
+        (Ok(mode), _) => Some((Route::Check(mode), Method::POST)),
+        (Err(_), None) => Some((Route::Verification(rest.parse().ok()?), Method::GET)),
+        (Err(_), Some(id)) => Some((Route::Receipt(id.parse().ok()?), Method::GET)),
+    }
 }
 
 fn route(method: &Method, path: &str) -> Result<Route, RejectCause> {
-    let Some(rest) = path.strip_prefix("/v1/verifications/") else { return Err(RejectCause::NotFound) };
-    let (route, allowed) = match (rest.parse(), rest.strip_suffix("/receipt")) {
-        (Ok(mode), _) => (Route::Check(mode), Method::POST),
-        (Err(_), None) => (Route::Verification(rest.parse().map_err(|_| RejectCause::NotFound)?), Method::GET),
-        (Err(_), Some(id)) => (Route::Receipt(id.parse().map_err(|_| RejectCause::NotFound)?), Method::GET),
-    };
+    let (route, allowed) = resource(path).ok_or(RejectCause::NotFound)?;
     if *method == allowed { Ok(route) } else { Err(RejectCause::MethodNotAllowed) }
 }
 
@@ -51,6 +61,10 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
         Route::Receipt(id) => match pipeline::receipt(&core, &names, id).await {
             Ok(Ok(json)) => document(json),
             Ok(Err(shed)) => shed.into_response(),
+            Err(cause) => reject(&core, cause, body).await,
+        },
+        Route::Description => match core.caller(&names) {
+            Ok(_) => openapi::answer(&head.headers),
             Err(cause) => reject(&core, cause, body).await,
         },
         Route::Check(mode) => {

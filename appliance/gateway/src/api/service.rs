@@ -14,7 +14,7 @@ use yanqian_vocabulary::CallerId;
 
 use super::activity::{Activity, Exchange};
 use super::seats::Seat;
-use super::{body, openapi, routes};
+use super::{body, routes};
 use crate::core::Core;
 use crate::metrics::RejectCause;
 use crate::reply::{Rejected, Shed};
@@ -48,7 +48,7 @@ impl Asker {
         async move {
             let id = asker.core.new_id(asker.core.clock.now());
             let span = tracing::info_span!("request", request_id = %id);
-            let allowed = openapi::methods(request.uri().path());
+            let allowed = routes::resource(request.uri().path()).map(|(_, method)| method);
             let version = request.version();
             let refused = asker.refuses(&request);
             // What follows a request that breaks the rules may be anything, and what follows a chunked body is not looked at
@@ -63,8 +63,9 @@ impl Asker {
             if let Ok(value) = HeaderValue::try_from(id.to_string()) {
                 headers.insert(X_REQUEST_ID, value);
             }
-            if status == StatusCode::METHOD_NOT_ALLOWED {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            let allowed = allowed.filter(|_| status == StatusCode::METHOD_NOT_ALLOWED);
+            if let Some(value) = allowed.and_then(|method| HeaderValue::try_from(method.as_str()).ok()) {
+                headers.insert(header::ALLOW, value);
             }
             if last {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

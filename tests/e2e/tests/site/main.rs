@@ -15,6 +15,7 @@ mod http2;
 mod idempotency;
 mod isolation;
 mod ledger;
+mod openapi;
 mod operation;
 mod outage;
 mod platform;
