@@ -321,5 +321,14 @@ mod tests {
         assert!(error.contains("format_version"), "{error}");
         let error = refused(&SAMPLE.replace("max_in_flight = 256", "max_in_flight = 0"));
         assert!(error.contains("max_in_flight") || error.contains("nonzero"), "{error}");
+        for (key, value, wrong) in [
+            ("max_head_bytes", "16384", "8191"),
+            ("http2_max_frame_bytes", "16384", "16777216"),
+            ("http2_stream_window_bytes", "65536", "65534"),
+            ("http2_connection_window_bytes", "262144", "2147483648"),
+        ] {
+            let error = refused(&SAMPLE.replacen(&format!("{key} = {value}"), &format!("{key} = {wrong}"), 1));
+            assert!(error.contains(&format!("key `limits.{key}`")), "{error}");
+        }
     }
 }

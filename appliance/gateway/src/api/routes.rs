@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tracing::Instrument as _;
 use yanqian_vocabulary::{Mode, VerificationId};
 
 use super::body::discard;
@@ -73,12 +74,13 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
                 Err((cause, body)) => return reject(&core, cause, body).await,
             };
             // A task of its own: a caller that hangs up in mid-flight must not stop the check half-way.
-            let task = tokio::spawn(async move {
+            let work = async move {
                 let response = pipeline::run(&core, check).await;
                 drop(slot);
                 response
-            });
-            task.await.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response())
+            };
+            // What the way of the check logs carries the request's id too.
+            tokio::spawn(work.in_current_span()).await.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response())
         }
     }
 }

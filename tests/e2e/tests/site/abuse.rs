@@ -138,6 +138,10 @@ async fn ten_thousand_silent_connections_are_carried_and_then_ended() {
     assert!(usize::try_from(open).unwrap() >= count * 9 / 10, "{open} of {count} are held at once");
     let caller = site.caller("core-banking").unwrap();
     assert_verdict(&caller.ask(&good("in the crowd")).await.unwrap(), "match");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", site.daemon_pid().unwrap())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+    let resident: usize = resident.unwrap().trim().parse().unwrap();
+    assert!(resident < 300_000, "{resident} kB for {count} connections");
     for stream in &mut silent {
         ends(stream, Duration::from_secs(12)).await;
     }
