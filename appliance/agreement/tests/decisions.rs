@@ -49,12 +49,7 @@ fn each_rule_refuses_what_it_names() {
     let expect = |caller, request, rule: &str, reason| {
         assert_eq!(ask(&agreement, caller, request, now()), Err((rule.to_owned(), reason)));
     };
-    expect(
-        "core-banking",
-        (RealPerson, PrcPassport, "account-opening", BASIC),
-        "agreement.modes",
-        Reason::AgreementMode,
-    );
+    expect("core-banking", (RealPerson, PrcPassport, "remittance", BASIC), "purpose.modes", Reason::AgreementMode);
     expect("core-banking", (RealName, PrcPassport, "marketing", BASIC), "agreement.purposes", Reason::AgreementPurpose);
     expect(
         "branch-kiosk",
@@ -71,10 +66,10 @@ fn each_rule_refuses_what_it_names() {
     let more = &[Field::Number, Field::Expiry];
     expect("core-banking", (RealName, PrcPassport, "remittance", more), "purpose.fields", Reason::AgreementField);
 
-    let both_modes =
-        parse(&SAMPLE.replacen("modes = [\"real-name\"]", "modes = [\"real-name\", \"real-person\"]", 1)).unwrap();
-    let asked = ask(&both_modes, "core-banking", (RealPerson, PrcPassport, "account-opening", BASIC), now());
-    assert_eq!(asked, Err(("purpose.modes".to_owned(), Reason::AgreementMode)));
+    let all = "modes = [\"real-name\", \"real-person\", \"chip-reading\"]";
+    let real_name_only = parse(&SAMPLE.replace(all, "modes = [\"real-name\"]")).unwrap();
+    let asked = ask(&real_name_only, "core-banking", (RealPerson, PrcPassport, "account-opening", BASIC), now());
+    assert_eq!(asked, Err(("agreement.modes".to_owned(), Reason::AgreementMode)));
 
     let narrow = parse(&SAMPLE.replace("    \"taiwan-permit\",\n", "")).unwrap();
     let asked = ask(&narrow, "core-banking", (RealName, TaiwanPermit, "account-opening", BASIC), now());
@@ -108,6 +103,8 @@ fn a_certificate_stands_for_exactly_one_caller() {
 
 #[test]
 fn a_faulty_agreement_is_refused_by_file_line_and_key() {
+    /// The agreement's own, not a purpose's: a comment follows it.
+    const ALL_MODES: &str = "[\"real-name\", \"real-person\", \"chip-reading\"]  ";
     let cases = [
         ("format_version = 1", "format_version = 2", "format_version"),
         ("version = \"2026-01\"", "version = \"2026-01\"\ncolour = 1", "colour"),
@@ -115,9 +112,8 @@ fn a_faulty_agreement_is_refused_by_file_line_and_key() {
         ("2035-12-31", "2025-12-31", "effective_until"),
         ("2035-12-31", "2035-12-31T00:00:00", "effective_until"),
         ("2026-01-01", "2026-02-30", "line"),
-        ("[\"real-name\"]  ", "[]  ", "modes"),
-        ("[\"real-name\"]  ", "[\"real-name\", \"real-name\"]  ", "`real-name` twice"),
-        ("modes = [\"real-name\"]\n", "modes = [\"chip-reading\"]\n", "purpose `account-opening`: modes"),
+        (ALL_MODES, "[]  ", "modes"),
+        (ALL_MODES, "[\"real-name\", \"real-name\"]  ", "`real-name` twice"),
         ("purposes = [\"account-opening\"]", "purposes = [\"loans\"]", "caller `branch-kiosk`: purposes: `loans`"),
         ("purposes = [\"account-opening\"]", "purposes = []", "caller `branch-kiosk`: purposes"),
         (
@@ -140,6 +136,11 @@ fn a_faulty_agreement_is_refused_by_file_line_and_key() {
         let lined = error.starts_with(&format!("agreement.toml:{line}: ")) || error.contains(&format!("line {line},"));
         assert!(lined, "{to}: line {line}: {error}");
     }
+    // What the whole does not allow, no purpose may: the fault lies with the purpose, and so does the line.
+    let error = parse(&SAMPLE.replacen(ALL_MODES, "[\"real-person\", \"chip-reading\"]  ", 1)).unwrap_err();
+    let line =
+        1 + SAMPLE.lines().position(|line| line == r#"modes = ["real-name", "real-person", "chip-reading"]"#).unwrap();
+    assert!(error.starts_with(&format!("agreement.toml:{line}: purpose `account-opening`: modes: ")), "{error}");
 }
 
 #[test]

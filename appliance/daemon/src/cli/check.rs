@@ -1,26 +1,82 @@
+//! `yanqian check`: every piece that a configuration names, looked at whether or not an earlier one failed, so that one run tells
+//! everything that is wrong.
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Resource, getrlimit};
+use serde_json::json;
+use yanqian_agreement::Agreement;
 use yanqian_hsm::profile::Profile;
+use yanqian_hsm::protocol::KeyUsage;
 use yanqian_hsm::worker::WorkerConfig;
-use yanqian_hsm::{ClientConfig, WorkerClient};
+use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient};
 use yanqian_messages::Certificate;
 use yanqian_sm::PublicKey;
+use yanqian_vocabulary::Timestamp;
 
 use super::output::{complain, say};
 use super::{EXIT_CONFIG, small_runtime};
 use crate::config::Config;
-use crate::parts;
+use crate::gauges::free_space;
+use crate::{hardening, parts};
 
-/// One line of the table.
-struct Row {
-    what: &'static str,
-    result: Result<String, String>,
+const DAY: i64 = 86_400;
+/// Days before an end at which a warning begins.
+const SOON: i64 = 30;
+/// Days before the end of a revocation list at which a warning begins: lists are short-lived.
+const LIST_SOON: i64 = 2;
+/// Free octets below which the disk is told to be nearly full.
+const SPACE_SOON: u64 = 2_000_000_000;
+/// Descriptors that the daemon needs besides its connections.
+const OTHER_FILES: u64 = 64;
+
+/// How a piece was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
 }
 
-/// `yanqian check`: every piece, whether or not an earlier one failed.
-pub(super) fn run(file: &Path, worker: Option<&Path>) -> ExitCode {
+impl Level {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
+}
+
+/// What was found, and why it matters or what to do about it.
+struct Found(Level, String);
+
+impl From<Result<String, String>> for Found {
+    fn from(result: Result<String, String>) -> Self {
+        match result {
+            Ok(note) => Self(Level::Ok, note),
+            Err(problem) => Self(Level::Fail, problem),
+        }
+    }
+}
+
+fn warn_if(condition: bool, note: String) -> Found {
+    Found(if condition { Level::Warn } else { Level::Ok }, note)
+}
+
+/// One line of the table. `key` is stable.
+struct Row {
+    key: &'static str,
+    found: Found,
+}
+
+fn row(key: &'static str, found: impl Into<Found>) -> Row {
+    Row { key, found: found.into() }
+}
+
+pub(super) fn run(file: &Path, worker: Option<&Path>, as_json: bool) -> ExitCode {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(error) => {
@@ -30,78 +86,79 @@ pub(super) fn run(file: &Path, worker: Option<&Path>) -> ExitCode {
     };
     let mut rows = rows(&config);
     rows.extend(worker.into_iter().flat_map(worker_rows));
-    let mut wrong = 0;
-    for row in &rows {
-        match &row.result {
-            Ok(note) => say(format_args!("ok     {:<22} {note}", row.what)),
-            Err(problem) => {
-                wrong += 1;
-                say(format_args!("WRONG  {:<22} {problem}", row.what));
-            }
-        }
-    }
-    if wrong == 0 {
-        say(format_args!("{} checks, all well", rows.len()));
-        ExitCode::SUCCESS
+    let count = |level| rows.iter().filter(|row| row.found.0 == level).count();
+    let (warnings, failures) = (count(Level::Warn), count(Level::Fail));
+    if as_json {
+        let checks: Vec<_> = rows
+            .iter()
+            .map(|Row { key, found: Found(level, note) }| {
+                json!({ "check": key, "result": level.as_str().to_lowercase(), "note": note })
+            })
+            .collect();
+        say(json!({ "v": 1, "checks": checks, "warnings": warnings, "failures": failures }));
     } else {
-        say(format_args!("{} checks, {wrong} wrong", rows.len()));
-        ExitCode::from(EXIT_CONFIG)
+        for Row { key, found: Found(level, note) } in &rows {
+            say(format_args!("{:<5} {key:<23} {note}", level.as_str()));
+        }
+        say(format_args!("{} checks: {warnings} warnings, {failures} failures", rows.len()));
     }
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) }
 }
 
 fn rows(config: &Config) -> Vec<Row> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let certificate = parts::signing_certificate(config).map_err(|error| text(&error));
-    vec![
-        Row { what: "configuration", result: Ok(config.file.display().to_string()) },
-        Row {
-            what: "OpenSSL self-test",
-            result: yanqian_trust::openssl_self_test()
+    let text = |error: parts::PartError| error.to_string();
+    let agreement = parts::agreement(config).map_err(text);
+    let profile = parts::platform(config).map(|(profile, _)| profile).map_err(text);
+    let signing = parts::signing_certificate(config).map_err(text);
+    let encryption = parts::encryption_certificate(config).map_err(text);
+    let services = match (&agreement, &profile) {
+        (Ok((agreement, _)), Ok(profile)) => parts::services(config, agreement, profile)
+            .map(|()| agreement.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", "))
+            .map_err(text),
+        _ => Err("agreement or profile cannot be read".to_owned()),
+    };
+    let mut rows = vec![
+        row("configuration", Ok(config.file.display().to_string())),
+        row(
+            "permissions",
+            parts::permissions(config).map(|()| "nobody else can change or read what counts".to_owned()).map_err(text),
+        ),
+        row(
+            "openssl",
+            yanqian_trust::openssl_self_test()
                 .map(|()| "SM2 with the default id".to_owned())
-                .map_err(|error| text(&error)),
-        },
-        Row {
-            what: "agreement",
-            result: parts::agreement(config)
-                .map(|(agreement, hash)| format!("version {}, {hash}", agreement.version))
-                .map_err(|error| text(&error)),
-        },
-        Row {
-            what: "platform profile",
-            result: parts::platform(config)
-                .map(|(profile, _)| format!("{}, {}", profile.name(), profile.hash()))
-                .map_err(|error| text(&error)),
-        },
-        Row { what: "trust store", result: trust(config) },
-        Row {
-            what: "internal TLS",
-            result: crate::tls::server_config(&config.listen)
-                .map(|_| config.listen.certificate.display().to_string())
-                .map_err(|error| text(&error)),
-        },
-        Row {
-            what: "state key",
-            result: parts::state_keys(config)
-                .map(|_| config.state_key_file.display().to_string())
-                .map_err(|error| text(&error)),
-        },
-        Row { what: "state directory", result: state_directory(&config.state_dir) },
-        Row {
-            what: "signing certificate",
-            result: certificate.as_ref().map_err(Clone::clone).and_then(|(certificate, _)| validity(certificate)),
-        },
-        Row {
-            what: "token",
-            result: certificate.as_ref().map_err(Clone::clone).and_then(|(_, key)| token(config, key)),
-        },
-    ]
+                .map_err(|error| error.to_string()),
+        ),
+        row("agreement", in_force(agreement.as_ref().map(|(agreement, _)| agreement))),
+        row(
+            "platform-profile",
+            profile.as_ref().map(|profile| format!("{}, {}", profile.name(), profile.hash())).map_err(Clone::clone),
+        ),
+        row("services", services),
+        row("trust-store", trust(config)),
+        row("revocation-lists", lists(config)),
+        row("internal-tls", internal_tls(config)),
+        row("state-key", parts::state_keys(config).map(|_| config.state_key_file.display().to_string()).map_err(text)),
+        row("state-directory", state_directory(&config.state_dir)),
+        row("disk", disk(&config.state_dir)),
+        row("open-files", open_files(config)),
+        row("signing-certificate", certificate(signing.as_ref().map(|(certificate, _)| certificate))),
+    ];
+    match &encryption {
+        Ok(None) => {}
+        Ok(Some((found, _))) => rows.push(row("encryption-certificate", certificate(Ok(found)))),
+        Err(problem) => rows.push(row("encryption-certificate", Err(problem.clone()))),
+    }
+    rows.push(row("clock", clock(config, signing.as_ref().ok().map(|(certificate, _)| certificate))));
+    rows.extend(token(config, signing.as_ref().ok(), encryption.as_ref().ok().and_then(Option::as_ref)));
+    rows
 }
 
 /// The worker's own file and the token profile that it names.
 fn worker_rows(file: &Path) -> Vec<Row> {
     let config = match WorkerConfig::load(file) {
         Ok(config) => config,
-        Err(error) => return vec![Row { what: "worker configuration", result: Err(error.to_string()) }],
+        Err(error) => return vec![row("worker-configuration", Err(error.to_string()))],
     };
     let profile = Profile::load(&config.profile)
         .map(|profile| format!("{}, grade {}", profile.name, profile.grade.as_str()))
@@ -111,10 +168,11 @@ fn worker_rows(file: &Path) -> Vec<Row> {
         Ok(_) => Err(format!("{}: is not a file", config.module.display())),
         Err(error) => Err(format!("{}: {error}", config.module.display())),
     };
+    let public = hardening::check_public(file).and_then(|()| hardening::check_public(&config.profile));
     vec![
-        Row { what: "worker configuration", result: Ok(file.display().to_string()) },
-        Row { what: "token profile", result: profile },
-        Row { what: "PKCS#11 module", result: module },
+        row("worker-configuration", public.map(|()| file.display().to_string())),
+        row("token-profile", profile),
+        row("pkcs11-module", module),
     ]
 }
 
@@ -123,35 +181,85 @@ fn now() -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-fn days_left(not_after: i64) -> i64 {
-    (not_after - now()).div_euclid(86_400)
+fn days_left(end: i64) -> i64 {
+    (end - now()).div_euclid(DAY)
 }
 
-fn validity(certificate: &Certificate) -> Result<String, String> {
+fn in_force(agreement: Result<&Agreement, &String>) -> Found {
+    let agreement = match agreement {
+        Ok(agreement) => agreement,
+        Err(problem) => return Found(Level::Fail, problem.clone()),
+    };
+    let now = Timestamp::from_unix_millis(now().saturating_mul(1000));
+    let left = days_left(agreement.effective_until.unix_seconds());
+    if now < agreement.effective_from || now >= agreement.effective_until {
+        return Found(
+            Level::Fail,
+            format!("version {} is not in force today: every check is refused", agreement.version),
+        );
+    }
+    warn_if(left < SOON, format!("version {}, {left} days left", agreement.version))
+}
+
+fn certificate(found: Result<&Certificate, &String>) -> Found {
+    let certificate = match found {
+        Ok(certificate) => certificate,
+        Err(problem) => return Found(Level::Fail, problem.clone()),
+    };
     let left = days_left(certificate.not_after());
     if certificate.not_before() > now() {
-        return Err(format!("{}: not yet valid", certificate.subject()));
+        return Found(Level::Fail, format!("{}: not yet valid", certificate.subject()));
     }
     if certificate.not_after() < now() {
-        return Err(format!("{}: expired", certificate.subject()));
+        return Found(Level::Fail, format!("{}: expired", certificate.subject()));
     }
-    Ok(format!("{}, {left} days left", certificate.subject()))
+    warn_if(left < SOON, format!("{}, {left} days left", certificate.subject()))
 }
 
-fn trust(config: &Config) -> Result<String, String> {
-    let store = parts::trust(config).map_err(|error| error.to_string())?;
-    let store = store.current().map_err(|error| error.to_string())?;
-    if let Some(expired) = store.certificates().iter().find(|certificate| certificate.not_after < now()) {
-        return Err(format!("{} `{}` has expired", expired.role, expired.subject));
+fn internal_tls(config: &Config) -> Found {
+    if let Err(error) = crate::tls::server_config(&config.listen) {
+        return Found(Level::Fail, error.to_string());
     }
-    let lists = match store.revocation_deadline() {
-        None => return Err("holds no revocation list: every answer would be refused".to_owned()),
-        Some(deadline) if deadline < now() => return Err("a revocation list is overdue".to_owned()),
-        Some(deadline) => days_left(deadline),
+    let leaf = parts::first_certificate(&config.listen.certificate).map_err(|error| error.to_string());
+    certificate(leaf.as_ref())
+}
+
+fn trust(config: &Config) -> Found {
+    let store = match parts::trust(config).map_err(|error| error.to_string()) {
+        Ok(store) => store.current().map_err(|error| error.to_string()),
+        Err(problem) => Err(problem),
     };
-    let soonest = store.certificates().iter().map(|certificate| days_left(certificate.not_after)).min();
+    let store = match store {
+        Ok(store) => store,
+        Err(problem) => return Found(Level::Fail, problem),
+    };
+    let Some(soonest) = store.certificates().iter().min_by_key(|certificate| certificate.not_after) else {
+        return Found(Level::Fail, "holds no certificate".to_owned());
+    };
+    let left = days_left(soonest.not_after);
+    let which = format!("{} `{}`", soonest.role, soonest.subject);
+    if soonest.not_after < now() {
+        return Found(Level::Fail, format!("{which} has expired"));
+    }
     let count = store.certificates().len();
-    Ok(format!("{count} certificates, {} days left; revocation lists, {lists} days left", soonest.unwrap_or(0)))
+    warn_if(left < SOON, format!("{count} certificates, the first to end is {which}, {left} days left"))
+}
+
+fn lists(config: &Config) -> Found {
+    let Ok(store) = parts::trust(config) else {
+        return Found(Level::Fail, "the trust store cannot be read".to_owned());
+    };
+    let deadline = store.current().ok().and_then(|store| store.revocation_deadline());
+    match deadline {
+        None => Found(Level::Fail, "there is none: every answer would be refused".to_owned()),
+        Some(deadline) if deadline < now() => {
+            Found(Level::Fail, "one is overdue: every answer it is asked about is refused".to_owned())
+        }
+        Some(deadline) => {
+            let left = days_left(deadline);
+            warn_if(left < LIST_SOON, format!("the first to end serves {left} days more, its grace included"))
+        }
+    }
 }
 
 fn state_directory(directory: &Path) -> Result<String, String> {
@@ -160,23 +268,108 @@ fn state_directory(directory: &Path) -> Result<String, String> {
     if metadata.is_dir() { Ok(shown.to_string()) } else { Err(format!("{shown}: is not a directory")) }
 }
 
-/// Reaches the token through the worker and sees that it holds the certificate's key.
-fn token(config: &Config, key: &PublicKey) -> Result<String, String> {
-    let runtime = small_runtime().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let mut client = ClientConfig::new(&config.hsm.socket);
-        client.expected_uid = config.hsm.worker_uid;
-        let worker = WorkerClient::new(client);
-        let status = worker.status().await.map_err(|error| error.to_string())?;
-        let held = worker.public_key(&config.hsm.signing_key).await.map_err(|error| error.to_string())?;
-        if held != *key {
-            return Err(format!(
-                "key `{}` in the token is not the signing certificate's: {} and {}",
-                config.hsm.signing_key,
-                hex::encode(held.key_id()),
-                hex::encode(key.key_id())
-            ));
-        }
-        Ok(format!("`{}` ({}), grade {}", status.token_label, status.token_model, status.grade))
-    })
+/// Room, and a write that reaches the disk.
+fn disk(directory: &Path) -> Found {
+    let probe = || -> std::io::Result<()> {
+        let mut file = tempfile_in(directory)?;
+        std::io::Write::write_all(&mut file, &[0; 4096])?;
+        file.sync_all()
+    };
+    if let Err(error) = probe() {
+        return Found(Level::Fail, format!("{}: cannot be written and synced: {error}", directory.display()));
+    }
+    match free_space(directory) {
+        None => Found(Level::Warn, "the free space is not known".to_owned()),
+        Some(free) => warn_if(free < SPACE_SOON, format!("{} MB free, writes reach the disk", free / 1_000_000)),
+    }
+}
+
+/// A file without a name: nothing is left behind, whatever happens.
+fn tempfile_in(directory: &Path) -> std::io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(directory, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
+    Ok(std::fs::File::from(file))
+}
+
+fn open_files(config: &Config) -> Found {
+    let needed = u64::try_from(config.limits.server.max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let note = format!("{allowed} allowed to this user, {needed} for limits.max_connections and the rest");
+    if allowed >= needed {
+        Found(Level::Ok, note)
+    } else {
+        Found(Level::Warn, format!("{note}; the unit sets LimitNOFILE, check it there"))
+    }
+}
+
+/// A clock that is wrong makes every answer too old or too new.
+fn clock(config: &Config, signing: Option<&Certificate>) -> Found {
+    let shown = Timestamp::from_unix_millis(now().saturating_mul(1000));
+    if signing.is_some_and(|certificate| now() < certificate.not_before()) {
+        return Found(Level::Fail, format!("{shown} is before the signing certificate begins"));
+    }
+    if let Ok(metadata) = std::fs::metadata(&config.file)
+        && metadata.modified().is_ok_and(|changed| changed > SystemTime::now() + std::time::Duration::from_mins(1))
+    {
+        return Found(Level::Warn, format!("{shown}, and the configuration was changed after that"));
+    }
+    // What the service managers' own time clients leave behind once they have a time.
+    let synchronised = ["/run/systemd/timesync/synchronized", "/run/chrony/chronyd.pid", "/run/ntpd.pid"];
+    let known = synchronised.iter().any(|file| Path::new(file).exists());
+    let how = if known { "a time client runs" } else { "whether it is synchronised is not known from here" };
+    Found(Level::Ok, format!("{shown}; {how}"))
+}
+
+/// Reaches the token through the worker and sees that it holds the certificates' keys.
+fn token(
+    config: &Config,
+    signing: Option<&(Certificate, PublicKey)>,
+    encryption: Option<&(Certificate, PublicKey)>,
+) -> Vec<Row> {
+    let asked = small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
+        runtime.block_on(async {
+            let mut client = ClientConfig::new(&config.hsm.socket);
+            client.expected_uid = config.hsm.worker_uid;
+            let worker = WorkerClient::new(client);
+            let status = worker.status().await.map_err(|error| error.to_string())?;
+            let keys = worker.list_keys().await.map_err(|error| error.to_string())?;
+            Ok((status, keys))
+        })
+    });
+    let (status, keys) = match asked {
+        Ok(asked) => asked,
+        Err(problem) => return vec![row("token", Err(problem))],
+    };
+    let note = format!("`{}` ({}), grade {}", status.token_label, status.token_model, status.grade);
+    let mut rows = vec![row("token", warn_if(status.grade == "development", note))];
+    if let Some(own) = signing {
+        rows.push(row("signing-key", held(&keys, &config.hsm.signing_key, KeyUsage::Sign, own)));
+    }
+    if let (Some(own), Some(pair)) = (encryption, &config.hsm.encryption) {
+        rows.push(row("encryption-key", held(&keys, &pair.label, KeyUsage::Encrypt, own)));
+    }
+    rows
+}
+
+fn held(keys: &[KeyEntry], label: &str, usage: KeyUsage, own: &(Certificate, PublicKey)) -> Found {
+    let (certificate, key) = own;
+    let fail = |problem: String| Found(Level::Fail, problem);
+    let Some(entry) = keys.iter().find(|entry| entry.label == label) else {
+        return fail(format!("the token has no key `{label}`"));
+    };
+    if entry.usage != usage {
+        return fail(format!("key `{label}` is there to {}, not to {}", entry.usage.as_str(), usage.as_str()));
+    }
+    if entry.public_key != Some(key.to_sec1()) {
+        let found = entry.public_key.and_then(|sec1| PublicKey::from_sec1(&sec1).ok());
+        let found = found.map_or("unknown".to_owned(), |key| hex::encode(key.key_id()));
+        return fail(format!("key `{label}` is {found}, the certificate's is {}", hex::encode(key.key_id())));
+    }
+    if let Some(problem) = &entry.problem {
+        return fail(format!("key `{label}` does not serve: {problem}"));
+    }
+    let beside = entry.certificate_hash == Some(certificate.hash());
+    let note = format!("`{label}` is the certificate's and {}", if entry.proven { "proven" } else { "not proven yet" });
+    let note = if beside { note } else { note + "; another certificate or none lies beside it in the token" };
+    warn_if(!beside || !entry.proven, note)
 }

@@ -39,7 +39,7 @@ enum Command {
     HsmWorker(ConfigArgument),
     /// Check configuration, profiles, certificates and the token's reachability
     #[command(
-        after_help = "Prints a table. Exits with 78 when anything is wrong.\n\nExample:\n  yanqian check --config /etc/yanqian/yanqian.toml --worker-config /etc/yanqian-hsm/worker.toml"
+        after_help = "Prints a table of ok, warn and FAIL. Exits with 78 when anything fails; a warning is no failure.\n\nExample:\n  yanqian check --config /etc/yanqian/yanqian.toml --worker-config /etc/yanqian-hsm/worker.toml"
     )]
     Check(CheckArgument),
     /// Keys and certificates in the token, through the worker
@@ -68,6 +68,9 @@ struct CheckArgument {
     /// Configuration file of the HSM worker, to check it and its token profile too
     #[arg(long, value_name = "FILE")]
     worker_config: Option<PathBuf>,
+    /// Print JSON: {"v":1,"checks":[{"check","result":"ok|warn|fail","note"}],"warnings","failures"}
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -82,7 +85,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Serve(argument) => crate::serve::run(&argument.config),
         Command::HsmWorker(argument) => hsm::run_worker(&argument.config),
-        Command::Check(argument) => check::run(&argument.config, argument.worker_config.as_deref()),
+        Command::Check(argument) => check::run(&argument.config, argument.worker_config.as_deref(), argument.json),
         Command::Hsm(command) => hsm::run(command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Man(argument) => match clap_mangen::generate_to(Arguments::command(), &argument.out) {

@@ -13,7 +13,7 @@ async fn the_self_check_passes_on_a_good_site_and_names_what_is_wrong_on_a_bad_o
     let check = |file: &std::path::Path| site.yanqian(&["check", "--config", &file.display().to_string()]).unwrap();
     let output = check(&config);
     assert_eq!(output.code, Some(0), "{}", output.all());
-    assert!(output.stdout.contains("development") && !output.stdout.contains("WRONG"), "{}", output.stdout);
+    assert!(output.stdout.contains("development") && !output.stdout.contains("FAIL"), "{}", output.stdout);
 
     let text = std::fs::read_to_string(&config).unwrap();
     let broken = config.with_file_name("broken.toml");
@@ -24,6 +24,13 @@ async fn the_self_check_passes_on_a_good_site_and_names_what_is_wrong_on_a_bad_o
         ("trust = \"trust\"", "trust = \"tls\"", "tls"),
         ("certificate = \"tls/server.pem\"", "certificate = \"tls/callers-ca.pem\"", "tls/callers-ca.pem"),
         ("signing_key = \"yanqian-sign\"", "signing_key = \"another\"", "another"),
+        ("signing_key = \"yanqian-sign\"", "signing_key = \"yanqian-encrypt\"", "encryption_key"),
+        (
+            "encryption_certificate = \"entity-encryption.pem\"",
+            "encryption_certificate = \"entity-signing.pem\"",
+            "entity-signing.pem",
+        ),
+        ("encryption_key = \"yanqian-encrypt\"", "encryption_key = \"absent\"", "absent"),
         ("worker.sock", "nobody.sock", "nobody.sock"),
         ("https://localhost", "http://localhost", "endpoint"),
     ];
@@ -36,6 +43,59 @@ async fn the_self_check_passes_on_a_good_site_and_names_what_is_wrong_on_a_bad_o
     }
     let output = check(std::path::Path::new("/nonexistent.toml"));
     assert_eq!(output.code, Some(78), "{}", output.all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_self_check_tells_machines_the_same_under_stable_names() {
+    let site = site().await;
+    let config = site.places().daemon_config().display().to_string();
+    let output = site.yanqian(&["check", "--config", &config, "--json"]).unwrap();
+    assert_eq!(output.code, Some(0), "{}", output.all());
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&told["v"], &told["failures"]), (&1.into(), &0.into()));
+    let checks = told["checks"].as_array().unwrap();
+    let names: Vec<_> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "configuration",
+            "permissions",
+            "openssl",
+            "agreement",
+            "platform-profile",
+            "services",
+            "trust-store",
+            "revocation-lists",
+            "internal-tls",
+            "state-key",
+            "state-directory",
+            "disk",
+            "open-files",
+            "signing-certificate",
+            "encryption-certificate",
+            "clock",
+            "token",
+            "signing-key",
+            "encryption-key",
+        ]
+    );
+    let warned: Vec<_> = checks.iter().filter(|check| check["result"] == "warn").collect();
+    assert!(warned.iter().any(|check| check["check"] == "token"), "the token is of development grade: {warned:?}");
+
+    // A list that ends tomorrow is a warning, one that has ended a failure.
+    let pki = site.places().pki();
+    let now = time::OffsetDateTime::now_utc();
+    for (ends, result, code) in
+        [(time::Duration::HOUR * 20, "warn", Some(0)), (time::Duration::HOUR * -1, "fail", Some(78))]
+    {
+        let authority = yanqian_devpki::Authority::Issuing;
+        yanqian_devpki::reissue_crl(&pki, authority, &[], now - time::Duration::DAY, now + ends).unwrap();
+        std::fs::copy(pki.trust_crl(authority), site.places().trust().join("crls/issuing.pem")).unwrap();
+        let output = site.yanqian(&["check", "--config", &config, "--json"]).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        let lists = told["checks"].as_array().unwrap().iter().find(|check| check["check"] == "revocation-lists");
+        assert_eq!((lists.unwrap()["result"].as_str(), output.code), (Some(result), code));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
