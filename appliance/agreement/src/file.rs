@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde::Deserialize;
 use toml::Spanned;
 use yanqian_vocabulary::{
@@ -27,49 +28,120 @@ pub enum AgreementError {
     Value { file: PathBuf, line: usize, key: String, problem: String },
 }
 
-#[derive(Deserialize)]
+/// The use, security and confidentiality agreement as data (Measures arts. 7(4), 9). What it does not allow is refused before
+/// anything is signed.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "agreement.toml")]
 struct RawAgreement {
+    /// Version of this file's form: 1.
+    #[schemars(with = "u32")]
     format_version: Spanned<u32>,
+    /// The parties' own name for this version; 1 to 64 characters.
+    #[schemars(with = "String")]
     version: Spanned<String>,
+    /// Must equal `entity.id` of yanqian.toml.
+    #[schemars(with = "String")]
     entity: EntityId,
+    /// Must equal `platform.id` of yanqian.toml.
+    #[schemars(with = "String")]
     platform: PlatformId,
     parties: RawParties,
+    /// First day of effect, Asia/Shanghai.
+    #[schemars(schema_with = "date")]
     effective_from: Spanned<toml::value::Datetime>,
+    /// Last day of effect, Asia/Shanghai.
+    #[schemars(schema_with = "date")]
     effective_until: Spanned<toml::value::Datetime>,
+    /// Services that may be used at all (Measures art. 4).
+    #[schemars(schema_with = "modes")]
     modes: Spanned<Vec<Mode>>,
+    /// Documents that may be asked about at all.
+    #[schemars(schema_with = "document_types")]
     document_types: Spanned<Vec<DocumentType>>,
+    #[schemars(with = "Vec<RawPurpose>")]
     purpose: Spanned<Vec<RawPurpose>>,
+    #[schemars(with = "Vec<RawCaller>")]
     caller: Spanned<Vec<RawCaller>>,
 }
 
-#[derive(Deserialize)]
+/// Who agreed.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawParties {
+    /// 1 to 200 characters.
+    #[schemars(with = "String")]
     using_entity: Spanned<String>,
+    /// 1 to 200 characters.
+    #[schemars(with = "String")]
     service_provider: Spanned<String>,
 }
 
-#[derive(Deserialize)]
+/// One block for each purpose within the agreed scope of business (art. 9(1)).
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPurpose {
+    /// What callers send as `purpose`; 1 to 48 characters of `a-z 0-9 - _ .`, the first a letter or digit.
+    #[schemars(with = "String")]
     code: Spanned<PurposeCode>,
+    /// The code that the platform knows; 1 to 32 characters.
+    #[schemars(with = "String")]
     platform_code: Spanned<String>,
+    /// 1 to 200 characters.
+    #[schemars(with = "String")]
     business_field: Spanned<String>,
+    /// 1 to 500 characters.
+    #[schemars(with = "String")]
     legal_basis: Spanned<String>,
+    /// Days for which the business may keep the result.
     retention_days: u32,
+    /// Of the agreement's own `modes`.
+    #[schemars(schema_with = "modes")]
     modes: Spanned<Vec<Mode>>,
+    /// Of the agreement's own `document_types`.
+    #[schemars(schema_with = "document_types")]
     document_types: Spanned<Vec<DocumentType>>,
+    /// What may be compared. `portrait` belongs to real-person, `chip` to chip-reading.
+    #[schemars(schema_with = "fields")]
     fields: Spanned<Vec<Field>>,
 }
 
-#[derive(Deserialize)]
+/// One block for each internal system. The name is that of its client certificate; nothing else identifies it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawCaller {
+    /// In every record; 1 to 64 characters of `a-z 0-9 - _ .`, the first a letter or digit.
+    #[schemars(with = "String")]
     id: Spanned<CallerId>,
+    /// The one DNS name of the certificate, or its common name when there is none; 1 to 253 characters. Of one caller only.
+    #[schemars(with = "String")]
     certificate_name: Spanned<String>,
+    /// Whom to call; 1 to 200 characters.
+    #[schemars(with = "String")]
     contact: Spanned<String>,
+    /// Codes of the purposes that this caller may state.
+    #[schemars(with = "Vec<String>")]
     purposes: Spanned<Vec<PurposeCode>>,
+}
+
+fn date(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date" })
+}
+
+fn words(words: impl Iterator<Item = &'static str>) -> Schema {
+    json_schema!({ "type": "array", "items": { "enum": words.collect::<Vec<_>>() }, "minItems": 1, "uniqueItems": true })
+}
+
+fn modes(_: &mut SchemaGenerator) -> Schema {
+    words(Mode::ALL.iter().map(|word| word.as_str()))
+}
+
+fn document_types(_: &mut SchemaGenerator) -> Schema {
+    words(DocumentType::ALL.iter().map(|word| word.as_str()))
+}
+
+fn fields(_: &mut SchemaGenerator) -> Schema {
+    words(Field::ALL.iter().map(|word| word.as_str()))
 }
 
 /// Turns what is wrong into an error with file, line and key.
@@ -210,6 +282,11 @@ impl Check<'_> {
 }
 
 impl Agreement {
+    /// What may stand in the file, as JSON Schema.
+    pub fn schema() -> Schema {
+        schema_for!(RawAgreement)
+    }
+
     /// Parses and validates; `file` is named in errors, with line and key.
     pub fn parse(text: &str, file: &Path) -> Result<Self, AgreementError> {
         let raw: RawAgreement =

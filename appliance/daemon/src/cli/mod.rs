@@ -9,9 +9,9 @@ mod output;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use output::complain;
+use output::{complain, say};
 
 /// A configuration file is wrong or cannot be used.
 pub(crate) const EXIT_CONFIG: u8 = 78;
@@ -48,6 +48,11 @@ enum Command {
     /// The evidence on disk
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Print the JSON Schema of a configuration file, for editors and checks before roll-out
+    #[command(
+        after_help = "docs/configuration.md is made from these schemas.\n\nExample:\n  yanqian schema agreement.toml"
+    )]
+    Schema(SchemaArgument),
     /// Write the manual pages of all commands
     #[command(after_help = "Example:\n  yanqian man --out /usr/local/share/man/man1")]
     Man(ManArgument),
@@ -58,6 +63,32 @@ struct ManArgument {
     /// Directory for the pages
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct SchemaArgument {
+    /// Which file
+    file: SchemaFile,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum SchemaFile {
+    #[value(name = "yanqian.toml")]
+    Daemon,
+    #[value(name = "hsm-worker.toml")]
+    Worker,
+    #[value(name = "agreement.toml")]
+    Agreement,
+}
+
+impl SchemaFile {
+    fn schema(self) -> schemars::Schema {
+        match self {
+            Self::Daemon => crate::config::schema(),
+            Self::Worker => yanqian_hsm::worker::WorkerConfig::schema(),
+            Self::Agreement => yanqian_agreement::Agreement::schema(),
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -88,6 +119,10 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Check(argument) => check::run(&argument.config, argument.worker_config.as_deref(), argument.json),
         Command::Hsm(command) => hsm::run(command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Schema(argument) => {
+            say(format_args!("{:#}", argument.file.schema().as_value()));
+            ExitCode::SUCCESS
+        }
         Command::Man(argument) => match clap_mangen::generate_to(Arguments::command(), &argument.out) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

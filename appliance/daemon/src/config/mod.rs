@@ -1,6 +1,8 @@
 //! The daemon's configuration file: strict TOML, every error with file, line and key.
 
 mod raw;
+#[cfg(test)]
+mod reference;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::time::Duration;
 use yanqian_gateway::{BodyLimits, ServerLimits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
-pub(crate) use raw::parse;
+pub(crate) use raw::{parse, schema};
 
 /// The configuration could not be used. The text names the file and, where it can, line and key.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
@@ -13,9 +14,12 @@ use super::{Config, ConfigError, Encryption, Hsm, Limits, Listen, Platform};
 
 const FORMAT_VERSION: u32 = 1;
 
-#[derive(Deserialize)]
+/// The daemon's configuration, `/etc/yanqian/yanqian.toml`. Relative paths are relative to its directory.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "yanqian.toml")]
 struct RawConfig {
+    /// Version of this file's form: 1.
     format_version: u32,
     entity: RawEntity,
     paths: RawPaths,
@@ -27,89 +31,151 @@ struct RawConfig {
     limits: RawLimits,
 }
 
-#[derive(Deserialize)]
+/// Who runs this appliance.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawEntity {
+    /// The using entity that holds the agreement; must equal the agreement's `entity`; in every record. 1 to 64 characters
+    /// of `a-z 0-9 - _ .`, the first a letter or digit.
+    #[schemars(with = "String")]
     id: EntityId,
+    /// This appliance; each node keeps its own ledger. The same alphabet as `id`.
+    #[schemars(with = "String")]
     node: NodeId,
 }
 
-#[derive(Deserialize)]
+/// State and the files that decide.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPaths {
+    /// Directory of `ledger/`, `archive/` and `state.sqlite`; made with mode 0700.
     state_dir: PathBuf,
+    /// 32 random octets as 64 hexadecimal digits, readable by the daemon only. Keys for stored replies, idempotency and search
+    /// tags are derived from it. Losing it makes stored replies unreadable; the ledger stays verifiable.
     state_key_file: PathBuf,
+    /// The agreement; see agreement.toml below.
     agreement: PathBuf,
 }
 
-#[derive(Deserialize)]
+/// Where internal systems connect, with mutual TLS.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawListen {
+    /// IP address and port. Not used when the service manager hands a listener over (`yanqian.socket`).
     address: SocketAddr,
+    /// The server's certificate chain, leaf first, PEM.
     certificate: PathBuf,
+    /// The leaf's private key, PEM, readable by the daemon only.
     key: PathBuf,
+    /// Issuers of the callers' client certificates, PEM.
     client_ca: PathBuf,
+    /// Written with the bound addresses (JSON) once the daemon serves.
     ready_file: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
+/// Where Prometheus and load balancers ask.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawMetrics {
+    /// `/metrics`, `/healthz`, `/readyz`; a loopback address, because nobody has to authenticate there.
     address: SocketAddr,
 }
 
-#[derive(Deserialize)]
+/// The platform that is asked.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPlatform {
+    /// Must equal the agreement's `platform`. The same alphabet as `entity.id`.
+    #[schemars(with = "String")]
     id: PlatformId,
+    /// The platform's message forms as data; platform-profiles/ holds them, with comments.
     profile: PathBuf,
+    /// `https://host[:port]`; the profile's paths are below it.
     endpoint: String,
+    /// Trust store: a directory of anchors, pins and revocation lists (certs/README.md).
     trust: PathBuf,
+    /// As the platform registered the entity; 1 to 64 octets.
     customer_number: String,
+    /// As the platform registered the application; 1 to 64 octets.
     application: String,
+    /// Seconds for which revocation data may be used past its `nextUpdate`; then every answer is refused.
     #[serde(default)]
     revocation_grace_seconds: u32,
 }
 
-#[derive(Deserialize)]
+/// The worker that holds the token, and which of its keys are ours.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawHsm {
+    /// The worker's Unix socket.
     socket: PathBuf,
+    /// Refuse a worker whose socket was made by another user than this one.
     worker_uid: Option<u32>,
+    /// Label (`CKA_LABEL`) of the signing key pair in the token; 1 to 64 octets.
     signing_key: String,
+    /// Its certificate, PEM or DER.
     signing_certificate: PathBuf,
+    /// Label of the encryption key pair; needed for chip readings. Together with `encryption_certificate`, or not at all.
     encryption_key: Option<String>,
+    /// Its certificate, PEM or DER: the platform seals readings to it.
     encryption_certificate: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
+/// All optional.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
+    /// Checks under way; beyond it 503.
     max_in_flight: NonZeroU32,
+    /// Checks under way of one caller, over all its connections; beyond it 503.
     max_in_flight_per_caller: NonZeroU32,
+    /// Connections with a verified certificate.
     max_connections: NonZeroU32,
+    /// Of one caller. Certificates that name no caller of the agreement share one such allowance.
     max_connections_per_caller: NonZeroU32,
+    /// Handshakes under way; when all are taken, the one silent longest makes room.
     max_handshakes: NonZeroU32,
+    /// After so many requests a connection is ended in good order.
     max_requests_per_connection: NonZeroU64,
+    /// Octets of a real-name request's body. What a portrait or a chip's files need comes on top for their services.
     max_body_bytes: NonZeroU32,
+    /// Octets of a request's head, 8192 to 16777215.
     max_head_bytes: NonZeroU32,
+    /// Header fields of a request.
     max_headers: NonZeroU32,
+    /// Milliseconds for a TLS handshake.
     handshake_ms: NonZeroU64,
+    /// Milliseconds for a connection's first head, and for every head once begun.
     head_ms: NonZeroU64,
+    /// Milliseconds between requests.
     idle_ms: NonZeroU64,
+    /// Milliseconds for a caller to take its reply.
     reply_ms: NonZeroU64,
+    /// Milliseconds for a whole body.
     body_ms: NonZeroU64,
+    /// Milliseconds between two pieces of a body.
     body_idle_ms: NonZeroU64,
+    /// Milliseconds for requests under way after a stop is asked for.
     shutdown_ms: NonZeroU64,
+    /// Requests at once on one HTTP/2 connection.
     http2_max_streams: NonZeroU32,
+    /// Octets of one body that may be sent ahead, 65535 to 2147483647.
     http2_stream_window_bytes: NonZeroU32,
+    /// Octets of all bodies of a connection that may be sent ahead, 65535 to 2147483647.
     http2_connection_window_bytes: NonZeroU32,
+    /// Octets of a frame, 16384 to 16777215.
     http2_max_frame_bytes: NonZeroU32,
+    /// Requests given up, beyond those whose reply was taken; then the connection ends.
     http2_max_resets: NonZeroU32,
+    /// Frames a second that are neither head nor body; then the connection ends.
     http2_max_control_frames: NonZeroU32,
+    /// Milliseconds between our own pings.
     http2_ping_ms: NonZeroU64,
+    /// Milliseconds to answer one of them, or the connection ends.
     http2_ping_timeout_ms: NonZeroU64,
+    /// Seconds for which final replies and idempotency keys are kept.
     reply_retention_seconds: NonZeroU64,
+    /// Days for which receipts can be fetched. The ledger itself is kept until somebody removes it.
     receipt_retention_days: NonZeroU32,
 }
 
@@ -200,6 +266,11 @@ impl From<RawLimits> for Limits {
             receipt_retention: Duration::from_secs(u64::from(raw.receipt_retention_days.get()) * 86_400),
         }
     }
+}
+
+/// What may stand in the file, as JSON Schema.
+pub(crate) fn schema() -> Schema {
+    schema_for!(RawConfig)
 }
 
 /// Parses and validates; `file` is named in errors and is the base of relative paths.

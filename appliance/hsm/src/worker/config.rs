@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use yanqian_vocabulary::KeyLine;
 
@@ -49,29 +50,47 @@ pub struct WorkerConfig {
     pub max_connections: usize,
 }
 
-#[derive(Deserialize)]
+/// The worker's configuration, `/etc/yanqian-hsm/worker.toml`. Relative paths are relative to its directory.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "hsm-worker.toml")]
 struct RawConfig {
+    /// Version of this file's form: 1.
     format_version: u32,
+    /// Unix socket, mode 0660; appears when the worker is ready to sign. Not made when the service manager hands one over.
     socket: PathBuf,
+    /// Group of the socket, when the daemon shares it; without it the process's own.
     socket_gid: Option<u32>,
+    /// Who may ask for signatures and read state, besides root and the worker's own uid.
     #[serde(default)]
     client_uids: Vec<u32>,
+    /// Who may also make keys, requests and proofs, and import certificates and encryption pairs.
     #[serde(default)]
     admin_uids: Vec<u32>,
+    /// The token's dialect as data (hsm-profiles/README.md).
     profile: PathBuf,
+    /// The vendor's PKCS#11 module. A bare name is left to the loader's search path.
     module: PathBuf,
+    /// Environment variables that the module reads.
     #[serde(default)]
     module_env: BTreeMap<String, String>,
+    /// Label of the token (`CK_TOKEN_INFO.label`), without padding; 1 to 32 octets.
     token_label: String,
+    /// File of the PIN, readable by the worker only; a line's end is not part of it. This or `pin_credential`.
     pin_file: Option<PathBuf>,
+    /// Name of a systemd credential that holds the PIN: a file in `$CREDENTIALS_DIRECTORY`. This or `pin_file`.
     pin_credential: Option<String>,
+    /// Holds the PIN latch; must outlive restarts and reboots.
     state_dir: PathBuf,
+    /// Signing threads, each with one session, 1 to 256.
     #[serde(default = "default_threads")]
     threads: usize,
+    /// Requests that may wait, 1 to 65536; beyond it the answer is "busy".
     #[serde(default = "default_queue")]
     queue: usize,
+    /// A call into the module that takes longer, in milliseconds, ends the worker, 100 to 600000; without it the profile's.
     call_timeout_ms: Option<u64>,
+    /// Connections at once, 1 to 4096.
     #[serde(default = "default_connections")]
     max_connections: usize,
 }
@@ -89,6 +108,11 @@ const fn default_connections() -> usize {
 }
 
 impl WorkerConfig {
+    /// What may stand in the file, as JSON Schema.
+    pub fn schema() -> Schema {
+        schema_for!(RawConfig)
+    }
+
     /// Reads a configuration file. Relative paths are relative to its directory.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text =
