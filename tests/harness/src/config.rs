@@ -8,7 +8,6 @@ use toml::{Table, Value};
 use crate::error::{Doing as _, HarnessError};
 use crate::options::{File, Form, Options};
 use crate::places::{Places, copy_tree, write_private, write_public};
-use crate::users::Users;
 
 /// Label of the signing key in the token.
 pub(crate) const SIGNING_KEY: &str = "yanqian-sign";
@@ -79,7 +78,7 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
                 ("application", "yanqian".into()),
             ]),
         ),
-        ("hsm", daemon_hsm(places, users)),
+        ("hsm", daemon_hsm(places, options)),
         ("limits", Value::Table(Table::new())),
     ]);
     let config = changed(config, options, File::Daemon)?;
@@ -91,8 +90,13 @@ pub(crate) fn random(octets: &mut [u8]) -> Result<(), HarnessError> {
     getrandom::fill(octets).map_err(|error| HarnessError::Unexpected(format!("random octets: {error}")))
 }
 
-/// The worker's configuration and the soft token's profile.
-pub(crate) fn write_worker(places: &Places, options: &Options, module: &Path) -> Result<(), HarnessError> {
+/// The worker's configuration and the soft token's profile. `pin` is the key that says where the PIN is, and its value.
+pub(crate) fn write_worker(
+    places: &Places,
+    options: &Options,
+    module: &Path,
+    pin: (&'static str, Value),
+) -> Result<(), HarnessError> {
     copy_changed(options, "hsm-profiles/softtoken.toml", None, &places.hsm_profile())?;
     let clients = options.users.daemon.map(|user| Value::from(i64::from(user.uid)));
     let config = table([
@@ -103,13 +107,13 @@ pub(crate) fn write_worker(places: &Places, options: &Options, module: &Path) ->
         ("module", text(module)),
         ("module_env", table([("YANQIAN_SOFTTOKEN_DIR", text(&places.token()))])),
         ("token_label", TOKEN_LABEL.into()),
-        ("pin_file", text(&places.pin())),
+        pin,
         ("state_dir", text(&places.worker_state())),
     ]);
     write_public(&places.worker_config(), changed(config, options, File::Worker)?.as_bytes())
 }
 
-fn daemon_hsm(places: &Places, users: &Users) -> Value {
+fn daemon_hsm(places: &Places, options: &Options) -> Value {
     let mut hsm = table([
         ("socket", text(&places.socket())),
         ("signing_key", SIGNING_KEY.into()),
@@ -117,8 +121,11 @@ fn daemon_hsm(places: &Places, users: &Users) -> Value {
         ("encryption_key", ENCRYPTION_KEY.into()),
         ("encryption_certificate", "entity-encryption.pem".into()),
     ]);
-    if let (Some(user), Value::Table(hsm)) = (users.worker, &mut hsm) {
-        hsm.insert("worker_uid".to_owned(), i64::from(user.uid).into());
+    // The kernel names who made the socket: the worker, or the service manager, which is this process here.
+    let maker = options.users.worker.map(|user| user.uid);
+    let maker = if options.managed { Some(rustix::process::geteuid().as_raw()) } else { maker };
+    if let (Some(uid), Value::Table(hsm)) = (maker, &mut hsm) {
+        hsm.insert("worker_uid".to_owned(), i64::from(uid).into());
     }
     hsm
 }

@@ -15,6 +15,7 @@ mod enrol;
 mod error;
 mod http;
 mod ledger;
+mod managed;
 mod metrics;
 mod open_files;
 mod options;

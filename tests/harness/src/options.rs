@@ -42,6 +42,8 @@ pub struct Options {
     pub repository: PathBuf,
     /// Level of the logs of daemon and worker, as `YANQIAN_LOG` takes it.
     pub log: &'static str,
+    /// Run daemon and worker as their units would: listeners and the PIN from the service manager, logs in JSON.
+    pub managed: bool,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
     pub(crate) changes: Vec<Change>,
@@ -57,6 +59,7 @@ impl Options {
             users: Users::for_this_process(),
             repository: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")),
             log: "info",
+            managed: false,
             progress: |_| {},
             changes: Vec::new(),
         }

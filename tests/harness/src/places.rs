@@ -104,6 +104,11 @@ impl Places {
         self.hsm().join("pin")
     }
 
+    /// Stands in for systemd's directory of the worker's credentials.
+    pub(crate) fn credentials(&self) -> PathBuf {
+        self.hsm().join("credentials")
+    }
+
     pub fn so_pin(&self) -> PathBuf {
         self.hsm().join("so-pin")
     }

@@ -26,8 +26,19 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` as `user` with an environment that holds nothing of ours; its output is added to `log`.
+    /// Starts `command` as `user` with an environment that holds nothing of ours and an empty input; its output is added to
+    /// `log`.
     pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+        user: Option<User>,
+    ) -> Result<Self, HarnessError> {
+        Self::start_with_input(name, command.stdin(Stdio::null()), log, user)
+    }
+
+    /// As [`Self::start`], with the input that the command has.
+    pub(crate) fn start_with_input(
         name: &'static str,
         command: &mut Command,
         log: &Path,
@@ -36,8 +47,7 @@ impl Process {
         let out = File::options().create(true).append(true).open(log).doing(|| log.display().to_string())?;
         let error = out.try_clone().doing(|| log.display().to_string())?;
         prepare(command, user);
-        let child =
-            command.stdin(Stdio::null()).stdout(out).stderr(error).spawn().doing(|| format!("starting {name}"))?;
+        let child = command.stdout(out).stderr(error).spawn().doing(|| format!("starting {name}"))?;
         Ok(Self { name, child, status: None, log: log.to_owned() })
     }
 

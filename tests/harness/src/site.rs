@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,14 +15,15 @@ use crate::cli::{self, Output};
 use crate::control::{Control, plain};
 use crate::error::{Doing as _, HarnessError};
 use crate::ledger::Record;
+use crate::managed::Sockets;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::places::Places;
 use crate::process::{LOOK, Process};
-use crate::start::{READY, address_of, may_read, start_platform, start_worker, unset, wait_for_file};
+use crate::start::{READY, address_of, may_read, start_daemon, start_platform, start_worker, unset, wait_for_file};
 use crate::supervisor::Supervisor;
 use crate::users::give_tree;
-use crate::{binaries::Binaries, config, enrol};
+use crate::{binaries::Binaries, config, enrol, managed};
 
 /// How long an orderly stop may take.
 const STOP: Duration = Duration::from_secs(30);
@@ -43,6 +45,8 @@ pub struct Site {
     addresses: Addresses,
     control: Control,
     platform_address: SocketAddr,
+    /// What the service manager holds, in a managed site.
+    sockets: Option<Arc<Sockets>>,
     binaries: Binaries,
     options: Options,
     places: Places,
@@ -72,8 +76,16 @@ impl Site {
         give_tree(&places.pki().directory().join("entity"), users.platform)?;
 
         say("token: initialised through the PKCS#11 module");
-        config::write_worker(&places, &options, &binaries.token_module)?;
+        let pin_file = ("pin_file", places.pin().display().to_string().into());
+        config::write_worker(&places, &options, &binaries.token_module, pin_file)?;
         enrol::init_token(&binaries.yanqian, &places, users.worker)?;
+        let mut sockets = None;
+        if options.managed {
+            managed::lay_credential(&places, users.worker)?;
+            let credential = ("pin_credential", managed::CREDENTIAL.into());
+            config::write_worker(&places, &options, &binaries.token_module, credential)?;
+            sockets = Some(Arc::new(Sockets::open(&places)?));
+        }
 
         say("platform simulator");
         let mut platform = start_platform(&places, &options, &binaries, unset())?;
@@ -82,7 +94,7 @@ impl Site {
         let platform_address = address_of(&ready, "https")?;
 
         say("HSM worker");
-        let worker = start_worker(&places, &options, &binaries)?;
+        let worker = start_worker(&places, &options, &binaries, sockets.clone())?;
         let mut site = Self {
             daemon: None,
             worker: Some(worker),
@@ -90,6 +102,7 @@ impl Site {
             addresses: Addresses { api: unset(), metrics: unset() },
             control,
             platform_address,
+            sockets,
             binaries,
             options,
             places,
@@ -257,7 +270,7 @@ impl Site {
 
     /// Starts a worker that was stopped.
     pub async fn start_worker(&mut self) -> Result<(), HarnessError> {
-        self.worker = Some(start_worker(&self.places, &self.options, &self.binaries)?);
+        self.worker = Some(start_worker(&self.places, &self.options, &self.binaries, self.sockets.clone())?);
         self.worker_ready().await
     }
 
@@ -307,10 +320,7 @@ impl Site {
     pub async fn start_daemon(&mut self) -> Result<(), HarnessError> {
         self.kill_daemon();
         let _ = std::fs::remove_file(self.places.daemon_ready());
-        let config = self.places.daemon_config().display().to_string();
-        let mut command = Command::new(&self.binaries.yanqian);
-        command.args(["serve", "--config", &config]).env("YANQIAN_LOG", self.options.log);
-        let mut daemon = Process::start("daemon", &mut command, &self.places.daemon_log(), self.options.users.daemon)?;
+        let mut daemon = start_daemon(&self.places, &self.options, &self.binaries, self.sockets.as_deref())?;
         let ready = wait_for_file(&self.places.daemon_ready(), &mut daemon).await?;
         self.daemon = Some(daemon);
         self.addresses = Addresses { api: address_of(&ready, "listen")?, metrics: address_of(&ready, "metrics")? };

@@ -1,8 +1,10 @@
 //! Starting the processes of a site and waiting until they are ready.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,6 +12,7 @@ use serde_json::Value;
 use crate::binaries::Binaries;
 use crate::cli;
 use crate::error::HarnessError;
+use crate::managed::{Sockets, activated};
 use crate::options::Options;
 use crate::places::Places;
 use crate::process::{LOOK, Process};
@@ -51,14 +54,41 @@ pub(crate) fn start_worker(
     places: &Places,
     options: &Options,
     binaries: &Binaries,
+    sockets: Option<Arc<Sockets>>,
 ) -> Result<Supervisor, HarnessError> {
-    let (program, config) = (binaries.yanqian.clone(), places.worker_config());
-    let (log, user, level) = (places.worker_log(), options.users.worker, options.log);
+    let (program, places, level) = (binaries.yanqian.clone(), places.clone(), options.log);
+    let user = options.users.worker;
     Supervisor::start(WORKER_POLICY, move || {
-        let mut command = Command::new(&program);
-        command.args(["hsm-worker", "--config"]).arg(&config).env("YANQIAN_LOG", level);
-        Process::start("HSM worker", &mut command, &log, user)
+        let mut command = program_command(&program, sockets.as_ref().map(|sockets| sockets.worker()).transpose()?);
+        command.args(["hsm-worker", "--config"]).arg(places.worker_config()).env("YANQIAN_LOG", level);
+        if sockets.is_some() {
+            command.env("CREDENTIALS_DIRECTORY", places.credentials());
+        }
+        Process::start_with_input("HSM worker", &mut command, &places.worker_log(), user)
     })
+}
+
+pub(crate) fn start_daemon(
+    places: &Places,
+    options: &Options,
+    binaries: &Binaries,
+    sockets: Option<&Sockets>,
+) -> Result<Process, HarnessError> {
+    let mut command = program_command(&binaries.yanqian, sockets.map(Sockets::api).transpose()?);
+    command.args(["serve", "--config"]).arg(places.daemon_config()).env("YANQIAN_LOG", options.log);
+    Process::start_with_input("daemon", &mut command, &places.daemon_log(), options.users.daemon)
+}
+
+/// The appliance's program; with a listener, as the service manager would start it.
+fn program_command(program: &Path, listener: Option<OwnedFd>) -> Command {
+    let Some(listener) = listener else {
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null());
+        return command;
+    };
+    let mut command = activated(program, listener);
+    command.env("YANQIAN_LOG_FORMAT", "json");
+    command
 }
 
 pub(crate) async fn wait_for_file(file: &Path, process: &mut Process) -> Result<Value, HarnessError> {

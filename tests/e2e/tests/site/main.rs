@@ -26,3 +26,4 @@ mod services;
 mod signature;
 mod support;
 mod trust;
+mod units;

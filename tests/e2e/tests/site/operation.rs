@@ -79,6 +79,10 @@ async fn the_self_check_tells_machines_the_same_under_stable_names() {
             "encryption-key",
         ]
     );
+    let explained = std::fs::read_to_string(site.options().repository.join("docs/operation.md")).unwrap();
+    for name in names {
+        assert!(explained.contains(&format!("`{name}`")), "docs/operation.md does not list {name}");
+    }
     let warned: Vec<_> = checks.iter().filter(|check| check["result"] == "warn").collect();
     assert!(warned.iter().any(|check| check["check"] == "token"), "the token is of development grade: {warned:?}");
 

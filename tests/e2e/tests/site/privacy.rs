@@ -193,9 +193,9 @@ async fn plant(site: &Site, caller: &Caller) {
     }
 }
 
-async fn nothing_leaks(level: &'static str) {
+async fn nothing_leaks(log: &'static str, managed: bool) {
     let mut site = site_with(|mut options| {
-        options.log = level;
+        (options.log, options.managed) = (log, managed);
         options
     })
     .await;
@@ -262,11 +262,17 @@ fn the_search_finds_what_is_hidden() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planted_personal_data_is_nowhere_but_in_the_envelope() {
-    nothing_leaks("info").await;
+    nothing_leaks("info", false).await;
 }
 
 /// Not how it should run in production, but somebody will.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_most_talkative_log_holds_no_personal_data_either() {
-    nothing_leaks("trace").await;
+    nothing_leaks("trace", false).await;
+}
+
+/// Structured logs write fields on a path of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_in_json_holds_no_personal_data_either() {
+    nothing_leaks("debug", true).await;
 }
