@@ -40,6 +40,22 @@ fn main() {
         let signature = Signature::from_der(&der).unwrap();
         verify(&key, &E::of_message(&key, &id, &[&message]), &signature).unwrap();
     });
+    let fixed = yanqian_sm::FixedKey::new(&key);
+    let e = E::of_message(&key, &id, &[&message]);
+    let signature = Signature::from_der(&der).unwrap();
+    let generic_e = time(|| verify(&key, &e, &signature).unwrap());
+    let fixed_e = time(|| fixed.verify(&e, &signature).unwrap());
+    println!("backend {:?}: generic {generic_e:?} fixed {fixed_e:?}", yanqian_sm::Backend::current());
+    let build = Instant::now();
+    std::hint::black_box(yanqian_sm::FixedKey::new(&key));
+    println!("table {:?}", build.elapsed());
+    let p256 = {
+        let g = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        EcKey::generate(&g).unwrap()
+    };
+    let psig = openssl::ecdsa::EcdsaSig::sign(&[7u8; 32], &p256).unwrap();
+    let p = time(|| assert!(psig.verify(&[7u8; 32], &p256).unwrap()));
+    println!("p256 {p:?}");
     let openssl = time(|| {
         let mut verifier = Verifier::new(MessageDigest::sm3(), &pkey).unwrap();
         verifier.update(&message).unwrap();

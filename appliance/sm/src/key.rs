@@ -1,8 +1,9 @@
-use std::fmt;
-
-use sm2::elliptic_curve::sec1::ToSec1Point;
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::digest::{Sm3, sm3};
+use crate::field::{Fe, Portable};
+use crate::point::{Affine, right_side};
 
 /// DER of `SubjectPublicKeyInfo` for an SM2 key up to the point: ecPublicKey with the curve 1.2.156.10197.1.301, and a
 /// BIT STRING of 65 octets (GB/T 35276-2017 §7.1).
@@ -32,28 +33,42 @@ pub enum KeyError {
 /// An SM2 public key: on the curve and not infinity, checked once when read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey {
-    pub(crate) point: sm2::PublicKey,
+    pub(crate) point: Affine,
     sec1: [u8; 65],
 }
 
 impl PublicKey {
     /// Reads SEC 1 octets: 65 (`04 ‖ x ‖ y`) or 33 (compressed).
     pub fn from_sec1(octets: &[u8]) -> Result<Self, KeyError> {
-        match (octets.len(), octets.first()) {
-            (65, Some(4)) | (33, Some(2 | 3)) => {}
-            _ => return Err(KeyError::Encoding),
+        match octets {
+            [4, coordinates @ ..] => Self::from_raw(coordinates.try_into().map_err(|_| KeyError::Encoding)?),
+            [sign @ (2 | 3), x @ ..] => Self::decompress(*sign == 3, x.try_into().map_err(|_| KeyError::Encoding)?),
+            _ => Err(KeyError::Encoding),
         }
-        let point = sm2::PublicKey::from_sec1_bytes(octets).map_err(|_| KeyError::NotOnCurve)?;
-        let mut sec1 = [0; 65];
-        sec1.copy_from_slice(point.to_sec1_point(false).as_bytes());
-        Ok(Self { point, sec1 })
     }
 
     /// Reads `x ‖ y`, 32 octets big-endian each, as many devices give it.
     pub fn from_raw(octets: &[u8; 64]) -> Result<Self, KeyError> {
+        let (x, y) = octets.split_at(32);
+        let coordinate = |octets: &[u8]| Fe::from_be::<Portable>(octets.try_into().ok()?);
+        let (Some(x), Some(y)) = (coordinate(x), coordinate(y)) else { return Err(KeyError::NotOnCurve) };
+        let point = Affine { x, y };
+        if !point.is_on_curve::<Portable>() {
+            return Err(KeyError::NotOnCurve);
+        }
         let mut sec1 = [4; 65];
         sec1[1..].copy_from_slice(octets);
-        Self::from_sec1(&sec1)
+        Ok(Self { point, sec1 })
+    }
+
+    fn decompress(odd: bool, x: &[u8; 32]) -> Result<Self, KeyError> {
+        let coordinate = Fe::from_be::<Portable>(x).ok_or(KeyError::NotOnCurve)?;
+        let root = right_side::<Portable>(&coordinate).sqrt::<Portable>().ok_or(KeyError::NotOnCurve)?;
+        let y = if root.is_odd::<Portable>() == odd { root } else { root.neg() };
+        let mut raw = [0; 64];
+        raw[..32].copy_from_slice(x);
+        raw[32..].copy_from_slice(&y.to_be::<Portable>());
+        Self::from_raw(&raw)
     }
 
     /// Reads a DER `SubjectPublicKeyInfo` with the uncompressed point, the only form that certificates of GB/T 20518 use.

@@ -3,14 +3,29 @@
 //! No I/O and no clock; randomness is a parameter; no private key ever enters. Everything here handles public data, but
 //! for the session keys and plaintexts of sealing, which are wiped after use. The first engine is `RustCrypto`'s `sm2`;
 //! the types do not show it, so that a faster engine can take its place.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "std"), no_std)]
+// Arithmetic: formulas have the names that the field's papers give them, and a call costs as much as what it does.
+#![allow(clippy::inline_always, clippy::many_single_char_names)]
 
+extern crate alloc;
+
+mod arch;
+mod backend;
 mod digest;
+mod engine;
+mod field;
 mod key;
+mod point;
+mod recode;
+mod scalar;
 mod seal;
 mod signature;
+mod table;
+mod verify;
 
+pub use backend::Backend;
 pub use digest::{Sm3, hmac_sm3, sm3};
 pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey};
 pub use seal::{SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
-pub use signature::{Signature, SignatureError, VerifyError, verify};
+pub use signature::{Signature, SignatureError};
+pub use verify::{FixedKey, VerifyError, verify};

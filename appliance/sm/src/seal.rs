@@ -38,8 +38,9 @@ impl Sm2Ciphertext {
 
 /// Encrypts a short message, such as a session key, to a public key (GB/T 32918.4-2016 §6).
 pub fn sm2_encrypt<R: TryCryptoRng>(key: &PublicKey, message: &[u8], rng: &mut R) -> Result<Sm2Ciphertext, SealError> {
+    let point = sm2::PublicKey::from_sec1_bytes(&key.to_sec1()).map_err(|_| SealError::Encrypt)?;
     let octets =
-        EncryptingKey::new_with_mode(key.point, Mode::C1C3C2).encrypt(rng, message).map_err(|_| SealError::Encrypt)?;
+        EncryptingKey::new_with_mode(point, Mode::C1C3C2).encrypt(rng, message).map_err(|_| SealError::Encrypt)?;
     let part = |from: usize| -> Result<[u8; 32], SealError> {
         octets.get(from..from + 32).and_then(|part| part.try_into().ok()).ok_or(SealError::Encrypt)
     };

@@ -1,6 +1,7 @@
-use sm2::dsa::signature::hazmat::PrehashVerifier;
+use alloc::vec;
+use alloc::vec::Vec;
 
-use crate::key::{E, PublicKey};
+use crate::scalar::Scalar;
 
 /// A signature could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -11,24 +12,27 @@ pub enum SignatureError {
     Range,
 }
 
-/// The signature does not verify.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the SM2 signature is not valid")]
-pub struct VerifyError;
-
 /// An SM2 signature with 1 ≤ r, s < n, checked when read (GB/T 32918.2-2016 §7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signature(sm2::dsa::Signature);
+pub struct Signature {
+    pub(crate) r: Scalar,
+    pub(crate) s: Scalar,
+}
 
 impl Signature {
     /// Reads `r ‖ s`, 32 octets big-endian each, as tokens give it.
     pub fn from_raw(octets: &[u8; 64]) -> Result<Self, SignatureError> {
-        sm2::dsa::Signature::from_slice(octets).map(Self).map_err(|_| SignatureError::Range)
+        let (r, s) = octets.split_at(32);
+        let scalar = |octets: &[u8]| Scalar::from_be(octets.try_into().ok()?).filter(|scalar| !scalar.is_zero());
+        scalar(r).zip(scalar(s)).map(|(r, s)| Self { r, s }).ok_or(SignatureError::Range)
     }
 
     /// `r ‖ s`, 32 octets big-endian each.
     pub fn to_raw(&self) -> [u8; 64] {
-        self.0.to_bytes().into()
+        let mut octets = [0; 64];
+        octets[..32].copy_from_slice(&self.r.to_be());
+        octets[32..].copy_from_slice(&self.s.to_be());
+        octets
     }
 
     /// Reads `SM2Signature` (GB/T 35276-2017 §7.3) in strict DER: minimal, positive, no trailing octets.
@@ -110,11 +114,4 @@ fn read_integer<'a>(der: &'a [u8], strictness: Strictness, out: &mut [u8]) -> Re
     out[..start].fill(0);
     out[start..].copy_from_slice(magnitude);
     Ok(rest)
-}
-
-/// Verifies a signature over a digest (GB/T 32918.2-2016 §7.1). Variable time: everything here is public.
-pub fn verify(key: &PublicKey, e: &E, signature: &Signature) -> Result<(), VerifyError> {
-    // The id given here is not used: `verify_prehash` takes e, which already holds the Z value.
-    let key = sm2::dsa::VerifyingKey::new("", key.point).map_err(|_| VerifyError)?;
-    key.verify_prehash(e.as_bytes(), &signature.0).map_err(|_| VerifyError)
 }

@@ -1,0 +1,96 @@
+//! The verification equation (GB/T 32918.2-2016 §7.1), once for every back end that multiplies field elements one at a time.
+
+use crate::field::{Fe, Multiply};
+use crate::point::{Affine, Jacobian};
+use crate::recode::{Digit, naf, signed_windows};
+use crate::scalar::Scalar;
+use crate::table::Table;
+
+/// Digits of the generator's table.
+pub(crate) const GENERATOR_WIDTH: usize = 8;
+/// Digits of a fixed key's table.
+pub(crate) const KEY_WIDTH: usize = 8;
+/// Width of the non-adjacent form for a key without a table, and how many odd multiples it takes.
+const NAF_WIDTH: usize = 5;
+const NAF_POINTS: usize = 1 << (NAF_WIDTH - 2);
+
+/// Places for the digits of any width from 4 on.
+pub(crate) type Digits = [Digit; 64];
+
+/// What a signature says, in numbers: e, r and s as the standard has them, and t = r + s mod n.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Equation {
+    pub(crate) s: Scalar,
+    pub(crate) t: Scalar,
+    /// r − e mod n: what the x-coordinate of s·G + t·P must be modulo n.
+    pub(crate) x: Scalar,
+}
+
+impl Equation {
+    /// None where t = 0, which the standard refuses.
+    pub(crate) fn new(e: &[u8; 32], r: &Scalar, s: &Scalar) -> Option<Self> {
+        let t = r.add(s);
+        (!t.is_zero()).then(|| Self { s: *s, t, x: r.sub(&Scalar::reduced_from_be(e)) })
+    }
+
+    /// Whether the sum's x-coordinate is the one that it must be.
+    pub(crate) fn holds<M: Multiply>(&self, sum: &Jacobian) -> bool {
+        let (least, other) = self.x.as_coordinates();
+        [Some(least), other].into_iter().flatten().filter_map(Fe::from_limbs::<M>).any(|x| sum.has_x::<M>(&x))
+    }
+}
+
+/// `sum` + scalar·P for the tabled P.
+#[inline]
+fn add_tabled<M: Multiply, const WIDTH: usize>(mut sum: Jacobian, table: &Table<WIDTH>, scalar: &Scalar) -> Jacobian {
+    let mut digits: Digits = [0; 64];
+    let digits = &mut digits[..Table::<WIDTH>::WINDOWS];
+    let negative = signed_windows(scalar, WIDTH, digits);
+    for (window, digit) in digits.iter().enumerate() {
+        if *digit != 0 {
+            let point = table.entry(window, *digit).signed((*digit < 0) != negative);
+            sum = sum.add_affine::<M>(&point);
+        }
+    }
+    sum
+}
+
+/// scalar·P.
+fn multiply<M: Multiply>(point: &Affine, scalar: &Scalar) -> Jacobian {
+    // P, 3P, 5P, …
+    let twice = Jacobian::from(*point).double::<M>();
+    let mut odd = [Jacobian::from(*point); NAF_POINTS];
+    for index in 1..NAF_POINTS {
+        odd[index] = odd[index - 1].add::<M>(&twice);
+    }
+    let (digits, length) = naf(scalar, NAF_WIDTH);
+    let mut sum = Jacobian::INFINITY;
+    for digit in digits[..length].iter().rev() {
+        sum = sum.double::<M>();
+        if *digit != 0 {
+            let point = &odd[usize::from(digit.unsigned_abs()) / 2];
+            sum = if *digit < 0 { sum.add::<M>(&point.neg()) } else { sum.add::<M>(point) };
+        }
+    }
+    sum
+}
+
+/// Verifies under a key without a table.
+pub(crate) fn verify_generic<M: Multiply>(
+    generator: &Table<GENERATOR_WIDTH>,
+    key: &Affine,
+    equation: &Equation,
+) -> bool {
+    let sum = multiply::<M>(key, &equation.t);
+    equation.holds::<M>(&add_tabled::<M, GENERATOR_WIDTH>(sum, generator, &equation.s))
+}
+
+/// Verifies under a tabled key.
+pub(crate) fn verify_fixed<M: Multiply>(
+    generator: &Table<GENERATOR_WIDTH>,
+    key: &Table<KEY_WIDTH>,
+    equation: &Equation,
+) -> bool {
+    let sum = add_tabled::<M, GENERATOR_WIDTH>(Jacobian::INFINITY, generator, &equation.s);
+    equation.holds::<M>(&add_tabled::<M, KEY_WIDTH>(sum, key, &equation.t))
+}
