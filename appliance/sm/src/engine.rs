@@ -33,11 +33,23 @@ impl Equation {
         (!t.is_zero()).then(|| Self { s: *s, t, x: r.sub(&Scalar::reduced_from_be(e)) })
     }
 
+    /// One whose verdict nobody asks for.
+    pub(crate) const EMPTY: Self = Self { s: Scalar([0; 4]), t: Scalar([0; 4]), x: Scalar([0; 4]) };
+
     /// Whether the sum's x-coordinate is the one that it must be.
     pub(crate) fn holds<M: Multiply>(&self, sum: &Jacobian) -> bool {
         let (least, other) = self.x.as_coordinates();
         [Some(least), other].into_iter().flatten().filter_map(Fe::from_limbs::<M>).any(|x| sum.has_x::<M>(&x))
     }
+}
+
+/// What eight lanes say of the signatures in them, a bit for each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdicts {
+    /// The equation holds.
+    pub(crate) holds: u8,
+    /// An exceptional case was met; the scalar code knows.
+    pub(crate) unknown: u8,
 }
 
 /// `sum` + scalar·P for the tabled P.

@@ -28,4 +28,4 @@ pub use digest::{Sm3, hmac_sm3, sm3};
 pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey};
 pub use seal::{SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
 pub use signature::{Signature, SignatureError};
-pub use verify::{FixedKey, VerifyError, verify};
+pub use verify::{BatchItem, FixedKey, KeyRef, VerifyError, verify, verify_batch};

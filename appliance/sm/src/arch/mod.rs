@@ -2,11 +2,19 @@
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod adx;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod eight;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod ifma;
 
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 pub(crate) use crate::field::Portable as Adx;
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+pub(crate) use absent::Ifma;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 pub(crate) use adx::Adx;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+pub(crate) use eight::Ifma;
 
 /// Whether MULX, ADCX and ADOX can be used.
 pub(crate) fn has_adx() -> bool {
@@ -18,5 +26,44 @@ pub(crate) fn has_adx() -> bool {
 
 /// Whether the AVX-512 instructions of the eight-way code can be used.
 pub(crate) fn has_ifma() -> bool {
-    false
+    #[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
+    return std::is_x86_feature_detected!("avx512f")
+        && std::is_x86_feature_detected!("avx512dq")
+        && std::is_x86_feature_detected!("avx512bw")
+        && std::is_x86_feature_detected!("avx512vl")
+        && std::is_x86_feature_detected!("avx512ifma")
+        && std::is_x86_feature_detected!("avx512vbmi2");
+    #[cfg(not(all(target_arch = "x86_64", feature = "std", not(miri))))]
+    return false;
+}
+
+/// Where there is no eight-way code at all.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+mod absent {
+    use crate::engine::{Equation, GENERATOR_WIDTH, KEY_WIDTH, Verdicts};
+    use crate::point::Affine;
+    use crate::table::Table;
+
+    /// Never made.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Ifma {}
+
+    impl Ifma {
+        pub(crate) fn detect() -> Option<Self> {
+            None
+        }
+
+        pub(crate) fn verify_fixed(
+            self,
+            _: &Table<GENERATOR_WIDTH>,
+            _: &[&Table<KEY_WIDTH>],
+            _: &[Equation],
+        ) -> Verdicts {
+            match self {}
+        }
+
+        pub(crate) fn verify_plain(self, _: &Table<GENERATOR_WIDTH>, _: &[&Affine], _: &[Equation]) -> Verdicts {
+            match self {}
+        }
+    }
 }
