@@ -221,7 +221,8 @@ const fn fold_limb(t: [u64; 6]) -> [u64; 5] {
     let (t2, c) = adc(t[2], d1, c);
     let (t3, c) = adc(t[3], d2, c);
     let (t4, c) = adc(t[4], d3, c);
-    [t1, t2, t3, t4, t[5] + c]
+    // Does not overflow; a check would be a branch on what may be secret.
+    [t1, t2, t3, t4, t[5].wrapping_add(c)]
 }
 
 impl Multiply for Portable {
@@ -269,7 +270,8 @@ impl Multiply for Portable {
         let (t5, c) = adc(t5, h, 0);
         let (s, h) = mac(t6, a[3], a[3], c);
         let t6 = s;
-        let t7 = t7 + h;
+        // Nor does this overflow.
+        let t7 = t7.wrapping_add(h);
         // The low half folded away limb by limb, then the high half added.
         let mut low = [t0, t1, t2, t3];
         for _ in 0..4 {

@@ -1,8 +1,7 @@
 //! SM2 verification and sealing, SM3 and their encodings (GB/T 32918, GB/T 32905, GB/T 32907, GB/T 35276).
 //!
 //! No I/O and no clock; randomness is a parameter; no private key ever enters. Everything here handles public data, but
-//! for the session keys and plaintexts of sealing, which are wiped after use. The first engine is `RustCrypto`'s `sm2`;
-//! the types do not show it, so that a faster engine can take its place.
+//! for the ephemeral scalars, session keys and plaintexts of sealing: no time depends on them, and they are wiped after use.
 #![cfg_attr(not(feature = "std"), no_std)]
 // Arithmetic: formulas have the names that the field's papers give them, and a call costs as much as what it does.
 #![allow(clippy::inline_always, clippy::many_single_char_names)]
@@ -19,6 +18,7 @@ mod point;
 mod recode;
 mod scalar;
 mod seal;
+mod secret;
 mod signature;
 mod table;
 mod verify;
@@ -26,6 +26,6 @@ mod verify;
 pub use backend::Backend;
 pub use digest::{Sm3, hmac_sm3, sm3};
 pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey};
-pub use seal::{SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
+pub use seal::{EncryptionKey, SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
 pub use signature::{Signature, SignatureError};
 pub use verify::{BatchItem, FixedKey, KeyRef, VerifyError, verify, verify_batch};

@@ -35,9 +35,9 @@ fn pool() -> &'static Pool {
         let mut signed = Vec::new();
         for (key, (pkey, public)) in pairs.iter().enumerate() {
             for message in 0..40u8 {
-                let mut signer = Signer::new(MessageDigest::sm3(), pkey).unwrap();
-                signer.update(&[message]).unwrap();
-                let signature = Signature::from_der(&signer.sign_to_vec().unwrap()).unwrap();
+                let mut openssl = Signer::new(MessageDigest::sm3(), pkey).unwrap();
+                openssl.update(&[message]).unwrap();
+                let signature = Signature::from_der(&openssl.sign_to_vec().unwrap()).unwrap();
                 let claimed = if message % 3 == 2 { message + 1 } else { message };
                 let e = E::of_message(public, &DistinguishingId::default(), &[&[claimed]]);
                 signed.push(Signed { key, e, signature });

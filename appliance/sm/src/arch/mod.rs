@@ -6,6 +6,8 @@ mod adx;
 mod eight;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod ifma;
+#[cfg(all(test, target_arch = "x86_64", not(miri)))]
+pub(crate) mod valgrind;
 
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 pub(crate) use crate::field::Portable as Adx;
