@@ -1,6 +1,6 @@
 //! Every verdict of ours against the standard's, by the model, and against other people's verifiers. `YANQIAN_SM_CASES` sets how many random
 //! cases OpenSSL and RustCrypto see (20,000 unless it is set; libsm sees a quarter, sm-crypto, which is slow, a twentieth).
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

@@ -322,8 +322,8 @@ fn sparse(numbers: &mut Numbers, cases: &mut Vec<Case>) {
         let width = [4, 5, 8][numbers.below(3)];
         let mut value = BigUint::ZERO;
         for _ in 0..=numbers.below(3) {
-            let digit = [1, 2, (1 << (width - 1)) - 1, 1 << (width - 1), (1 << (width - 1)) + 1][numbers.below(5)];
-            value += BigUint::from(digit as u64) << (numbers.below(256 / width) * width);
+            let digit = [1u64, 2, (1 << (width - 1)) - 1, 1 << (width - 1), (1 << (width - 1)) + 1][numbers.below(5)];
+            value += BigUint::from(digit) << (numbers.below(256 / width) * width);
         }
         value %= n;
         if numbers.below(2) == 0 { value } else { (n - value) % n }

@@ -1,6 +1,6 @@
 //! A slow and plain model of SM2 on big integers, signatures made with it (good ones, bad ones and those that no honest signer would make),
 //! and other people's verifiers. Nothing here uses the crate under test.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::many_single_char_names, clippy::unwrap_used)]
 
 pub mod cases;
 pub mod model;
