@@ -4,6 +4,7 @@ use core::fmt;
 use crate::digest::{Sm3, sm3};
 use crate::field::{Fe, Portable};
 use crate::point::{Affine, right_side};
+use crate::sm3_many::{Parts, hash_many};
 
 /// DER of `SubjectPublicKeyInfo` for an SM2 key up to the point: ecPublicKey with the curve 1.2.156.10197.1.301, and a
 /// BIT STRING of 65 octets (GB/T 35276-2017 §7.1).
@@ -96,8 +97,10 @@ impl PublicKey {
     }
 
     /// The Z value: SM3(ENTL ‖ ID ‖ a ‖ b ‖ xG ‖ yG ‖ xA ‖ yA) (GB/T 32918.2-2016 §5.5).
-    pub fn z_value(&self, id: &DistinguishingId) -> [u8; 32] {
-        sm3(&[&id.entl(), id.as_bytes(), &CURVE, &self.sec1[1..]])
+    ///
+    /// Worth keeping for a key that verifies many signatures: it costs as much as hashing a short message.
+    pub fn z_value(&self, id: &DistinguishingId) -> ZValue {
+        ZValue(sm3(&[&id.entl(), id.as_bytes(), &CURVE, &self.sec1[1..]]))
     }
 }
 
@@ -141,6 +144,16 @@ impl Default for DistinguishingId {
     }
 }
 
+/// What a signer's key and distinguishing id put before every message: see [`PublicKey::z_value`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ZValue([u8; 32]);
+
+impl ZValue {
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// The digest that SM2 signs: SM3(Z ‖ M). A type of its own, so that a bare SM3 of a message is never taken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct E([u8; 32]);
@@ -153,6 +166,13 @@ impl E {
             hasher.update(part);
         }
         hasher.finish()
+    }
+
+    /// The digests of many messages at once, each with its signer's Z value and given in slices. Where `digests` is shorter than `messages`, the
+    /// messages beyond it are not looked at.
+    pub fn of_messages(messages: &[(ZValue, &[&[u8]])], digests: &mut [Self]) {
+        let messages = messages.iter().map(|(z, message)| Parts { head: &z.0, rest: message });
+        hash_many(messages, digests.iter_mut().map(|digest| &mut digest.0));
     }
 
     /// Takes a digest that a peer computed, for example one that came over the worker's socket.
@@ -171,8 +191,12 @@ pub struct MessageHasher(Sm3);
 
 impl MessageHasher {
     pub fn new(key: &PublicKey, id: &DistinguishingId) -> Self {
+        Self::with_z(&key.z_value(id))
+    }
+
+    pub fn with_z(z: &ZValue) -> Self {
         let mut hasher = Sm3::new();
-        hasher.update(&key.z_value(id));
+        hasher.update(&z.0);
         Self(hasher)
     }
 

@@ -20,12 +20,14 @@ mod scalar;
 mod seal;
 mod secret;
 mod signature;
+mod sm3_many;
 mod table;
 mod verify;
 
 pub use backend::Backend;
 pub use digest::{Sm3, hmac_sm3, sm3};
-pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey};
+pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey, ZValue};
 pub use seal::{EncryptionKey, SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
 pub use signature::{Signature, SignatureError};
+pub use sm3_many::sm3_many;
 pub use verify::{BatchItem, FixedKey, KeyRef, VerifyError, verify, verify_batch};

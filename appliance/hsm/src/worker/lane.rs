@@ -212,7 +212,7 @@ impl Lane {
             SignInput::MessageWithZ => message.ok_or_else(needed)?.to_vec(),
             SignInput::MessageWithoutZ => {
                 let z = key.public.z_value(&DistinguishingId::default());
-                [&z, message.ok_or_else(needed)?].concat()
+                [z.as_bytes(), message.ok_or_else(needed)?].concat()
             }
         };
         let signed = self.session()?.sign(handle, sign.mechanism, &data, sign.length_query == LengthQuery::Allowed);

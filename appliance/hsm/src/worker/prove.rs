@@ -64,7 +64,7 @@ fn classify(key: &PublicKey, message: &[u8], e: &E, signature: &Signature) -> Op
         Some("over SM3(e): the mechanism hashes its input, so sign.input is not \"e\" but \"message-without-z\"")
     } else if over(E::of_message(key, &DistinguishingId::default(), &[e.as_bytes()])) {
         Some("over SM3(Z ‖ e): the mechanism takes messages, so sign.input should be \"message-with-z\"")
-    } else if over(E::of_message(key, &DistinguishingId::default(), &[&z, message])) {
+    } else if over(E::of_message(key, &DistinguishingId::default(), &[z.as_bytes(), message])) {
         Some("over SM3(Z ‖ Z ‖ M): the mechanism adds Z itself, so sign.input should be \"message-with-z\"")
     } else if empty_id.is_ok_and(over) {
         Some("with an empty distinguishing id instead of the default one")

@@ -6,6 +6,8 @@ mod adx;
 mod eight;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod ifma;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod sm3x16;
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]
 pub(crate) mod valgrind;
 
@@ -44,6 +46,7 @@ pub(crate) fn has_ifma() -> bool {
 mod absent {
     use crate::engine::{Equation, GENERATOR_WIDTH, KEY_WIDTH, Verdicts};
     use crate::point::Affine;
+    use crate::sm3_many::{Block, LANES, States};
     use crate::table::Table;
 
     /// Never made.
@@ -61,6 +64,10 @@ mod absent {
             _: &[&Table<KEY_WIDTH>],
             _: &[Equation],
         ) -> Verdicts {
+            match self {}
+        }
+
+        pub(crate) fn sm3_compress(self, _: &mut States, _: &[&Block; LANES]) {
             match self {}
         }
 

@@ -1,5 +1,5 @@
-//! Encryption of 32 octets as a ratio to OpenSSL's in the same run, and whether its time tells a fixed scalar from random ones. Run:
-//! `cargo bench -p yanqian-sm --bench seal`; `-- dudect` for the second with a million encryptions.
+//! Whether the time of an encryption tells a fixed ephemeral scalar from random ones: `cargo bench -p yanqian-sm --bench dudect`, with
+//! `-- long` for a million encryptions.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::convert::Infallible;
@@ -9,54 +9,11 @@ use std::time::Instant;
 use getrandom::SysRng;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
-use openssl::pkey_ctx::PkeyCtx;
+use openssl::pkey::PKey;
 use rand_core::{TryCryptoRng, TryRng};
-use yanqian_sm::{Backend, EncryptionKey, PublicKey, sm2_encrypt};
+use yanqian_sm::{EncryptionKey, PublicKey, sm2_encrypt};
 
 const MESSAGE: [u8; 32] = [0x42; 32];
-
-/// Microseconds of one call, over `calls` calls.
-fn time(calls: u32, mut work: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    for _ in 0..calls {
-        work();
-    }
-    start.elapsed().as_secs_f64() * 1e6 / f64::from(calls)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn compare(pkey: &PKey<Private>, key: &PublicKey) {
-    let build = median((0..9).map(|_| time(1, || drop(black_box(EncryptionKey::new(key))))).collect());
-    let prepared = EncryptionKey::new(key);
-    let mut context = PkeyCtx::new(pkey).unwrap();
-    context.encrypt_init().unwrap();
-    let mut sealed = Vec::new();
-    let rounds: Vec<[f64; 3]> = (0..60)
-        .map(|_| {
-            let openssl = time(16, || {
-                sealed.clear();
-                context.encrypt_to_vec(&MESSAGE, &mut sealed).unwrap();
-            });
-            let fixed = time(200, || drop(black_box(prepared.encrypt(&MESSAGE, &mut SysRng).unwrap())));
-            let once = time(60, || drop(black_box(sm2_encrypt(key, &MESSAGE, &mut SysRng).unwrap())));
-            [fixed, once, openssl]
-        })
-        .collect();
-    println!("backend {}, {}", Backend::current().as_str(), openssl::version::version());
-    println!("figure sm2-encrypt-table {} octets", EncryptionKey::TABLE_OCTETS);
-    println!("figure sm2-encrypt-table-build {build:.0} us");
-    for (index, name) in ["sm2-encrypt-fixed", "sm2-encrypt-once", "sm2-encrypt-openssl"].into_iter().enumerate() {
-        println!("figure {name} {:.2} us", median(rounds.iter().map(|round| round[index]).collect()));
-    }
-    for (index, name) in ["sm2-encrypt-fixed", "sm2-encrypt-once"].into_iter().enumerate() {
-        println!("ratio {name} {:.2}", median(rounds.iter().map(|round| round[2] / round[index]).collect()));
-    }
-}
 
 /// Gives one scalar.
 struct Told([u8; 32]);
@@ -143,12 +100,8 @@ fn main() {
     let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
     let pkey = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let key = PublicKey::from_spki_der(&pkey.public_key_to_der().unwrap()).unwrap();
-    let long = std::env::args().any(|argument| argument == "dudect");
-    if !long {
-        compare(&pkey, &key);
-    }
-    let encryptions = if long { 1_000_000 } else { 50_000 };
+    let encryptions = if std::env::args().any(|argument| argument == "long") { 1_000_000 } else { 50_000 };
     let prepared = EncryptionKey::new(&key);
-    dudect("sm2-encrypt-fixed", encryptions, |rng| drop(black_box(prepared.encrypt(&MESSAGE, rng))));
-    dudect("sm2-encrypt-once", encryptions / 4, |rng| drop(black_box(sm2_encrypt(&key, &MESSAGE, rng))));
+    dudect("encrypt-fixed", encryptions, |rng| drop(black_box(prepared.encrypt(&MESSAGE, rng))));
+    dudect("encrypt-generic", encryptions / 4, |rng| drop(black_box(sm2_encrypt(&key, &MESSAGE, rng))));
 }
