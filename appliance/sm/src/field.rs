@@ -25,22 +25,21 @@ pub(crate) trait Multiply: Copy + 'static {
 
 /// (sum, carry), carry 0 or 1.
 #[inline(always)]
-pub(crate) const fn adc(a: u64, b: u64, carry: u64) -> (u64, u64) {
-    let sum = a as u128 + b as u128 + carry as u128;
-    (sum as u64, (sum >> 64) as u64)
+pub(crate) fn adc(a: u64, b: u64, carry: u64) -> (u64, u64) {
+    let (sum, carry) = a.carrying_add(b, carry != 0);
+    (sum, carry as u64)
 }
 
 /// (difference, borrow), borrow 0 or 1.
 #[inline(always)]
-pub(crate) const fn sbb(a: u64, b: u64, borrow: u64) -> (u64, u64) {
-    let (first, under) = a.overflowing_sub(b);
-    let (second, again) = first.overflowing_sub(borrow);
-    (second, (under | again) as u64)
+pub(crate) fn sbb(a: u64, b: u64, borrow: u64) -> (u64, u64) {
+    let (difference, borrow) = a.borrowing_sub(b, borrow != 0);
+    (difference, borrow as u64)
 }
 
 /// `carry`·2²⁵⁶ + `a` − `m` where that is not negative, else `carry`·2²⁵⁶ + `a`; for values below 2m.
 #[inline(always)]
-pub(crate) const fn reduce_once(a: [u64; 4], carry: u64, m: &[u64; 4]) -> [u64; 4] {
+pub(crate) fn reduce_once(a: [u64; 4], carry: u64, m: &[u64; 4]) -> [u64; 4] {
     let (d0, b) = sbb(a[0], m[0], 0);
     let (d1, b) = sbb(a[1], m[1], b);
     let (d2, b) = sbb(a[2], m[2], b);
@@ -110,6 +109,40 @@ impl Fe {
     #[inline(always)]
     pub(crate) fn double(&self) -> Self {
         self.add(self)
+    }
+
+    /// 3a with one reduction.
+    #[inline(always)]
+    pub(crate) fn triple(&self) -> Self {
+        let a = &self.0;
+        let (s0, c) = adc(a[0], a[0], 0);
+        let (s1, c) = adc(a[1], a[1], c);
+        let (s2, c) = adc(a[2], a[2], c);
+        let (s3, above) = adc(a[3], a[3], c);
+        let (s0, c) = adc(s0, a[0], 0);
+        let (s1, c) = adc(s1, a[1], c);
+        let (s2, c) = adc(s2, a[2], c);
+        let (s3, c) = adc(s3, a[3], c);
+        // At most 2, and 2²⁵⁶ ≡ 2²²⁴ + 2⁹⁶ − 2⁶⁴ + 1.
+        let above = above + c;
+        let (s0, c) = adc(s0, above, 0);
+        let (s1, c) = adc(s1, (above << 32) - above, c);
+        let (s2, c) = adc(s2, 0, c);
+        let (s3, c) = adc(s3, above << 32, c);
+        Self(reduce_once([s0, s1, s2, s3], c, &P))
+    }
+
+    /// a/2.
+    #[inline(always)]
+    pub(crate) fn halve(&self) -> Self {
+        let a = &self.0;
+        // p where a is odd, else 0: the sum is even.
+        let mask = 0u64.wrapping_sub(a[0] & 1);
+        let (s0, c) = adc(a[0], mask, 0);
+        let (s1, c) = adc(a[1], mask & P[1], c);
+        let (s2, c) = adc(a[2], mask, c);
+        let (s3, c) = adc(a[3], mask & P[3], c);
+        Self([s0 >> 1 | s1 << 63, s1 >> 1 | s2 << 63, s2 >> 1 | s3 << 63, s3 >> 1 | c << 63])
     }
 
     #[inline(always)]
@@ -206,40 +239,48 @@ const fn mac(acc: u64, a: u64, b: u64, carry: u64) -> (u64, u64) {
     (value as u64, (value >> 64) as u64)
 }
 
-/// Adds m·p to `t`, where m = t₀, and shifts one limb down: −p⁻¹ ≡ 1 mod 2⁶⁴, and m·p = m·2²⁵⁶ − m·2²²⁴ − m·2⁹⁶ + m·2⁶⁴ − m
-/// takes shifts only. `t` and the result have five limbs and a sixth that is the carry above them.
+/// Adds m·p, where m = t₀, and shifts one limb down: −p⁻¹ ≡ 1 mod 2⁶⁴, and m·p = m·2²⁵⁶ − m·2²²⁴ − m·2⁹⁶ + m·2⁶⁴ − m takes shifts only.
+///
+/// For t < 2²⁵⁶ the result is (t + m·p)/2⁶⁴ < 2¹⁹² + p < 2²⁵⁶: it fits four limbs, and what wraps around on the way wraps back.
 #[inline(always)]
-const fn fold_limb(t: [u64; 6]) -> [u64; 5] {
+fn fold_limb(t: [u64; 4]) -> [u64; 4] {
     let m = t[0];
     let (low, high) = (m << 32, m >> 32);
-    // m·(2¹⁹² − 2¹⁶⁰ − 2³² + 1), never negative.
-    let (d0, b) = sbb(m, low, 0);
-    let (d1, b) = sbb(0, high, b);
-    let (d2, b) = sbb(0, low, b);
-    let (d3, _) = sbb(m, high, b);
-    let (t1, c) = adc(t[1], d0, 0);
-    let (t2, c) = adc(t[2], d1, c);
-    let (t3, c) = adc(t[3], d2, c);
-    let (t4, c) = adc(t[4], d3, c);
-    // Does not overflow; a check would be a branch on what may be secret.
-    [t1, t2, t3, t4, t[5].wrapping_add(c)]
+    let (t1, c) = adc(t[1], m, 0);
+    let (t2, c) = adc(t[2], 0, c);
+    let (t3, c) = adc(t[3], 0, c);
+    let t4 = m.wrapping_add(c);
+    let (t1, b) = sbb(t1, low, 0);
+    let (t2, b) = sbb(t2, high, b);
+    let (t3, b) = sbb(t3, low, b);
+    [t1, t2, t3, t4.wrapping_sub(high).wrapping_sub(b)]
+}
+
+/// t/2²⁵⁶ modulo p for t < p²: the low half, folded away limb by limb, becomes at most p, and the high half is below p − 1, so that their
+/// sum is below 2p.
+#[inline(always)]
+fn reduce_product(t: [u64; 8]) -> Fe {
+    let low = fold_limb(fold_limb(fold_limb(fold_limb([t[0], t[1], t[2], t[3]]))));
+    let (r0, c) = adc(low[0], t[4], 0);
+    let (r1, c) = adc(low[1], t[5], c);
+    let (r2, c) = adc(low[2], t[6], c);
+    let (r3, c) = adc(low[3], t[7], c);
+    Fe(reduce_once([r0, r1, r2, r3], c, &P))
 }
 
 impl Multiply for Portable {
     #[inline]
     fn mul(a: &Fe, b: &Fe) -> Fe {
-        let a = &a.0;
-        // Below 2p between the rows.
-        let mut t = [0u64; 5];
-        for b in b.0 {
-            let (t0, c) = mac(t[0], a[0], b, 0);
-            let (t1, c) = mac(t[1], a[1], b, c);
-            let (t2, c) = mac(t[2], a[2], b, c);
-            let (t3, c) = mac(t[3], a[3], b, c);
-            let (t4, c) = adc(t[4], c, 0);
-            t = fold_limb([t0, t1, t2, t3, t4, c]);
+        let (a, b) = (&a.0, &b.0);
+        let mut t = [0; 8];
+        for (row, b) in b.iter().enumerate() {
+            let (t0, c) = mac(t[row], a[0], *b, 0);
+            let (t1, c) = mac(t[row + 1], a[1], *b, c);
+            let (t2, c) = mac(t[row + 2], a[2], *b, c);
+            let (t3, c) = mac(t[row + 3], a[3], *b, c);
+            (t[row], t[row + 1], t[row + 2], t[row + 3], t[row + 4]) = (t0, t1, t2, t3, c);
         }
-        Fe(reduce_once([t[0], t[1], t[2], t[3]], t[4], &P))
+        reduce_product(t)
     }
 
     #[inline]
@@ -262,26 +303,12 @@ impl Multiply for Portable {
         let t1 = t1 << 1;
         let (t0, c) = mac(0, a[0], a[0], 0);
         let (t1, c) = adc(t1, c, 0);
-        let (s, h) = mac(t2, a[1], a[1], c);
-        let t2 = s;
+        let (t2, h) = mac(t2, a[1], a[1], c);
         let (t3, c) = adc(t3, h, 0);
-        let (s, h) = mac(t4, a[2], a[2], c);
-        let t4 = s;
+        let (t4, h) = mac(t4, a[2], a[2], c);
         let (t5, c) = adc(t5, h, 0);
-        let (s, h) = mac(t6, a[3], a[3], c);
-        let t6 = s;
-        // Nor does this overflow.
-        let t7 = t7.wrapping_add(h);
-        // The low half folded away limb by limb, then the high half added.
-        let mut low = [t0, t1, t2, t3];
-        for _ in 0..4 {
-            let [f0, f1, f2, f3, _] = fold_limb([low[0], low[1], low[2], low[3], 0, 0]);
-            low = [f0, f1, f2, f3];
-        }
-        let (r0, c) = adc(low[0], t4, 0);
-        let (r1, c) = adc(low[1], t5, c);
-        let (r2, c) = adc(low[2], t6, c);
-        let (r3, c) = adc(low[3], t7, c);
-        Fe(reduce_once([r0, r1, r2, r3], c, &P))
+        let (t6, h) = mac(t6, a[3], a[3], c);
+        // Does not overflow; a check would be a branch on what may be secret.
+        reduce_product([t0, t1, t2, t3, t4, t5, t6, t7.wrapping_add(h)])
     }
 }

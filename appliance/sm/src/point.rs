@@ -72,15 +72,13 @@ impl Jacobian {
     #[inline(always)]
     pub(crate) fn double<M: Multiply>(&self) -> Self {
         let delta = M::sqr(&self.z);
-        let gamma = M::sqr(&self.y);
-        let beta = M::mul(&self.x, &gamma);
-        let product = M::mul(&self.x.sub(&delta), &self.x.add(&delta));
-        let alpha = product.double().add(&product);
-        let beta4 = beta.double().double();
+        let twice_y = self.y.double();
+        let gamma4 = M::sqr(&twice_y);
+        let beta4 = M::mul(&self.x, &gamma4);
+        let alpha = M::mul(&self.x.sub(&delta), &self.x.add(&delta)).triple();
         let x = M::sqr(&alpha).sub(&beta4.double());
-        let gamma2 = gamma.double();
-        let y = M::mul(&alpha, &beta4.sub(&x)).sub(&M::sqr(&gamma2).double());
-        Self { x, y, z: M::mul(&self.y, &self.z).double() }
+        let y = M::mul(&alpha, &beta4.sub(&x)).sub(&M::sqr(&gamma4).halve());
+        Self { x, y, z: M::mul(&twice_y, &self.z) }
     }
 
     /// The sum with an affine point, 8M + 3S, whatever the two are.
