@@ -43,13 +43,18 @@ impl Equation {
     }
 }
 
-/// What eight lanes say of the signatures in them, a bit for each.
+/// What is said of several signatures at once, a bit for each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verdicts {
     /// The equation holds.
-    pub(crate) holds: u8,
-    /// An exceptional case was met; the scalar code knows.
-    pub(crate) unknown: u8,
+    pub(crate) holds: u32,
+    /// An exceptional case was met; the code for one signature knows.
+    pub(crate) unknown: u32,
+}
+
+impl Verdicts {
+    /// Nothing is known of any.
+    pub(crate) const UNKNOWN: Self = Self { holds: 0, unknown: u32::MAX };
 }
 
 /// `sum` + scalar·P for the tabled P.

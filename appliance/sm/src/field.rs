@@ -27,14 +27,14 @@ pub(crate) trait Multiply: Copy + 'static {
 #[inline(always)]
 pub(crate) fn adc(a: u64, b: u64, carry: u64) -> (u64, u64) {
     let (sum, carry) = a.carrying_add(b, carry != 0);
-    (sum, carry as u64)
+    (sum, u64::from(carry))
 }
 
 /// (difference, borrow), borrow 0 or 1.
 #[inline(always)]
 pub(crate) fn sbb(a: u64, b: u64, borrow: u64) -> (u64, u64) {
     let (difference, borrow) = a.borrowing_sub(b, borrow != 0);
-    (difference, borrow as u64)
+    (difference, u64::from(borrow))
 }
 
 /// `carry`·2²⁵⁶ + `a` − `m` where that is not negative, else `carry`·2²⁵⁶ + `a`; for values below 2m.
@@ -166,8 +166,10 @@ impl Fe {
         Self::ZERO.sub(self)
     }
 
+    #[inline(always)]
     pub(crate) fn is_zero(&self) -> bool {
-        self.0 == [0; 4]
+        let [a, b, c, d] = self.0;
+        a | b | c | d == 0
     }
 
     /// As integers: whether the value itself, not its Montgomery form, is odd.

@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod arch;
 mod backend;
+mod batch_affine;
 mod digest;
 mod engine;
 mod field;

@@ -6,6 +6,7 @@ use once_cell::race::OnceBox;
 
 use crate::arch::{Adx, Ifma};
 use crate::backend::Backend;
+use crate::batch_affine;
 use crate::engine::{Equation, GENERATOR_WIDTH, KEY_WIDTH, Verdicts, verify_fixed, verify_generic};
 use crate::field::Portable;
 use crate::key::{E, PublicKey};
@@ -112,19 +113,13 @@ pub struct BatchItem<'a> {
 
 /// Verifies each item by itself and writes its verdict: whether the signature is valid. Keys may differ. Where `verdicts` is shorter than
 /// `items`, the items beyond it are not looked at; where it is longer, what is beyond the items becomes false.
+///
+/// Signatures under [`FixedKey`]s gain from eight on, or from a few dozens where the processor has no AVX-512 IFMA; signatures under other keys
+/// gain with it only.
 pub fn verify_batch(items: &[BatchItem<'_>], verdicts: &mut [bool]) {
     verdicts.fill(false);
-    let Some(eight) = eight() else {
-        for (item, verdict) in items.iter().zip(verdicts) {
-            *verdict = match item.key {
-                KeyRef::Plain(key) => verify(key, &item.e, &item.signature).is_ok(),
-                KeyRef::Fixed(key) => key.verify(&item.e, &item.signature).is_ok(),
-            };
-        }
-        return;
-    };
-    let mut fixed = Group::new();
-    let mut plain = Group::new();
+    let mut fixed = Group::new(fixed_group());
+    let mut plain = Group::new(LANES);
     for (place, item) in items.iter().enumerate().take(verdicts.len()) {
         let Some(equation) = Equation::new(item.e.as_bytes(), &item.signature.r, &item.signature.s) else { continue };
         match item.key {
@@ -132,43 +127,70 @@ pub fn verify_batch(items: &[BatchItem<'_>], verdicts: &mut [bool]) {
             KeyRef::Plain(key) => plain.push(place, &key.point, equation),
         }
         if fixed.is_full() {
-            fixed.settle(verdicts, |keys, equations| eight.verify_fixed(generator(), keys, equations), fixed_holds);
+            fixed.settle(verdicts, fixed_together, fixed_holds);
         }
         if plain.is_full() {
-            plain.settle(verdicts, |keys, equations| eight.verify_plain(generator(), keys, equations), plain_holds);
+            plain.settle(verdicts, plain_together, plain_holds);
         }
     }
-    fixed.settle(verdicts, |keys, equations| eight.verify_fixed(generator(), keys, equations), fixed_holds);
-    if plain.length > FEW {
-        plain.settle(verdicts, |keys, equations| eight.verify_plain(generator(), keys, equations), plain_holds);
-    } else {
-        plain.settle(verdicts, |_, _| Verdicts { holds: 0, unknown: 0xff }, plain_holds);
+    fixed.settle(verdicts, fixed_together, fixed_holds);
+    plain.settle(verdicts, plain_together, plain_holds);
+}
+
+/// How many signatures under tabled keys are best looked at together.
+fn fixed_group() -> usize {
+    if eight().is_some() { LANES } else { batch_affine::MANY }
+}
+
+fn fixed_together(keys: &[&Table<KEY_WIDTH>], equations: &[Equation]) -> Verdicts {
+    match (eight(), Backend::current()) {
+        (Some(eight), _) => eight.verify_fixed(generator(), keys, equations),
+        _ if equations.len() <= batch_affine::FEW => Verdicts::UNKNOWN,
+        (None, Backend::Portable) => batch_affine::verify_fixed::<Portable>(generator(), keys, equations),
+        (None, _) => batch_affine::verify_fixed::<Adx>(generator(), keys, equations),
+    }
+}
+
+fn plain_together(keys: &[&Affine], equations: &[Equation]) -> Verdicts {
+    match eight() {
+        Some(eight) if equations.len() > FEW => eight.verify_plain(generator(), keys, equations),
+        _ => Verdicts::UNKNOWN,
     }
 }
 
 /// So few signatures under keys without tables are faster one by one.
 const FEW: usize = 2;
+/// Signatures side by side with AVX-512 IFMA.
 const LANES: usize = 8;
+/// Places of a group.
+const PLACES: usize = batch_affine::MANY;
 
-/// Signatures that wait until there are eight.
+/// Signatures that wait until there are enough.
 struct Group<'a, Key> {
-    places: [usize; LANES],
-    keys: [Option<&'a Key>; LANES],
-    equations: [Equation; LANES],
+    places: [usize; PLACES],
+    keys: [Option<&'a Key>; PLACES],
+    equations: [Equation; PLACES],
     length: usize,
+    enough: usize,
 }
 
 impl<'a, Key> Group<'a, Key> {
-    fn new() -> Self {
-        Self { places: [0; LANES], keys: [None; LANES], equations: [Equation::EMPTY; LANES], length: 0 }
+    fn new(enough: usize) -> Self {
+        Self {
+            places: [0; PLACES],
+            keys: [None; PLACES],
+            equations: [Equation::EMPTY; PLACES],
+            length: 0,
+            enough: enough.min(PLACES),
+        }
     }
 
     fn is_full(&self) -> bool {
-        self.length == LANES
+        self.length == self.enough
     }
 
     fn push(&mut self, place: usize, key: &'a Key, equation: Equation) {
-        if self.length < LANES {
+        if !self.is_full() {
             self.places[self.length] = place;
             self.keys[self.length] = Some(key);
             self.equations[self.length] = equation;
@@ -176,11 +198,11 @@ impl<'a, Key> Group<'a, Key> {
         }
     }
 
-    /// Judges what waits, by eights and, what those do not know, by ones.
+    /// Judges what waits together and, what that does not know, one by one.
     fn settle(
         &mut self,
         verdicts: &mut [bool],
-        together: impl FnOnce(&[&'a Key], &[Equation]) -> Verdicts,
+        together: impl Fn(&[&'a Key], &[Equation]) -> Verdicts,
         alone: impl Fn(&Key, &Equation) -> bool,
     ) {
         let Some(first) = self.keys[0] else { return };
@@ -193,6 +215,7 @@ impl<'a, Key> Group<'a, Key> {
                 *verdict = holds;
             }
         }
-        *self = Self::new();
+        self.keys[0] = None;
+        self.length = 0;
     }
 }

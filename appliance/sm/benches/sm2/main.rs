@@ -67,10 +67,10 @@ fn verification(scene: &Scene, report: &mut Report) {
     report.compare("verify-generic", 1, &mut openssl, || verify(key, &one.e, &one.signature).unwrap());
     report.compare("verify-fixed", 1, &mut openssl, || fixed[one.key].verify(&one.e, &one.signature).unwrap());
     report.compare("verify-fixed-to-openssl-p256", 1, scene.p256_verifier(), || {
-        fixed[one.key].verify(&one.e, &one.signature).unwrap()
+        fixed[one.key].verify(&one.e, &one.signature).unwrap();
     });
     report.compare("verify-generic-to-rustcrypto", 1, scene.rustcrypto_verifier(one), || {
-        verify(key, &one.e, &one.signature).unwrap()
+        verify(key, &one.e, &one.signature).unwrap();
     });
 
     let mut sixty_four = || (0..BATCH).for_each(|_| openssl());

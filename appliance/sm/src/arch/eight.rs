@@ -131,10 +131,11 @@ fn judge(sum: &Sum8, equations: &[Equation], spread: usize) -> Verdicts {
     for (number, equation) in equations.iter().enumerate().take(LANES) {
         let (least, other) = equation.x.as_coordinates();
         x[number * spread] = least;
-        two |= Mask::from(other.is_some()) << number;
+        two |= u32::from(other.is_some()) << number;
     }
     let (same, unknown) = sum.have_x(&x);
-    let gather = |mask: Mask| (0..equations.len().min(LANES)).fold(0, |bits, n| bits | (mask >> (n * spread) & 1) << n);
+    let gather =
+        |mask: Mask| (0..equations.len().min(LANES)).fold(0, |bits, n| bits | u32::from(mask >> (n * spread) & 1) << n);
     let holds = gather(same);
     // A coordinate that is not the smaller of two may be the larger one.
     Verdicts { holds, unknown: (gather(unknown) | two) & !holds }

@@ -11,14 +11,14 @@ use core::arch::x86_64::{
 use super::Ifma;
 use crate::sm3_many::{Block, LANES, States};
 
-/// T_j rotated left by j (GB/T 32905-2016 §4.2).
+/// The round's constant, rotated left by its number (GB/T 32905-2016 §4.2).
 const CONSTANTS: [u32; 64] = {
     let mut constants = [0; 64];
-    let mut j = 0;
-    while j < 64 {
-        let t: u32 = if j < 16 { 0x79cc_4519 } else { 0x7a87_9d8a };
-        constants[j] = t.rotate_left(j as u32);
-        j += 1;
+    let (mut round, mut turn) = (0, 0);
+    while round < 64 {
+        let constant: u32 = if round < 16 { 0x79cc_4519 } else { 0x7a87_9d8a };
+        constants[round] = constant.rotate_left(turn);
+        (round, turn) = (round + 1, turn + 1);
     }
     constants
 };
