@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use yanqian_vocabulary::Reason;
 use zeroize::Zeroizing;
 
@@ -52,6 +52,10 @@ pub(crate) enum Node<'a> {
     /// Number, boolean, null or array: no field of the API has these types.
     Other,
 }
+
+/// Members of one object that are looked at. More than any object of the API has, so that among so many one must be wrong;
+/// and few, because a megabyte of keys, each compared with all before it, would take a core for minutes.
+const MAX_MEMBERS: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Members<'a> {
@@ -108,6 +112,11 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
         let mut object = Members::default();
         while let Some(key) = map.next_key::<String>()? {
+            // What is kept so far holds an unknown key or one twice already; the rest only has to be JSON.
+            if object.members.len() == MAX_MEMBERS {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
             let key = Zeroizing::new(key);
             let earlier = object.members.iter().position(|(name, _)| *name == key);
             object.duplicate = object.duplicate.or(earlier);
@@ -140,6 +149,7 @@ impl<'a> Members<'a> {
         within: Option<&'static str>,
         known: &[(&'static str, &'static str)],
     ) -> Result<(), BodyFault> {
+        debug_assert!(known.len() < MAX_MEMBERS, "an object of {MAX_MEMBERS} known members would be cut short");
         let path_of = |key: &str| known.iter().find(|(name, _)| *name == key).map(|(_, path)| *path);
         if self.members.iter().any(|(key, _)| path_of(key).is_none()) {
             return Err(BodyFault { reason: Reason::FieldUnknown, field: within });
@@ -199,6 +209,21 @@ mod tests {
         assert_eq!(fault(r#"{"a":"1","c":"2"}"#), BodyFault::new(Reason::FieldUnknown, "x"));
         assert_eq!(fault(r#"{"a":"1","b":"2","a":"3"}"#), BodyFault::new(Reason::FieldDuplicate, "x.a"));
         assert_eq!(fault("{\"a\":\"1\",\"\\u0061\":\"3\"}"), BodyFault::new(Reason::FieldDuplicate, "x.a"));
+    }
+
+    #[test]
+    fn an_object_of_many_members_is_refused_as_one_of_few_and_not_kept_whole() {
+        let many = |key: &dyn Fn(usize) -> String| {
+            let members: Vec<_> = (0..1000).map(|number| format!("\"{}\":\"1\"", key(number))).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let distinct = many(&|number| format!("k{number}"));
+        assert_eq!(read_object(distinct.as_bytes()).unwrap().members.len(), MAX_MEMBERS);
+        assert_eq!(fault(&distinct), BodyFault::new(Reason::FieldUnknown, "x"));
+        let known = many(&|number| ["a", "b"][number % 2].to_owned());
+        assert_eq!(fault(&known), BodyFault::new(Reason::FieldDuplicate, "x.a"));
+        let broken = distinct.replace("\"k999\":\"1\"", "\"k999\":tru");
+        assert_eq!(fault_of(&broken), Some(Reason::JsonInvalid), "what is not looked at must be JSON all the same");
     }
 
     #[test]
