@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use yanqian_evidence::Management;
-use yanqian_gateway::{Core, Metrics};
+use yanqian_gateway::{COMPONENTS, Core, Metrics};
 use yanqian_hsm::WorkerClient;
 use yanqian_ledger::{Ledger, LedgerState};
 use yanqian_trust::{SharedTrust, TrustStore};
@@ -28,12 +28,19 @@ const STATE_LIMIT: Duration = Duration::from_secs(10);
 /// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
 const AGGREGATE: Duration = Duration::from_mins(1);
 
+/// Roles that a store may have, or have no more once it has changed.
+const STORE_ROLES: [&str; 4] = ["anchor", "intermediate", "tls-anchor", "platform-encryption"];
+
 /// Tells metrics when the store's certificates and lists end, the soonest of each role.
 pub(crate) fn tell_expiries(metrics: &Metrics, store: &TrustStore) {
     let mut soonest = BTreeMap::from([("crl", store.revocation_deadline().unwrap_or(0))]);
     for certificate in store.certificates() {
         let end = soonest.entry(certificate.role).or_insert(i64::MAX);
         *end = certificate.not_after.min(*end);
+    }
+    for role in STORE_ROLES.iter().filter(|role| !soonest.contains_key(*role)) {
+        // Fails when the role was not there before either.
+        let _ = metrics.certificate_expiry.remove_label_values(&[*role]);
     }
     for (role, end) in soonest {
         metrics.certificate_expiry.with_label_values(&[role]).set(end);
@@ -140,9 +147,8 @@ impl Watch {
         if let Err(error) = signer {
             reasons.push(format!("signer: {error}"));
         }
-        for (component, up) in
-            [("trust", trust.is_ok()), ("ledger", state == LedgerState::Writing), ("signer", signer.is_ok())]
-        {
+        let up = [trust.is_ok(), state == LedgerState::Writing, signer.is_ok()];
+        for (component, up) in COMPONENTS.into_iter().zip(up) {
             self.metrics.component_up.with_label_values(&[component]).set(i64::from(up));
         }
         self.gauges.tell_ledger(&self.ledger.stats(), &self.state_dir);

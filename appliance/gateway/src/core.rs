@@ -23,6 +23,7 @@ use crate::pipeline::Place;
 use crate::reply::Shed;
 use crate::secrets::StateKeys;
 use crate::state::{Orphan, StateHandle};
+use crate::turns::Turns;
 
 /// The entity's signing key: its label in the token and the certificate that signatures are verified against.
 #[derive(Debug)]
@@ -101,8 +102,8 @@ pub struct Core {
     pub(crate) receipt_retention_millis: i64,
     pub(crate) ledger_directory: PathBuf,
     pub(crate) archive: Archive,
-    /// Turns of those who decode pictures and chip files.
-    pub(crate) decoding: Semaphore,
+    /// Of those who decode pictures and chip files.
+    pub(crate) decoding: Turns,
     body_limits: BodyLimits,
     context: Arc<Context>,
     ledger: Arc<Ledger>,
@@ -110,6 +111,8 @@ pub struct Core {
     max_in_flight: u32,
     accepting: AtomicBool,
     turned_away: Mutex<TurnedAway>,
+    /// The highest sequence that the metrics have been told: acknowledgements do not come in order.
+    records_told: Mutex<i64>,
 }
 
 const fn base64_length(octets: usize) -> usize {
@@ -133,6 +136,7 @@ impl Core {
     pub fn new(parts: CoreParts) -> Arc<Self> {
         let from = parts.clock.now();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let decoding = Turns::new(cores, parts.agreement.callers().map(|caller| &caller.id));
         Arc::new(Self {
             clock: parts.clock,
             agreement: parts.agreement,
@@ -146,7 +150,7 @@ impl Core {
             receipt_retention_millis: parts.limits.receipt_retention_millis,
             ledger_directory: parts.ledger_directory,
             archive: parts.archive,
-            decoding: Semaphore::new(cores),
+            decoding,
             body_limits: parts.limits.body,
             context: Arc::new(parts.context),
             ledger: parts.ledger,
@@ -154,6 +158,7 @@ impl Core {
             max_in_flight: parts.limits.max_in_flight,
             accepting: AtomicBool::new(true),
             turned_away: Mutex::new(TurnedAway { from, rejected: BTreeMap::new(), shed: BTreeMap::new() }),
+            records_told: Mutex::default(),
         })
     }
 
@@ -188,8 +193,11 @@ impl Core {
     /// Makes a record durable.
     pub async fn append(&self, body: Body) -> Result<Appended, LedgerError> {
         let appended = self.ledger.append(Arc::clone(&self.context), body).await;
-        if let Ok(appended) = &appended {
-            self.metrics.ledger_records.set(i64::try_from(appended.sequence).unwrap_or(i64::MAX));
+        if let Ok(appended) = &appended
+            && let Ok(mut told) = self.records_told.lock()
+        {
+            *told = i64::try_from(appended.sequence).unwrap_or(i64::MAX).max(*told);
+            self.metrics.ledger_records.set(*told);
         }
         appended
     }

@@ -12,11 +12,12 @@ mod pipeline;
 mod reply;
 mod secrets;
 mod state;
+mod turns;
 
 pub use api::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits, serve};
 pub use clock::{Clock, SystemClock};
 pub use core::{Core, CoreLimits, CoreParts, EncryptionKey, PlatformLink, SigningKey};
-pub use metrics::{Metrics, RejectCause};
+pub use metrics::{COMPONENTS, Metrics, RejectCause};
 pub use pipeline::Place;
 pub use secrets::StateKeys;
 pub use state::{Orphan, SqliteState, StateError, StateHandle, StateStore, StateThread};

@@ -96,6 +96,9 @@ impl Drop for Present {
 /// The stages of the way, as `stage` labels.
 pub(crate) const STAGES: &[&str] = &["body", "documents", "intent", "sign", "platform", "verify", "unseal", "outcome"];
 
+/// What the daemon depends on, as `component` labels.
+pub const COMPONENTS: [&str; 3] = ["trust", "ledger", "signer"];
+
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 impl Metrics {
@@ -153,6 +156,9 @@ impl Metrics {
         }
         for stage in STAGES {
             metrics.stage_seconds.with_label_values(&[stage]);
+        }
+        for component in COMPONENTS {
+            metrics.component_up.with_label_values(&[component]);
         }
         registry.register(Box::new(metrics.verdicts.clone()))?;
         registry.register(Box::new(metrics.refusals.clone()))?;

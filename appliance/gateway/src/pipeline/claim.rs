@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use yanqian_documents::{RawDocument, read_chip, read_portrait, validate};
-use yanqian_vocabulary::{CallerReference, Claim, DocumentClaim, DocumentType, Mode, PurposeCode, Reason, Timestamp};
+use yanqian_vocabulary::{
+    CallerId, CallerReference, Claim, DocumentClaim, DocumentType, Mode, PurposeCode, Reason, Timestamp,
+};
 use zeroize::Zeroizing;
 
 use crate::api::request::{CheckRequest, Printed, Subject};
@@ -27,6 +29,7 @@ pub(super) struct Fault {
 /// Reads and judges a body. Its octets are wiped before this returns: what the claim needs of them has been decoded.
 pub(super) async fn read(
     core: &Arc<Core>,
+    caller: &CallerId,
     mode: Mode,
     octets: Zeroizing<Vec<u8>>,
     now: Timestamp,
@@ -35,7 +38,7 @@ pub(super) async fn read(
         return judge(mode, &octets, now);
     }
     // A picture takes milliseconds of a core and the memory of its pixels, so there are only as many at once as cores.
-    let _turn = core.decoding.acquire().await;
+    let _turn = core.decoding.take(caller).await;
     let judged = tokio::task::spawn_blocking(move || judge(mode, &octets, now)).await;
     judged.unwrap_or_else(|_| {
         // The decoder panicked; that is a defect, and nothing is known of the picture.

@@ -49,7 +49,7 @@ impl Authenticated {
         drop(timer);
         let now = core.clock.now();
         let timer = core.metrics.stage("documents");
-        let ReadCheck { purpose, reference, claim } = match claim::read(core, mode, octets, now).await {
+        let ReadCheck { purpose, reference, claim } = match claim::read(core, &caller.id, mode, octets, now).await {
             Ok(read) => read,
             Err(fault) => {
                 dossier.document_type = fault.document_type;
