@@ -52,6 +52,9 @@ pub(crate) fn server_config(listen: &Listen) -> Result<Arc<ServerConfig>, TlsErr
         .with_client_cert_verifier(verifier)
         .with_single_cert(certificates(&listen.certificate)?, key)
         .map_err(|error| TlsError::File { file: listen.certificate.clone(), problem: error.to_string() })?;
+    // No session is taken up again: it would carry a client certificate on beyond its end.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     // A peer that names neither gets no connection; one that names none speaks HTTP/1.1.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
