@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::error::HarnessError;
 
 /// No exchange of a test or the demo takes longer, whatever the other side does.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -138,7 +138,7 @@ impl Connection {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
                 HarnessError::http(&*self.peer, &format_args!("{error}{cause}"))
             }),
-            Err(_) => Err(HarnessError::http(&*self.peer, &"no reply in a minute")),
+            Err(_) => Err(HarnessError::http(&*self.peer, &format_args!("no reply in {LIMIT:?}"))),
         }
     }
 

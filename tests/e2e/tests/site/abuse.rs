@@ -27,7 +27,7 @@ pub(crate) fn impatient(options: Options) -> Options {
         .with(File::Daemon, "limits.reply_ms", 1000)
 }
 
-/// A caller who asks one check after the other, over both protocols in turn, while something else goes on.
+/// A caller who asks a check after the other, over both protocols in turn, while something else goes on.
 pub(crate) struct Neighbour {
     enough: Arc<AtomicBool>,
     asking: JoinHandle<(u32, Duration)>,
@@ -35,6 +35,11 @@ pub(crate) struct Neighbour {
 
 impl Neighbour {
     pub(crate) fn of(site: &Site) -> Self {
+        Self::asking(site, good("neighbour"))
+    }
+
+    /// One who asks this, and is told that it matches.
+    pub(crate) fn asking(site: &Site, request: serde_json::Value) -> Self {
         let caller = site.caller("branch-kiosk").unwrap();
         let enough = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&enough);
@@ -43,7 +48,7 @@ impl Neighbour {
             while served < 2 || !stop.load(Ordering::Relaxed) {
                 let protocol = Protocol::BOTH[served as usize % 2];
                 let began = Instant::now();
-                assert_verdict(&caller.over(protocol).ask(&good("neighbour")).await.unwrap(), "match");
+                assert_verdict(&caller.over(protocol).ask(&request).await.unwrap(), "match");
                 slowest = slowest.max(began.elapsed());
                 served += 1;
                 tokio::time::sleep(Duration::from_millis(20)).await;

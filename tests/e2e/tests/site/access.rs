@@ -1,5 +1,6 @@
 //! Who may ask, and who may look.
 
+use tokio_rustls::rustls::HandshakeKind;
 use yanqian_harness::REAL_NAME;
 
 use crate::support::{Marks, assert_problem, assert_verdict, good, site, site_with};
@@ -23,6 +24,18 @@ async fn a_certificate_of_another_authority_is_no_certificate() {
     let caller = site.caller_with("core-banking", Some(&foreign.caller("core-banking"))).unwrap();
     assert!(caller.ask(&good("r")).await.is_err());
     assert_eq!(Marks::of(&site).await.requests, 0);
+}
+
+/// A session that is taken up again would carry its certificate on beyond its end: every connection shows it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_takes_up_an_earlier_ones_certificate() {
+    let site = site().await;
+    let caller = site.caller("core-banking").unwrap();
+    for _ in 0..3 {
+        assert_verdict(&caller.ask(&good("r")).await.unwrap(), "match");
+        let handshake = caller.connect().await.unwrap().get_ref().1.handshake_kind();
+        assert_eq!(handshake, Some(HandshakeKind::Full));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

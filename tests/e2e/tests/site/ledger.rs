@@ -70,6 +70,11 @@ async fn every_end_has_its_intent_before_it_and_names_its_key_and_agreement() {
         assert_eq!(record.sequence(), (place + 1).to_string());
         assert!(keys.contains(&record.key_id()) && !record.key_id().is_empty(), "{keys}");
         assert_eq!(record.text("/context/grade"), "development");
+        // Of both pairs, key and certificate are those that the token lists.
+        let pair = ["certificate", "encryption_key", "encryption_certificate"]
+            .map(|name| record.text(&format!("/context/{name}")));
+        assert!(pair.iter().all(|hash| hash.len() == 64 && keys.contains(hash.as_str())), "{pair:?} in {keys}");
+        assert!(pair[1] != record.key_id() && pair[2] != pair[0], "two pairs");
         if record.kind() == "outcome" {
             let intent: usize = record.text("/body/intent").parse().unwrap();
             assert!(intent <= place);

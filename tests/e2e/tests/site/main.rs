@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod abuse;
+mod abuse_bodies;
 mod abuse_http2;
 mod access;
 mod bodies;
+mod check;
 mod checks;
 mod crash;
 mod demo;

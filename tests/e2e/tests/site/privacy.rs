@@ -1,13 +1,14 @@
 //! Personal data planted wherever a caller can put it, then searched for wherever it must not be (I8): logs, metrics, probes,
 //! ledger, state store, and the octets that the platform received outside the envelope.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use yanqian_harness::{Caller, Misbehaviour as M, REAL_NAME, Site};
+use yanqian_harness::people::{self, NumberForm};
+use yanqian_harness::{Caller, Misbehaviour as M, REAL_NAME, Site, Variant};
 
 use crate::support::site_with;
 
@@ -39,18 +40,27 @@ const PLANTED: &[&str] = &[
 
 /// A text in the encodings in which it could slip through.
 fn disguises(text: &str) -> Vec<Vec<u8>> {
-    let octets = text.as_bytes();
+    let mut all = disguises_of(text.as_bytes());
+    all.extend([
+        text.bytes().map(|octet| format!("%{octet:02X}")).collect::<Vec<_>>().concat().into_bytes(),
+        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat().into_bytes(),
+        text.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect::<Vec<_>>().concat().into_bytes(),
+        text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+    ]);
+    // Two characters in UTF-16 are too few octets to be told from chance.
+    all.retain(|needle| needle.len() >= 6);
+    all
+}
+
+/// The same of octets that are no text.
+fn disguises_of(octets: &[u8]) -> Vec<Vec<u8>> {
+    let listed = format!("{octets:?}");
     let mut all = vec![
         octets.to_vec(),
         hex::encode(octets).into_bytes(),
         hex::encode_upper(octets).into_bytes(),
-        octets.iter().map(|octet| format!("%{octet:02X}")).collect::<Vec<_>>().concat().into_bytes(),
-        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat().into_bytes(),
-        text.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect::<Vec<_>>().concat().into_bytes(),
-        text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        listed.trim_matches(['[', ']']).as_bytes().to_vec(),
     ];
-    // Two characters in UTF-16 are too few octets to be told from chance.
-    all.retain(|needle| needle.len() >= 6);
     // As base64 would hold it at each of the three alignments, without the characters that depend on its neighbours.
     for before in 0..3 {
         for engine in [&STANDARD as &dyn Fn64, &URL_SAFE_NO_PAD] {
@@ -105,6 +115,24 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Everything that is on the disk of a site, and the ledger as it is shown.
+fn kept(site: &Site) -> BTreeMap<String, Vec<u8>> {
+    let own = site.places();
+    let directories = [own.logs(), own.state(), own.etc(), own.worker_state(), own.root().join("run")];
+    let mut places: BTreeMap<String, Vec<u8>> = directories
+        .iter()
+        .flat_map(|directory| files_below(directory))
+        .map(|file| (file.display().to_string(), std::fs::read(&file).unwrap()))
+        .collect();
+    let shown = site.ledger_records().unwrap().iter().map(|record| record.0.to_string()).collect::<String>();
+    assert!(shown.contains("core-banking"), "the records are real ones");
+    places.insert("ledger show".to_owned(), shown.into_bytes());
+    for needed in ["state.sqlite", "daemon.log", "worker.log", "ledger"] {
+        assert!(places.keys().any(|place| place.contains(needed)), "{needed} was looked into");
+    }
+    places
 }
 
 fn document() -> Value {
@@ -223,18 +251,8 @@ async fn nothing_leaks(log: &'static str, managed: bool) {
     site.kill_daemon();
     site.start_daemon().await.unwrap();
     places.insert("metrics and probes".to_owned(), pages.into_bytes());
-    let own = site.places();
-    for directory in [own.logs(), own.state(), own.etc(), own.worker_state(), own.root().join("run")] {
-        for file in files_below(&directory) {
-            places.insert(file.display().to_string(), std::fs::read(&file).unwrap());
-        }
-    }
-    let shown = site.ledger_records().unwrap().iter().map(|record| record.0.to_string()).collect::<String>();
-    assert!(shown.contains("core-banking") && shown.contains("not-found"), "the records are real ones");
-    places.insert("ledger show".to_owned(), shown.into_bytes());
-    for needed in ["state.sqlite", "daemon.log", "ledger"] {
-        assert!(places.keys().any(|place| place.contains(needed)), "{needed} was looked into");
-    }
+    places.extend(kept(&site));
+    assert!(contains(&places["ledger show"], b"not-found"), "the records are real ones");
     let leaks: Vec<String> = places
         .iter()
         .filter_map(|(place, octets)| {
@@ -275,4 +293,78 @@ async fn the_most_talkative_log_holds_no_personal_data_either() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_in_json_holds_no_personal_data_either() {
     nothing_leaks("debug", true).await;
+}
+
+/// Pieces of a file that tell it from any other, from all over it.
+fn pieces(file: &[u8]) -> Vec<Vec<u8>> {
+    const PIECE: usize = 24;
+    assert!(file.len() >= PIECE, "{}", file.len());
+    (0..8).map(|part| (file.len() - PIECE) * part / 7).map(|at| file[at..at + PIECE].to_vec()).collect()
+}
+
+/// Pictures, chip files, and what was read from a chip: given to the platform or the caller, and to nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn portraits_chip_files_and_readings_leave_no_trace() {
+    let mut site = site_with(|mut options| {
+        options.log = "trace";
+        options
+    })
+    .await;
+    let caller = site.caller("core-banking").unwrap();
+    let holder = people::holder(NumberForm::HongKongNew);
+    let jpeg = people::portrait_reencoded(&holder);
+    let pictured = people::with_portrait(&people::about(&holder, "pictured"), &jpeg);
+    let files = site.sim().chip(&holder.number, Variant::Genuine).await.unwrap();
+    let chip = people::chip_request(&holder, "chip", &files);
+    let reading = caller.ask_once("read", &chip).await.unwrap().json()["reading"].clone();
+    assert_eq!(reading["number"], holder.number.as_str(), "there is a reading that could leave one");
+    assert_eq!(caller.ask_once("seen", &pictured).await.unwrap().code(), "match");
+    // The same where something goes wrong half-way.
+    for misbehaviour in [M::ReadingAltered, M::ReadingOtherKey, M::ReadingDigest, M::BrokenSignature] {
+        site.sim().misbehave(misbehaviour, 1).await.unwrap();
+        assert_eq!(caller.ask(&chip).await.unwrap().status, 502, "{misbehaviour}");
+    }
+    for misbehaviour in [M::MissingPortrait, M::CloseBeforeAnswer, M::NotJson] {
+        site.sim().misbehave(misbehaviour, 1).await.unwrap();
+        assert_ne!(caller.ask(&pictured).await.unwrap().status, 200, "{misbehaviour}");
+    }
+    let mut broken = pictured.clone();
+    broken["portrait"] = STANDARD.encode(&jpeg[..jpeg.len() / 2]).into();
+    assert_eq!(caller.ask(&broken).await.unwrap().code(), "portrait-encoding");
+    let mut foreign = chip.clone();
+    foreign["document"]["type"] = "taiwan-permit".into();
+    assert_ne!(caller.ask(&foreign).await.unwrap().status, 200);
+
+    let metrics = site.metrics().await.unwrap().text().to_owned();
+    site.kill_daemon();
+    site.start_daemon().await.unwrap();
+    let mut places = kept(&site);
+    places.insert("metrics".to_owned(), metrics.into_bytes());
+    assert!(contains(&places[&site.places().daemon_log().display().to_string()], b"TRACE"), "the log is talkative");
+
+    let texts = [holder.number.clone(), holder.name.clone(), holder.birth_date.to_string()];
+    let mut needles: Vec<Vec<u8>> = texts.iter().flat_map(|text| disguises(text)).collect();
+    let decoded = ["com", "dg1", "dg2", "sod"].map(|file| STANDARD.decode(files[file].as_str().unwrap()).unwrap());
+    for file in [&jpeg, &decoded[1], &decoded[2], &decoded[3]] {
+        needles.extend(pieces(file).iter().flat_map(|piece| disguises_of(piece)));
+    }
+    assert!(first_of(&needles, &decoded[2]).is_some(), "the search finds what is there");
+    for (place, octets) in &places {
+        let found = first_of(&needles, octets).map(String::from_utf8_lossy);
+        assert!(found.is_none(), "{found:?} in {place}");
+    }
+}
+
+/// The first of many needles, in one pass.
+fn first_of<'a>(needles: &'a [Vec<u8>], octets: &[u8]) -> Option<&'a [u8]> {
+    const HEAD: usize = 6;
+    let mut by_head: HashMap<&[u8], Vec<&'a [u8]>> = HashMap::new();
+    for needle in needles {
+        by_head.entry(&needle[..HEAD]).or_default().push(needle);
+    }
+    let at_each = octets.windows(HEAD).enumerate();
+    at_each
+        .filter_map(|(at, head)| by_head.get(head)?.iter().find(|needle| octets[at..].starts_with(needle)))
+        .next()
+        .copied()
 }

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use yanqian_harness::Service;
 use yanqian_harness::people::{self, NumberForm};
 
 use crate::support::{assert_verdict, good, site, within};
@@ -115,6 +116,50 @@ async fn prometheus_scrapes_the_daemon_and_finds_every_series_from_the_start() {
         .await;
     let firing = prometheus.query("ALERTS{alertstate=\"firing\"}").unwrap();
     assert!(firing.is_empty(), "{firing:?}");
+}
+
+/// Whatever happens: an increase is never the first that is heard of a series.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_series_appears_later() {
+    let mut site = site().await;
+    // Without a moment's wait after the start.
+    site.stop_daemon().expect("an orderly stop");
+    site.start_daemon().await.unwrap();
+    let first = series(site.metrics().await.unwrap().text());
+    let caller = site.caller("core-banking").unwrap();
+    let holder = people::holder(NumberForm::PassportDigits);
+    let chip = site.sim().chip(&holder.number, yanqian_harness::Variant::Genuine).await.unwrap();
+    let requests = [
+        good("printed"),
+        people::with_portrait(&good("pictured"), &people::portrait(&holder)),
+        people::chip_request(&holder, "chip", &chip),
+    ];
+    for request in &requests {
+        assert_verdict(&caller.ask(request).await.unwrap(), "match");
+    }
+    for misbehaviour in yanqian_harness::Misbehaviour::ALL.iter().filter(|one| one.applies_to(Service::RealName)) {
+        site.sim().misbehave(*misbehaviour, 1).await.unwrap();
+        caller.ask(&good("wrong")).await.unwrap();
+    }
+    site.sim().behave().await.unwrap();
+    for body in ["{", "[]", "{\"a\":1}"] {
+        assert_ne!(caller.post(body, &[]).await.unwrap().status, 200);
+    }
+    assert_ne!(caller.get("/v1/nothing").await.unwrap().status, 200);
+    assert_eq!(site.caller("stranger").unwrap().ask(&good("r")).await.unwrap().status, 403);
+    assert!(site.nobody().unwrap().ask(&good("r")).await.is_err());
+    site.stop_worker();
+    assert_eq!(caller.ask(&good("r")).await.unwrap().status, 503);
+    site.start_worker().await.unwrap();
+    let last = series(site.metrics().await.unwrap().text());
+    assert_eq!(last.difference(&first).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(first.len() > 150, "{}", first.len());
+}
+
+/// Every series of ours on a page, by name and labels.
+fn series(page: &str) -> std::collections::BTreeSet<String> {
+    let samples = page.lines().filter(|line| line.starts_with("yanqian_"));
+    samples.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
