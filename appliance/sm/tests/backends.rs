@@ -3,7 +3,9 @@
 
 mod support;
 
-use std::process::Command;
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use support::cases::{Random, structured};
 use support::{Numbers, how_many};
@@ -11,28 +13,39 @@ use yanqian_sm::{Backend, BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, 
 
 const TRANSCRIPT: &str = "transcript of ";
 
-/// All that this process's back end says of the cases.
-fn transcript() -> Vec<u8> {
-    let mut numbers = Numbers::new(5);
+/// What the back ends judge, in octets: key, e, r and s of each.
+type Row = [u8; 160];
+
+/// Made once, by the model: the processes below only judge.
+fn rows() -> Vec<Row> {
     let mut cases = structured();
     cases.extend(Random::new(5).take(how_many(20_000) / 5));
+    cases.iter().map(|case| [&case.key.raw, &case.e[..], &case.r, &case.s].concat().try_into().unwrap()).collect()
+}
+
+/// All that this process's back end says of the cases.
+fn transcript(rows: &[Row]) -> Vec<u8> {
+    let mut numbers = Numbers::new(5);
     let mut said = Vec::new();
-    for group in cases.chunks(96) {
-        let mut keys: Vec<([u8; 64], PublicKey, FixedKey)> = Vec::new();
-        for case in group {
-            if !keys.iter().any(|(raw, ..)| *raw == case.key.raw) {
-                let public = PublicKey::from_raw(&case.key.raw).unwrap();
-                keys.push((case.key.raw, public, FixedKey::new(&public)));
-            }
+    for group in rows.chunks(96) {
+        let mut keys: HashMap<&[u8; 64], (PublicKey, FixedKey)> = HashMap::new();
+        let mut parts = Vec::new();
+        for row in group {
+            let (key, rest) = row.split_first_chunk().unwrap();
+            let (e, signature) = rest.split_first_chunk().unwrap();
+            parts.push((key, E::from_digest(*e), signature.try_into().unwrap()));
+            keys.entry(key).or_insert_with(|| {
+                let public = PublicKey::from_raw(key).unwrap();
+                (public, FixedKey::new(&public))
+            });
         }
         let mut items = Vec::new();
-        for case in group {
-            let Ok(signature) = Signature::from_raw(&case.signature()) else {
+        for (key, e, signature) in parts {
+            let Ok(signature) = Signature::from_raw(signature) else {
                 said.push(b'-');
                 continue;
             };
-            let (_, public, fixed) = keys.iter().find(|(raw, ..)| *raw == case.key.raw).unwrap();
-            let e = E::from_digest(case.e);
+            let (public, fixed) = &keys[key];
             said.push(if verify(public, &e, &signature).is_ok() { b'G' } else { b'b' });
             said.push(if fixed.verify(&e, &signature).is_ok() { b'G' } else { b'b' });
             items.push([KeyRef::Plain(public), KeyRef::Fixed(fixed)].map(|key| BatchItem { key, e, signature }));
@@ -59,22 +72,29 @@ fn transcript() -> Vec<u8> {
 #[test]
 fn prints_its_transcript_when_asked() {
     if std::env::var_os("YANQIAN_SM_TRANSCRIPT").is_some() {
-        let said = transcript();
+        let mut octets = Vec::new();
+        std::io::stdin().read_to_end(&mut octets).unwrap();
+        let rows: Vec<Row> = octets.chunks_exact(160).map(|row| row.try_into().unwrap()).collect();
+        let said = transcript(&rows);
         println!("{TRANSCRIPT}{:?}: {} verdicts {}", Backend::current(), said.len(), hex::encode(sm3(&[&said])));
     }
 }
 
 #[test]
 fn every_back_end_gives_the_same_verdicts() {
+    let octets = rows().concat();
     let children: Vec<_> = Backend::available()
         .map(|backend| {
-            let child = Command::new(std::env::current_exe().unwrap())
+            let mut child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "prints_its_transcript_when_asked", "--nocapture"])
                 .env("YANQIAN_SM_BACKEND", backend.as_str())
                 .env("YANQIAN_SM_TRANSCRIPT", "1")
-                .stdout(std::process::Stdio::piped())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
                 .spawn()
                 .unwrap();
+            // Read to its end before anything is judged, and closed here.
+            child.stdin.take().unwrap().write_all(&octets).unwrap();
             (backend, child)
         })
         .collect();

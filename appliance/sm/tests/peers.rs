@@ -1,5 +1,6 @@
 //! Every verdict of ours against the standard's, by the model, and against other people's verifiers. `YANQIAN_SM_CASES` sets how many random
-//! cases OpenSSL and RustCrypto see (20,000 unless it is set; libsm sees a quarter, sm-crypto, which is slow, a twentieth).
+//! cases OpenSSL and RustCrypto see (20,000 unless it is set; libsm sees a quarter, sm-crypto, which is slow, a twentieth), and
+//! `YANQIAN_SM_SEED` which.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
@@ -7,8 +8,9 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use num_bigint::BigUint;
 use support::cases::{Case, Key, Random, structured};
-use support::{Numbers, how_many, peers};
+use support::{Numbers, how_many, model, peers};
 use yanqian_sm::{BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, verify, verify_batch};
 
 /// Our verdicts, every way to get them at once; batches of all sizes, with and without tables.
@@ -65,42 +67,72 @@ impl Ours {
     }
 }
 
-fn compare(name: &str, seed: u64, random: usize, fit: impl Fn(&Case) -> bool, peer: impl Fn(&Case) -> bool) {
+/// Somebody else's verifier.
+struct Peer {
+    name: &'static str,
+    /// Of so many random cases it sees one; it sees every structured case.
+    one_of: usize,
+    /// Where it is sound.
+    fit: fn(&Case) -> bool,
+    verdict: fn(&Case) -> bool,
+}
+
+const PEERS: [Peer; 4] = [
+    Peer { name: "OpenSSL", one_of: 1, fit: |_| true, verdict: peers::openssl },
+    Peer { name: "RustCrypto", one_of: 1, fit: |_| true, verdict: peers::rustcrypto },
+    // Its additions do not know the exceptional cases: it refuses good signatures with s·G = ±t·P.
+    Peer { name: "libsm", one_of: 4, fit: |case| !case.collides, verdict: peers::libsm },
+    // It takes 0 and what is beyond n for r and s, and its additions do not know every exceptional case.
+    Peer { name: "sm-crypto", one_of: 20, fit: |case| case.in_range() && !case.collides, verdict: peers::sm_crypto },
+];
+
+#[test]
+fn every_peer_gives_the_verdicts_that_we_give() {
     let mut ours = Ours::default();
-    let mut numbers = Numbers::new(seed);
-    let mut cases = Random::new(seed);
-    let mut check = |cases: &[Case]| {
+    let mut numbers = Numbers::new(1);
+    let mut seen = [0; PEERS.len()];
+    let mut check = |cases: &[Case], sampled: bool| {
         ours.judge(cases, &mut numbers);
-        for case in cases.iter().filter(|case| fit(case)) {
-            assert_eq!(peer(case), case.valid, "{name} disagrees: {case:?}");
+        for (peer, seen) in PEERS.iter().zip(&mut seen) {
+            let every = if sampled { peer.one_of } else { 1 };
+            for case in cases.iter().step_by(every).filter(|case| (peer.fit)(case)) {
+                assert_eq!((peer.verdict)(case), case.valid, "{} disagrees: {case:?}", peer.name);
+                *seen += 1;
+            }
         }
     };
-    check(&structured());
+    check(&structured(), false);
+    let mut cases = Random::new(1);
+    let random = how_many(20_000);
     for start in (0..random).step_by(1000) {
-        check(&cases.by_ref().take(1000.min(random - start)).collect::<Vec<_>>());
+        check(&cases.by_ref().take(1000.min(random - start)).collect::<Vec<_>>(), true);
+    }
+    for (peer, seen) in PEERS.iter().zip(seen) {
+        println!("{}: {seen} cases", peer.name);
+        assert!(seen >= random / peer.one_of, "{} saw {seen} cases", peer.name);
     }
 }
 
 #[test]
-fn openssl_gives_the_verdicts_that_we_give() {
-    compare("OpenSSL", 1, how_many(20_000), |_| true, peers::openssl);
-}
-
-#[test]
-fn rustcrypto_gives_the_verdicts_that_we_give() {
-    compare("RustCrypto", 2, how_many(20_000), |_| true, peers::rustcrypto);
-}
-
-/// Its additions do not know the exceptional cases: it refuses good signatures with s·G = ±t·P.
-#[test]
-fn libsm_gives_the_verdicts_that_we_give_where_it_is_sound() {
-    compare("libsm", 3, how_many(20_000) / 4, |case| !case.collides, peers::libsm);
-}
-
-/// It takes 0 and what is beyond n for r and s, and its additions do not know every exceptional case.
-#[test]
-fn sm_crypto_gives_the_verdicts_that_we_give_where_it_is_sound() {
-    compare("sm-crypto", 4, how_many(20_000) / 20, |case| case.in_range() && !case.collides, peers::sm_crypto);
+fn the_models_two_ways_to_multiply_agree() {
+    let generator = model::generator();
+    let mut slow = None;
+    for scalar in 0..300u32 {
+        let scalar = BigUint::from(scalar);
+        assert_eq!(model::multiply(&scalar, &generator), slow, "{scalar}");
+        assert_eq!(model::multiply_generator(&scalar), slow, "{scalar}");
+        slow = model::add(&slow, &generator);
+    }
+    assert_eq!(model::multiply(&model::N, &generator), None);
+    assert_eq!(model::multiply_generator(&model::N), None);
+    let mut numbers = Numbers::new(6);
+    for _ in 0..20 {
+        let (a, b) = (BigUint::from_bytes_be(&numbers.octets()), BigUint::from_bytes_be(&numbers.octets()));
+        let (ga, gb) = (model::multiply_generator(&a), model::multiply_generator(&b));
+        assert_eq!(model::multiply(&a, &generator), ga);
+        assert_eq!(model::multiply_generator(&((&a + &b) % &*model::N)), model::add(&ga, &gb));
+        assert_eq!(model::multiply(&a, &gb), model::multiply(&b, &ga));
+    }
 }
 
 #[test]

@@ -63,7 +63,12 @@ impl Case {
 
     /// With the verdict of the model.
     fn judged(what: &'static str, key: &Arc<Key>, e: &BigUint, r: &BigUint, s: &BigUint) -> Self {
-        let valid = model::verify(e, r, s, |t| key.sum(s, t));
+        Self::judged_by(what, key, e, r, s, &key.sum(s, &((r + s) % &*N)))
+    }
+
+    /// The same where s·G + t·P is known already.
+    fn judged_by(what: &'static str, key: &Arc<Key>, e: &BigUint, r: &BigUint, s: &BigUint, sum: &Point) -> Self {
+        let valid = model::verify(e, r, s, |_| sum.clone());
         let collides = key.d.as_ref().is_some_and(|d| {
             let (n, other) = (&*N, (r + s) * d % &*N);
             s % n == other || (s + other) % n == BigUint::ZERO
@@ -236,18 +241,14 @@ pub fn structured() -> Vec<Case> {
     cases
 }
 
-/// The e with which (r, s) satisfies the equation, whether or not it may: r − x(s·G + t·P).
-fn fitting_e(key: &Key, r: &BigUint, s: &BigUint) -> BigUint {
-    let n = &*N;
-    let (x, _) = key.sum(&(s % n), &((r + s) % n)).unwrap_or_default();
-    sub(&(r % n), &(x % n), n)
-}
-
-/// A case that fits, and its neighbour that does not.
+/// A case with the e that satisfies the equation, whether or not it may: r − x(s·G + t·P); and its neighbour that does not fit.
 fn push_pair(what: &'static str, key: &Arc<Key>, r: &BigUint, s: &BigUint, cases: &mut Vec<Case>) {
-    let e = fitting_e(key, r, s);
-    cases.push(Case::judged(what, key, &e, r, s));
-    cases.push(Case::new(what, key, &((e + 1u8) % &*N), r, s, false));
+    let n = &*N;
+    let sum = key.sum(&(s % n), &((r + s) % n));
+    let x = sum.as_ref().map_or(BigUint::ZERO, |(x, _)| x % n);
+    let e = sub(&(r % n), &x, n);
+    cases.push(Case::judged_by(what, key, &e, r, s, &sum));
+    cases.push(Case::new(what, key, &((e + 1u8) % n), r, s, false));
 }
 
 fn edges_of_r_and_s(numbers: &mut Numbers, cases: &mut Vec<Case>) {
