@@ -40,7 +40,6 @@ impl Backend {
     /// The one in use: the fastest that there is, or the one that `YANQIAN_SM_BACKEND` names (`portable`, `adx`, `ifma`) if the machine can
     /// run it. The variable is read once.
     pub fn current() -> Self {
-        static CHOSEN: AtomicU8 = AtomicU8::new(0);
         let known = [Self::Portable, Self::Adx, Self::Ifma];
         let chosen = CHOSEN.load(Ordering::Relaxed);
         if let Some(backend) = known.into_iter().find(|backend| *backend as u8 == chosen) {
@@ -52,7 +51,19 @@ impl Backend {
         CHOSEN.store(best as u8, Ordering::Relaxed);
         best
     }
+
+    /// Makes this one the current one for the whole process, if the machine can run it; says whether it can. For comparing and measuring:
+    /// answers are the same, and keys that were tabled before stay good.
+    pub fn choose(self) -> bool {
+        let available = self.is_available();
+        if available {
+            CHOSEN.store(self as u8, Ordering::Relaxed);
+        }
+        available
+    }
 }
+
+static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 #[cfg(feature = "std")]
 fn forced() -> Option<alloc::string::String> {
