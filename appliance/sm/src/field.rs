@@ -4,8 +4,14 @@
 // Halves of 128-bit values.
 #![allow(clippy::cast_possible_truncation)]
 
+mod limb;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use subtle::{Choice, ConditionallySelectable};
 use zeroize::Zeroize;
+
+use limb::Limb;
 
 /// p, least significant limb first.
 pub(crate) const P: [u64; 4] =
@@ -39,20 +45,13 @@ pub(crate) fn sbb(a: u64, b: u64, borrow: u64) -> (u64, u64) {
 
 /// `carry`·2²⁵⁶ + `a` − `m` where that is not negative, else `carry`·2²⁵⁶ + `a`; for values below 2m.
 #[inline(always)]
-pub(crate) fn reduce_once(a: [u64; 4], carry: u64, m: &[u64; 4]) -> [u64; 4] {
-    let (d0, b) = sbb(a[0], m[0], 0);
-    let (d1, b) = sbb(a[1], m[1], b);
-    let (d2, b) = sbb(a[2], m[2], b);
-    let (d3, b) = sbb(a[3], m[3], b);
-    let (_, b) = sbb(carry, 0, b);
-    // All ones when the subtraction went below zero.
-    let keep = 0u64.wrapping_sub(b);
-    [
-        (a[0] & keep) | (d0 & !keep),
-        (a[1] & keep) | (d1 & !keep),
-        (a[2] & keep) | (d2 & !keep),
-        (a[3] & keep) | (d3 & !keep),
-    ]
+pub(crate) fn reduce_once<L: Limb>(a: [L; 4], carry: L, m: &[L; 4]) -> [L; 4] {
+    let (d0, b) = a[0].sbb(m[0], L::ZERO);
+    let (d1, b) = a[1].sbb(m[1], b);
+    let (d2, b) = a[2].sbb(m[2], b);
+    let (d3, b) = a[3].sbb(m[3], b);
+    let (_, below) = carry.sbb(L::ZERO, b);
+    [L::choose(below, a[0], d0), L::choose(below, a[1], d1), L::choose(below, a[2], d2), L::choose(below, a[3], d3)]
 }
 
 /// Big-endian octets as limbs, whatever their value.
@@ -243,31 +242,32 @@ const fn mac(acc: u64, a: u64, b: u64, carry: u64) -> (u64, u64) {
 
 /// Adds m·p, where m = t₀, and shifts one limb down: −p⁻¹ ≡ 1 mod 2⁶⁴, and m·p = m·2²⁵⁶ − m·2²²⁴ − m·2⁹⁶ + m·2⁶⁴ − m takes shifts only.
 ///
-/// For t < 2²⁵⁶ the result is (t + m·p)/2⁶⁴ < 2¹⁹² + p < 2²⁵⁶: it fits four limbs, and what wraps around on the way wraps back.
+/// For t < 2²⁵⁶ the result is (t + m·p)/2⁶⁴ < 2¹⁹² + p < 2²⁵⁶: it fits four limbs, and what wraps around on the way wraps back. `tests::reduction`
+/// proves the equation.
 #[inline(always)]
-fn fold_limb(t: [u64; 4]) -> [u64; 4] {
+fn fold_limb<L: Limb>(t: [L; 4]) -> [L; 4] {
     let m = t[0];
-    let (low, high) = (m << 32, m >> 32);
-    let (t1, c) = adc(t[1], m, 0);
-    let (t2, c) = adc(t[2], 0, c);
-    let (t3, c) = adc(t[3], 0, c);
-    let t4 = m.wrapping_add(c);
-    let (t1, b) = sbb(t1, low, 0);
-    let (t2, b) = sbb(t2, high, b);
-    let (t3, b) = sbb(t3, low, b);
-    [t1, t2, t3, t4.wrapping_sub(high).wrapping_sub(b)]
+    let (low, high) = m.halves();
+    let (t1, c) = t[1].adc(m, L::ZERO);
+    let (t2, c) = t[2].adc(L::ZERO, c);
+    let (t3, c) = t[3].adc(L::ZERO, c);
+    let t4 = m.plus(c);
+    let (t1, b) = t1.sbb(low, L::ZERO);
+    let (t2, b) = t2.sbb(high, b);
+    let (t3, b) = t3.sbb(low, b);
+    [t1, t2, t3, t4.minus(high).minus(b)]
 }
 
 /// t/2²⁵⁶ modulo p for t < p²: the low half, folded away limb by limb, becomes at most p, and the high half is below p − 1, so that their
 /// sum is below 2p.
 #[inline(always)]
-fn reduce_product(t: [u64; 8]) -> Fe {
+fn reduce_product<L: Limb>(t: [L; 8], p: &[L; 4]) -> [L; 4] {
     let low = fold_limb(fold_limb(fold_limb(fold_limb([t[0], t[1], t[2], t[3]]))));
-    let (r0, c) = adc(low[0], t[4], 0);
-    let (r1, c) = adc(low[1], t[5], c);
-    let (r2, c) = adc(low[2], t[6], c);
-    let (r3, c) = adc(low[3], t[7], c);
-    Fe(reduce_once([r0, r1, r2, r3], c, &P))
+    let (r0, c) = low[0].adc(t[4], L::ZERO);
+    let (r1, c) = low[1].adc(t[5], c);
+    let (r2, c) = low[2].adc(t[6], c);
+    let (r3, c) = low[3].adc(t[7], c);
+    reduce_once([r0, r1, r2, r3], c, p)
 }
 
 impl Multiply for Portable {
@@ -282,7 +282,7 @@ impl Multiply for Portable {
             let (t3, c) = mac(t[row + 3], a[3], *b, c);
             (t[row], t[row + 1], t[row + 2], t[row + 3], t[row + 4]) = (t0, t1, t2, t3, c);
         }
-        reduce_product(t)
+        Fe(reduce_product(t, &P))
     }
 
     #[inline]
@@ -311,6 +311,6 @@ impl Multiply for Portable {
         let (t5, c) = adc(t5, h, 0);
         let (t6, h) = mac(t6, a[3], a[3], c);
         // Does not overflow; a check would be a branch on what may be secret.
-        reduce_product([t0, t1, t2, t3, t4, t5, t6, t7.wrapping_add(h)])
+        Fe(reduce_product([t0, t1, t2, t3, t4, t5, t6, t7.wrapping_add(h)], &P))
     }
 }

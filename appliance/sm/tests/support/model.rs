@@ -71,7 +71,7 @@ pub fn add(a: &Point, b: &Point) -> Point {
 /// scalar·point by doubling and adding.
 pub fn multiply(scalar: &BigUint, point: &Point) -> Point {
     let sum = (0..scalar.bits()).rev().fold(None, |sum, bit| {
-        let twice = Quick::double(&sum);
+        let twice = sum.as_ref().map(Quick::double);
         if scalar.bit(bit) { Quick::add(twice, point) } else { twice }
     });
     Quick::finish(sum)
@@ -93,8 +93,8 @@ struct Quick {
 }
 
 impl Quick {
-    fn double(point: &Option<Self>) -> Option<Self> {
-        let (p, Self { x, y, z }) = (&*P, point.as_ref()?);
+    fn double(&self) -> Self {
+        let (p, Self { x, y, z }) = (&*P, self);
         let (zz, yy) = (z * z % p, y * y % p);
         // The slope's numerator over the denominator 2YZ.
         let slope = (x * x + p * p - &zz * &zz) * 3u8 % p;
@@ -102,19 +102,19 @@ impl Quick {
         let z3 = y * z * 2u8 % p;
         let x = sub(&(&slope * &slope % p), &(&s * 2u8 % p), p);
         let y = sub(&(slope * sub(&s, &x, p) % p), &(&yy * &yy * 8u8 % p), p);
-        Some(Self { x, y, z: z3 })
+        Self { x, y, z: z3 }
     }
 
     fn add(sum: Option<Self>, point: &Point) -> Option<Self> {
         let Some((x2, y2)) = point else { return sum };
-        let Some(Self { x, y, z }) = &sum else {
+        let Some(first @ Self { x, y, z }) = &sum else {
             return Some(Self { x: x2.clone(), y: y2.clone(), z: BigUint::from(1u8) });
         };
         let p = &*P;
         let zz = z * z % p;
         let (h, slope) = (sub(&(x2 * &zz % p), x, p), sub(&(y2 * z % p * &zz % p), y, p));
         if h == BigUint::ZERO {
-            return if slope == BigUint::ZERO { Self::double(&sum) } else { None };
+            return (slope == BigUint::ZERO).then(|| first.double());
         }
         let hh = &h * &h % p;
         let (hhh, v) = (&hh * &h % p, x * &hh % p);
