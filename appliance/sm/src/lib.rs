@@ -23,6 +23,8 @@ mod secret;
 mod signature;
 mod sm3_many;
 mod table;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use backend::Backend;

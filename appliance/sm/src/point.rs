@@ -1,8 +1,5 @@
 //! Points of the curve y² = x³ − 3x + b over GF(p) (GB/T 32918.5-2017). In variable time: for public data only.
 
-#[cfg(test)]
-mod tests;
-
 use crate::field::{Fe, Multiply};
 
 /// b, in Montgomery form.

@@ -3,9 +3,6 @@
 // Digits are small by construction.
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
 
-#[cfg(test)]
-mod tests;
-
 use crate::scalar::Scalar;
 
 /// Windows that `WIDTH`-bit digits of a scalar take.

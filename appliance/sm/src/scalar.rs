@@ -1,8 +1,5 @@
 //! Integers modulo the group's order n (GB/T 32918.5-2017). Verification needs sums and differences only.
 
-#[cfg(test)]
-pub(crate) mod tests;
-
 use crate::field::{P, adc, less, limbs_from_be, limbs_to_be, reduce_once, sbb};
 
 /// n, least significant limb first.

@@ -3,10 +3,10 @@
 use num_bigint::{BigInt, BigUint};
 use proptest::prelude::*;
 
-use super::{Digit, naf, signed_windows, windows};
 use crate::field::tests::{big, limbs};
+use crate::recode::{Digit, naf, signed_windows, windows};
 use crate::scalar::Scalar;
-use crate::scalar::tests::{ORDER, scalars};
+use crate::tests::scalar::{ORDER, scalars};
 
 fn windows_add_up(scalar: &Scalar, width: usize) {
     let mut digits = vec![0 as Digit; windows(width)];

@@ -4,10 +4,10 @@
 
 use num_bigint::BigUint;
 
-use super::{Affine, B, GENERATOR, Jacobian};
 use crate::arch::{Adx, has_adx};
 use crate::field::tests::{PRIME, limbs};
 use crate::field::{Fe, Multiply, Portable};
+use crate::point::{Affine, B, GENERATOR, Jacobian};
 use crate::table::Table;
 
 /// i·G for −`MOST` ≤ i ≤ `MOST`.

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use num_bigint::BigUint;
 use proptest::prelude::*;
 
-use super::{N, Scalar};
 use crate::engine::Equation;
 use crate::field::limbs_to_be;
 use crate::field::tests::{PRIME, big, limbs, numbers};
+use crate::scalar::{N, Scalar};
 
 pub(crate) static ORDER: LazyLock<BigUint> = LazyLock::new(|| big(&N));
 
