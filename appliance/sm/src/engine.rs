@@ -72,24 +72,48 @@ fn add_tabled<M: Multiply, const WIDTH: usize>(mut sum: Jacobian, table: &Table<
     sum
 }
 
-/// scalar·P.
-fn multiply<M: Multiply>(point: &Affine, scalar: &Scalar) -> Jacobian {
-    // P, 3P, 5P, …
+/// P, 3P, 5P, …
+fn odd_multiples<M: Multiply, const POINTS: usize>(point: &Affine) -> [Jacobian; POINTS] {
     let twice = Jacobian::from(*point).double::<M>();
-    let mut odd = [Jacobian::from(*point); NAF_POINTS];
-    for index in 1..NAF_POINTS {
+    let mut odd = [Jacobian::from(*point); POINTS];
+    for index in 1..POINTS {
         odd[index] = odd[index - 1].add::<M>(&twice);
     }
-    let (digits, length) = naf(scalar, NAF_WIDTH);
+    odd
+}
+
+/// scalar·P, where `add` adds the multiple of P that an odd digit names.
+#[inline(always)]
+fn multiply<M: Multiply>(scalar: &Scalar, width: usize, add: impl Fn(&Jacobian, usize, bool) -> Jacobian) -> Jacobian {
+    let (digits, length) = naf(scalar, width);
     let mut sum = Jacobian::INFINITY;
     for digit in digits[..length].iter().rev() {
         sum = sum.double::<M>();
         if *digit != 0 {
-            let point = &odd[usize::from(digit.unsigned_abs()) / 2];
-            sum = if *digit < 0 { sum.add::<M>(&point.neg()) } else { sum.add::<M>(point) };
+            sum = add(&sum, usize::from(digit.unsigned_abs()) / 2, *digit < 0);
         }
     }
     sum
+}
+
+/// The first odd multiples of a key, for a key that is used more than once.
+#[derive(Clone, Copy)]
+pub(crate) struct OddMultiples([Affine; Self::POINTS]);
+
+impl OddMultiples {
+    const WIDTH: usize = 7;
+    const POINTS: usize = 1 << (Self::WIDTH - 2);
+
+    pub(crate) fn new<M: Multiply>(point: &Affine) -> Self {
+        let mut multiples = [*point; Self::POINTS];
+        Jacobian::normalise::<M>(&odd_multiples::<M, { Self::POINTS }>(point), &mut multiples);
+        Self(multiples)
+    }
+
+    /// P itself.
+    pub(crate) const fn point(&self) -> &Affine {
+        &self.0[0]
+    }
 }
 
 /// Verifies under a key without a table.
@@ -98,7 +122,22 @@ pub(crate) fn verify_generic<M: Multiply>(
     key: &Affine,
     equation: &Equation,
 ) -> bool {
-    let sum = multiply::<M>(key, &equation.t);
+    let odd = odd_multiples::<M, NAF_POINTS>(key);
+    let sum = multiply::<M>(&equation.t, NAF_WIDTH, |sum, index, negative| {
+        if negative { sum.add::<M>(&odd[index].neg()) } else { sum.add::<M>(&odd[index]) }
+    });
+    equation.holds::<M>(&add_tabled::<M, GENERATOR_WIDTH>(sum, generator, &equation.s))
+}
+
+/// Verifies under a key whose first odd multiples stand ready.
+pub(crate) fn verify_prepared<M: Multiply>(
+    generator: &Table<GENERATOR_WIDTH>,
+    key: &OddMultiples,
+    equation: &Equation,
+) -> bool {
+    let sum = multiply::<M>(&equation.t, OddMultiples::WIDTH, |sum, index, negative| {
+        sum.add_affine::<M>(&key.0[index].signed(negative))
+    });
     equation.holds::<M>(&add_tabled::<M, GENERATOR_WIDTH>(sum, generator, &equation.s))
 }
 

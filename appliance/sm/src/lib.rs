@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod arch;
 mod backend;
+mod batch;
 mod batch_affine;
 mod digest;
 mod engine;
@@ -28,9 +29,10 @@ mod tests;
 mod verify;
 
 pub use backend::Backend;
+pub use batch::{BatchItem, KeyRef, verify_batch};
 pub use digest::{Sm3, hmac_sm3, sm3};
 pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey, ZValue};
 pub use seal::{EncryptionKey, SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
 pub use signature::{Signature, SignatureError};
 pub use sm3_many::sm3_many;
-pub use verify::{BatchItem, FixedKey, KeyRef, VerifyError, verify, verify_batch};
+pub use verify::{FixedKey, VerifyError, VerifyingKey, verify};

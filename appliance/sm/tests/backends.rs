@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 
 use support::cases::{Random, structured};
 use support::{Numbers, how_many};
-use yanqian_sm::{Backend, BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, sm3, verify, verify_batch};
+use yanqian_sm::{
+    Backend, BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, VerifyingKey, sm3, verify, verify_batch,
+};
 
 const TRANSCRIPT: &str = "transcript of ";
 
@@ -28,7 +30,7 @@ fn transcript(rows: &[Row]) -> Vec<u8> {
     let mut numbers = Numbers::new(5);
     let mut said = Vec::new();
     for group in rows.chunks(96) {
-        let mut keys: HashMap<&[u8; 64], (PublicKey, FixedKey)> = HashMap::new();
+        let mut keys: HashMap<&[u8; 64], (PublicKey, VerifyingKey, FixedKey)> = HashMap::new();
         let mut parts = Vec::new();
         for row in group {
             let (key, rest) = row.split_first_chunk().unwrap();
@@ -36,7 +38,7 @@ fn transcript(rows: &[Row]) -> Vec<u8> {
             parts.push((key, E::from_digest(*e), signature.try_into().unwrap()));
             keys.entry(key).or_insert_with(|| {
                 let public = PublicKey::from_raw(key).unwrap();
-                (public, FixedKey::new(&public))
+                (public, VerifyingKey::new(&public), FixedKey::new(&public))
             });
         }
         let mut items = Vec::new();
@@ -45,20 +47,30 @@ fn transcript(rows: &[Row]) -> Vec<u8> {
                 said.push(b'-');
                 continue;
             };
-            let (public, fixed) = &keys[key];
+            let (public, prepared, fixed) = &keys[key];
             said.push(if verify(public, &e, &signature).is_ok() { b'G' } else { b'b' });
+            said.push(if prepared.verify(&e, &signature).is_ok() { b'G' } else { b'b' });
             said.push(if fixed.verify(&e, &signature).is_ok() { b'G' } else { b'b' });
-            items.push([KeyRef::Plain(public), KeyRef::Fixed(fixed)].map(|key| BatchItem { key, e, signature }));
+            items.push(
+                [KeyRef::Plain(public), KeyRef::Prepared(prepared), KeyRef::Fixed(fixed)].map(|key| BatchItem {
+                    key,
+                    e,
+                    signature,
+                }),
+            );
         }
         let mut rest = items.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(numbers.below(20) + 1));
             rest = later;
             let mixed = numbers.next();
-            // All without tables, all with, and both.
-            for choice in [0, u64::MAX, mixed] {
-                let batch: Vec<BatchItem<'_>> =
-                    now.iter().enumerate().map(|(place, item)| item[usize::from(choice >> place & 1 == 1)]).collect();
+            // All without tables, with tables in between, all with tables, and anything.
+            for choice in [0, 0x5555_5555_5555_5555, u64::MAX, mixed] {
+                let batch: Vec<BatchItem<'_>> = now
+                    .iter()
+                    .enumerate()
+                    .map(|(place, item)| item[(choice >> (3 * place) & 3).min(2) as usize])
+                    .collect();
                 let mut verdicts = vec![false; batch.len()];
                 verify_batch(&batch, &mut verdicts);
                 said.extend(verdicts.iter().map(|verdict| if *verdict { b'G' } else { b'b' }));

@@ -7,7 +7,9 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use proptest::prelude::*;
-use yanqian_sm::{BatchItem, DistinguishingId, E, FixedKey, KeyRef, PublicKey, Signature, verify, verify_batch};
+use yanqian_sm::{
+    BatchItem, DistinguishingId, E, FixedKey, KeyRef, PublicKey, Signature, VerifyingKey, verify, verify_batch,
+};
 
 struct Signed {
     key: usize,
@@ -16,7 +18,7 @@ struct Signed {
 }
 
 struct Pool {
-    keys: Vec<(PublicKey, FixedKey)>,
+    keys: Vec<(PublicKey, VerifyingKey, FixedKey)>,
     /// Good signatures and bad ones.
     signed: Vec<Signed>,
 }
@@ -43,7 +45,10 @@ fn pool() -> &'static Pool {
                 signed.push(Signed { key, e, signature });
             }
         }
-        Pool { keys: pairs.into_iter().map(|(_, key)| (key, FixedKey::new(&key))).collect(), signed }
+        Pool {
+            keys: pairs.into_iter().map(|(_, key)| (key, VerifyingKey::new(&key), FixedKey::new(&key))).collect(),
+            signed,
+        }
     })
 }
 
@@ -57,9 +62,10 @@ fn good_and_bad_signatures_are_told_apart() {
         .count();
     assert_eq!(good, 5 * 27);
     for Signed { key, e, signature } in &pool.signed {
-        let (plain, fixed) = &pool.keys[*key];
+        let (plain, prepared, fixed) = &pool.keys[*key];
         assert_eq!(verify(plain, e, signature), fixed.verify(e, signature));
-        assert!(pool.keys[(*key + 1) % 5].1.verify(e, signature).is_err(), "under another key");
+        assert_eq!(verify(plain, e, signature), prepared.verify(e, signature));
+        assert!(pool.keys[(*key + 1) % 5].2.verify(e, signature).is_err(), "under another key");
     }
 }
 
@@ -67,16 +73,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 64 } else { 256 }))]
     #[test]
     fn a_batch_of_any_size_and_mixture_gives_each_signature_its_own_verdict(
-        chosen in prop::collection::vec((0usize..200, any::<bool>()), 0..40),
+        chosen in prop::collection::vec((0usize..200, 0u8..4), 0..80),
         more in 0usize..3,
     ) {
         let pool = pool();
         let items: Vec<BatchItem<'_>> = chosen
             .iter()
-            .map(|(index, fixed)| {
+            .map(|(index, form)| {
                 let Signed { key, e, signature } = &pool.signed[*index];
-                let (plain, tabled) = &pool.keys[*key];
-                let key = if *fixed { KeyRef::Fixed(tabled) } else { KeyRef::Plain(plain) };
+                let (plain, prepared, fixed) = &pool.keys[*key];
+                let key = match form {
+                    0 => KeyRef::Plain(plain),
+                    1 => KeyRef::Prepared(prepared),
+                    _ => KeyRef::Fixed(fixed),
+                };
                 BatchItem { key, e: *e, signature: *signature }
             })
             .collect();

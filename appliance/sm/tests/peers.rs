@@ -11,22 +11,29 @@ use std::sync::Arc;
 use num_bigint::BigUint;
 use support::cases::{Case, Key, Random, structured};
 use support::{Numbers, how_many, model, peers};
-use yanqian_sm::{BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, verify, verify_batch};
+use yanqian_sm::{BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, VerifyingKey, verify, verify_batch};
 
 /// Our verdicts, every way to get them at once; batches of all sizes, with and without tables.
 #[derive(Default)]
 struct Ours {
-    keys: HashMap<[u8; 64], Arc<(PublicKey, FixedKey)>>,
+    keys: HashMap<[u8; 64], Arc<Forms>>,
+}
+
+/// A key in every form that verifies.
+struct Forms {
+    plain: PublicKey,
+    prepared: VerifyingKey,
+    fixed: FixedKey,
 }
 
 impl Ours {
-    fn key(&mut self, key: &Key) -> Arc<(PublicKey, FixedKey)> {
+    fn key(&mut self, key: &Key) -> Arc<Forms> {
         if self.keys.len() > 64 {
             self.keys.clear();
         }
         let made = || {
             let public = PublicKey::from_raw(&key.raw).unwrap();
-            Arc::new((public, FixedKey::new(&public)))
+            Arc::new(Forms { plain: public, prepared: VerifyingKey::new(&public), fixed: FixedKey::new(&public) })
         };
         self.keys.entry(key.raw).or_insert_with(made).clone()
     }
@@ -41,20 +48,25 @@ impl Ours {
                 continue;
             };
             assert!(case.in_range(), "read: {case:?}");
-            assert_eq!(verify(&keys.0, &e, &signature).is_ok(), case.valid, "without a table: {case:?}");
-            assert_eq!(keys.1.verify(&e, &signature).is_ok(), case.valid, "with a table: {case:?}");
+            assert_eq!(verify(&keys.plain, &e, &signature).is_ok(), case.valid, "without a table: {case:?}");
+            assert_eq!(keys.prepared.verify(&e, &signature).is_ok(), case.valid, "with odd multiples: {case:?}");
+            assert_eq!(keys.fixed.verify(&e, &signature).is_ok(), case.valid, "with a table: {case:?}");
             readable.push((case, keys, e, signature));
         }
         let mut rest = readable.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(numbers.below(24) + 1));
             rest = later;
-            let tabled = numbers.next();
+            let forms = numbers.next();
             let items: Vec<BatchItem<'_>> = now
                 .iter()
                 .enumerate()
                 .map(|(place, (_, keys, e, signature))| {
-                    let key = if tabled >> place & 1 == 1 { KeyRef::Fixed(&keys.1) } else { KeyRef::Plain(&keys.0) };
+                    let key = match forms >> (2 * place) & 3 {
+                        0 => KeyRef::Plain(&keys.plain),
+                        1 => KeyRef::Prepared(&keys.prepared),
+                        _ => KeyRef::Fixed(&keys.fixed),
+                    };
                     BatchItem { key, e: *e, signature: *signature }
                 })
                 .collect();

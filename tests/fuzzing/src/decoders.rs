@@ -86,7 +86,7 @@ pub fn digests(octets: &[u8]) {
     by_others.update(CURVE);
     by_others.update(&key.to_sec1()[1..]);
     let z: [u8; 32] = by_others.finalize().into();
-    assert_eq!(key.z_value(&id), z);
+    assert_eq!(*key.z_value(&id).as_bytes(), z);
 
     let whole: [u8; 32] = sm3::Sm3::new().chain_update(z).chain_update(message).finalize().into();
     let mut parts = Vec::new();

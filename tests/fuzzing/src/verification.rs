@@ -7,7 +7,7 @@ use sm2::elliptic_curve::ops::Reduce;
 use sm2::elliptic_curve::point::AffineCoordinates;
 use sm2::elliptic_curve::sec1::ToSec1Point;
 use sm2::{AffinePoint, ProjectivePoint, Scalar};
-use yanqian_sm::{Backend, BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, verify, verify_batch};
+use yanqian_sm::{Backend, BatchItem, E, FixedKey, KeyRef, PublicKey, Signature, VerifyingKey, verify, verify_batch};
 
 use crate::input::{Input, to_octets};
 
@@ -15,7 +15,7 @@ use crate::input::{Input, to_octets};
 const KEYS: usize = 256;
 
 thread_local! {
-    static TABLED: RefCell<HashMap<[u8; 65], FixedKey>> = RefCell::new(HashMap::new());
+    static TABLED: RefCell<HashMap<[u8; 65], (VerifyingKey, FixedKey)>> = RefCell::new(HashMap::new());
 }
 
 /// Every back end and RustCrypto give one verdict, alone, under a table and in batches. Signatures are made backwards, from s and t, so
@@ -69,17 +69,19 @@ fn judge(point: &AffinePoint, e: [u8; 32], raw: &[u8; 64], fits: Option<bool>) {
         if tabled.len() > KEYS {
             tabled.clear();
         }
-        let fixed = tabled.entry(sec1).or_insert_with(|| FixedKey::new(&key));
+        let (prepared, fixed) = tabled.entry(sec1).or_insert_with(|| (VerifyingKey::new(&key), FixedKey::new(&key)));
         for backend in Backend::available() {
             assert!(backend.choose());
             assert_eq!(verify(&key, &e, &signature).is_ok(), verdict, "{backend:?}, without a table");
+            assert_eq!(prepared.verify(&e, &signature).is_ok(), verdict, "{backend:?}, with odd multiples");
             assert_eq!(fixed.verify(&e, &signature).is_ok(), verdict, "{backend:?}, with a table");
             let plain = BatchItem { key: KeyRef::Plain(&key), e, signature };
+            let between = BatchItem { key: KeyRef::Prepared(prepared), e, signature };
             let other = BatchItem { key: KeyRef::Fixed(fixed), e, signature };
-            let batch = [plain, other, other, plain, plain, other, plain];
-            let mut verdicts = [!verdict; 7];
+            let batch = [plain, other, other, between, plain, other, plain, other, other, other, other, other];
+            let mut verdicts = [!verdict; 12];
             verify_batch(&batch, &mut verdicts);
-            assert_eq!(verdicts, [verdict; 7], "{backend:?}, in a batch");
+            assert_eq!(verdicts, [verdict; 12], "{backend:?}, in a batch");
         }
     });
 }
