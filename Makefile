@@ -7,10 +7,10 @@ PROFILE := checked
 # The soft token is a library of its own; naming its package places the .so beside the binaries.
 SITE := -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-devpki -p yanqian-demo -p yanqian-softtoken
 
-.PHONY: help demo run test test-long lint bench clean
+.PHONY: help demo run test test-long lint bench bench-sm2 clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build in release and show the whole line: checks, refusals, evidence
 	@tools/prerequisites demo
@@ -45,6 +45,9 @@ lint: ## format and clippy only
 
 bench: ## speeds as ratios to a named baseline of the same run
 	cargo bench --locked -p yanqian-sm -p yanqian-ledger
+
+bench-sm2: ## SM2 and SM3 of every back end against OpenSSL, RustCrypto and ECDSA P-256; ONLY=name measures what has it in its name
+	cargo bench --locked -p yanqian-sm --bench sm2 -- $(ONLY)
 
 clean: ## forget all builds
 	cargo clean
