@@ -76,7 +76,8 @@ pub(crate) fn trust(config: &Config) -> Result<SharedTrust, PartError> {
 pub(crate) fn signing_certificate(config: &Config) -> Result<(Certificate, PublicKey), PartError> {
     let file = &config.hsm.signing_certificate;
     let (certificate, key) = own_certificate(file)?;
-    let may_sign = certificate.key_usage().is_none_or(|usage| usage.digital_signature || usage.non_repudiation);
+    // Stated, not only not forbidden: a receipt's verifier does not take it on trust either.
+    let may_sign = certificate.key_usage().is_some_and(|usage| usage.digital_signature || usage.non_repudiation);
     if !may_sign || certificate.is_ca() {
         return Err(PartError::file(file, "is not a signing certificate (key usage)"));
     }

@@ -67,6 +67,8 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     }
 }
 
+/// For the last records at a stop: a disk that hangs does not hold the stop up.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// Between attempts to reach the worker at start.
 const WORKER_RETRY: Duration = Duration::from_millis(250);
 const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
@@ -120,10 +122,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     watch.abort();
     admin.abort();
     let _ = watch.await;
-    if let Err(error) = core.record_aggregate().await {
-        tracing::error!(%error, "last aggregate cannot be recorded");
-    }
-    let stopped = core.append(Management::Stopped { cause: Label::new("signal") }.into()).await;
+    let stopped = tokio::time::timeout(LAST_RECORDS, record_stop(&core)).await;
     if let Some(file) = &config.listen.ready_file {
         let _ = std::fs::remove_file(file);
     }
@@ -132,7 +131,14 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     // Checks that outlived the shutdown limit still hold the state store; the runtime's own timeout ends them.
     let _ = tokio::time::timeout(Duration::from_secs(5), tokio::task::spawn_blocking(|| state_thread.join())).await;
     tracing::info!("stopped");
-    stopped.map(|_| ()).map_err(failed)
+    stopped.map_err(|_| failed("the ledger did not take the stop's record in time"))?
+}
+
+async fn record_stop(core: &Core) -> Result<(), ServeError> {
+    if let Err(error) = core.record_aggregate().await {
+        tracing::error!(%error, "last aggregate cannot be recorded");
+    }
+    core.append(Management::Stopped { cause: Label::new("signal") }.into()).await.map(|_| ()).map_err(failed)
 }
 
 /// The listener that the service manager passed (`LISTEN_FDS`), so that ports below 1024 need no privilege and no connection is
