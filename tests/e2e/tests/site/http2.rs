@@ -192,8 +192,14 @@ async fn a_stop_waits_for_requests_no_longer_than_its_deadline() {
         .await;
     site.ask_daemon_to_stop();
     let began = Instant::now();
-    within(Duration::from_secs(15), "the daemon ends").until(async || site.daemon_ended()).await;
-    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    let status = within(Duration::from_secs(15), "the daemon ends").until(async || site.daemon_ended()).await;
+    assert!(status.success() && began.elapsed() >= Duration::from_millis(900), "{status} {:?}", began.elapsed());
+    // What was cut off has no outcome, and the next start says so.
+    site.start_daemon().await.unwrap();
+    let records = site.ledger_records().unwrap();
+    let count = |kind: &str| records.iter().filter(|record| record.kind() == kind).count();
+    assert_eq!((count("intent"), count("outcome"), count("outcome-unknown")), (2, 0, 2));
+    assert_eq!(site.ledger_verify().unwrap().code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

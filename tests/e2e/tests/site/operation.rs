@@ -24,6 +24,11 @@ async fn the_self_check_passes_on_a_good_site_and_names_what_is_wrong_on_a_bad_o
         ("trust = \"trust\"", "trust = \"tls\"", "tls"),
         ("certificate = \"tls/server.pem\"", "certificate = \"tls/callers-ca.pem\"", "tls/callers-ca.pem"),
         ("signing_key = \"yanqian-sign\"", "signing_key = \"another\"", "another"),
+        (
+            "signing_certificate = \"entity-signing.pem\"",
+            "signing_certificate = \"entity-encryption.pem\"",
+            "entity-encryption.pem: is not a signing certificate",
+        ),
         ("signing_key = \"yanqian-sign\"", "signing_key = \"yanqian-encrypt\"", "encryption_key"),
         (
             "encryption_certificate = \"entity-encryption.pem\"",

@@ -362,9 +362,6 @@ fn first_of<'a>(needles: &'a [Vec<u8>], octets: &[u8]) -> Option<&'a [u8]> {
     for needle in needles {
         by_head.entry(&needle[..HEAD]).or_default().push(needle);
     }
-    let at_each = octets.windows(HEAD).enumerate();
-    at_each
-        .filter_map(|(at, head)| by_head.get(head)?.iter().find(|needle| octets[at..].starts_with(needle)))
-        .next()
-        .copied()
+    let mut at_each = octets.windows(HEAD).enumerate();
+    at_each.find_map(|(at, head)| by_head.get(head)?.iter().find(|needle| octets[at..].starts_with(needle))).copied()
 }
