@@ -48,6 +48,11 @@ impl<const WIDTH: usize> Table<WIDTH> {
         Self(entries.into_boxed_slice())
     }
 
+    #[cfg(test)]
+    pub(crate) fn entry_mut(&mut self, window: usize, digit: Digit) -> &mut Affine {
+        &mut self.0[window * Self::ROW + usize::from(digit.unsigned_abs()) - 1]
+    }
+
     /// |digit|·2^(w·window)·P for a digit that is not 0.
     #[inline(always)]
     pub(crate) fn entry(&self, window: usize, digit: Digit) -> &Affine {

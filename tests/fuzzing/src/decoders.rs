@@ -3,7 +3,7 @@ use der::{Decode, Reader, SliceReader};
 use sm2::elliptic_curve::sec1::ToSec1Point;
 use sm3::Digest;
 use yanqian_messages::{sm2_cipher_from_der, sm2_cipher_to_der};
-use yanqian_sm::{DistinguishingId, E, MessageHasher, PublicKey, Signature, sm3};
+use yanqian_sm::{DistinguishingId, E, MessageHasher, PublicKey, Signature, sm3, sm3_many};
 
 use crate::input::Input;
 
@@ -99,10 +99,20 @@ pub fn digests(octets: &[u8]) {
     parts.push(left);
     assert_eq!(E::of_message(&key, &id, &parts), E::from_digest(whole));
     let mut hasher = MessageHasher::new(&key, &id);
-    parts.iter().for_each(|part| hasher.update(part));
+    for part in &parts {
+        hasher.update(part);
+    }
     assert_eq!(hasher.finish().as_bytes(), &whole);
-    parts.insert(0, &z);
-    assert_eq!(sm3(&parts), whole);
+    // Side by side with messages of other lengths.
+    let with_z = [z.as_slice(), message].concat();
+    let mut digests = [[0; 32]; 5];
+    sm3_many(&[&[], &[&with_z], &parts, &[&z, message], &[message]], &mut digests);
+    let alone: [u8; 32] = sm3::Sm3::digest(message).into();
+    assert_eq!(digests, [sm3(&[]), whole, alone, whole, alone]);
+    let z = key.z_value(&id);
+    let mut digests = [E::from_digest([0; 32]); 3];
+    E::of_messages(&[(z, &parts), (z, &[]), (z, &[message])], &mut digests);
+    assert_eq!(digests, [whole, sm3(&[z.as_bytes()]), whole].map(E::from_digest));
 }
 
 /// a, b and G, once more (GB/T 32918.5-2017).

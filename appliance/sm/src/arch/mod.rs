@@ -2,22 +2,22 @@
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod adx;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
 mod eight;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
 mod ifma;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
 mod sm3x16;
 #[cfg(all(test, target_arch = "x86_64", not(miri)))]
 pub(crate) mod valgrind;
 
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 pub(crate) use crate::field::Portable as Adx;
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[cfg(not(all(target_arch = "x86_64", feature = "std", not(miri))))]
 pub(crate) use absent::Ifma;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 pub(crate) use adx::Adx;
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
 pub(crate) use eight::Ifma;
 
 /// Whether MULX, ADCX and ADOX can be used.
@@ -41,8 +41,9 @@ pub(crate) fn has_ifma() -> bool {
     return false;
 }
 
-/// Where there is no eight-way code at all.
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+/// Where there is no eight-way code at all: elsewhere, and where nobody can ask the processor (and targets without an operating system have no
+/// vector registers to give to it).
+#[cfg(not(all(target_arch = "x86_64", feature = "std", not(miri))))]
 mod absent {
     use crate::engine::{Equation, GENERATOR_WIDTH, KEY_WIDTH, Verdicts};
     use crate::point::Affine;

@@ -11,8 +11,8 @@ use super::SealError;
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Sm4Key([u8; 16]);
 
-impl std::fmt::Debug for Sm4Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Sm4Key {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Sm4Key(..)")
     }
 }
@@ -45,8 +45,8 @@ pub struct Sm4CbcEncryptor {
     filled: usize,
 }
 
-impl std::fmt::Debug for Sm4CbcEncryptor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Sm4CbcEncryptor {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Sm4CbcEncryptor(..)")
     }
 }

@@ -3,3 +3,4 @@
 mod point;
 mod recode;
 mod scalar;
+mod table;
