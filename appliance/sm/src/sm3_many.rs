@@ -74,6 +74,19 @@ impl<'m> Blocks<'m> {
         Self { parts: message.rest.iter(), current: message.head, octets: 0, left: Left::Message }
     }
 
+    /// How many blocks from here on stand in the message as they are.
+    fn whole(&self) -> usize {
+        if self.left == Left::Message { self.current.len() / 64 } else { 0 }
+    }
+
+    /// As many blocks as stand in the message itself.
+    fn take(&mut self, count: usize) -> &'m [Block] {
+        let (blocks, rest) = self.current.split_at(64 * count);
+        self.current = rest;
+        self.octets += blocks.len() as u64;
+        blocks.as_chunks().0
+    }
+
     /// The next block; `place` holds it where it does not stand in the message itself.
     fn next<'s>(&mut self, place: &'s mut Block) -> &'s Block
     where
@@ -118,6 +131,20 @@ impl<'m> Blocks<'m> {
     }
 }
 
+/// What each lane takes next. Lanes without a message take what another takes, and nobody asks what becomes of it.
+fn each<'m, 's, Place>(
+    lanes: &mut [Option<(Blocks<'m>, &mut [u8; 32])>; LANES],
+    places: impl Iterator<Item = Place>,
+    next: impl Fn(&mut Blocks<'m>, Place) -> &'s [Block],
+) -> [&'s [Block]; LANES] {
+    let mut all: [Option<&[Block]>; LANES] = [None; LANES];
+    for ((blocks, work), place) in all.iter_mut().zip(lanes).zip(places) {
+        *blocks = work.as_mut().map(|(message, _)| next(message, place));
+    }
+    let any = all.iter().flatten().next().copied().unwrap_or_default();
+    all.map(|blocks| blocks.unwrap_or(any))
+}
+
 /// Sixteen lanes, each of which takes the next message when its own has ended.
 fn side_by_side<'m, 'd>(ifma: Ifma, mut jobs: impl Iterator<Item = (Parts<'m>, &'d mut [u8; 32])>) {
     const NONE: Option<(Blocks<'_>, &mut [u8; 32])> = None;
@@ -134,17 +161,13 @@ fn side_by_side<'m, 'd>(ifma: Ifma, mut jobs: impl Iterator<Item = (Parts<'m>, &
             }
         }
         let mut places = [[0; 64]; LANES];
-        let mut blocks: [&Block; LANES] = [&[0; 64]; LANES];
-        let mut idle = 0;
-        for ((block, place), work) in blocks.iter_mut().zip(&mut places).zip(&mut lanes) {
-            match work {
-                Some((message, _)) => *block = message.next(place),
-                None => idle += 1,
-            }
-        }
-        if idle == LANES {
-            return;
-        }
+        let whole = lanes.iter().flatten().map(|(message, _)| message.whole()).min();
+        let blocks = match whole {
+            None => return,
+            Some(0) => each(&mut lanes, places.iter_mut(), |message, place| core::slice::from_ref(message.next(place))),
+            // What all have is taken without looking at each between the blocks.
+            Some(count) => each(&mut lanes, places.iter_mut(), |message, _| message.take(count)),
+        };
         ifma.sm3_compress(&mut states, &blocks);
         for (lane, work) in lanes.iter_mut().enumerate() {
             let Some((Blocks { left: Left::Nothing, .. }, digest)) = work else { continue };

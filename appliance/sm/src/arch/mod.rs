@@ -68,7 +68,7 @@ mod absent {
             match self {}
         }
 
-        pub(crate) fn sm3_compress(self, _: &mut States, _: &[&Block; LANES]) {
+        pub(crate) fn sm3_compress(self, _: &mut States, _: &[&[Block]; LANES]) {
             match self {}
         }
 

@@ -29,10 +29,10 @@ const MAJORITY: i32 = 0xe8;
 const CHOOSE: i32 = 0xca;
 
 impl Ifma {
-    /// Takes one block of each message into its state.
+    /// Takes blocks of each message into its state: as many as the message that has fewest.
     // The value is the proof that the unsafe call needs.
     #[allow(clippy::unused_self)]
-    pub(crate) fn sm3_compress(self, states: &mut States, blocks: &[&Block; LANES]) {
+    pub(crate) fn sm3_compress(self, states: &mut States, blocks: &[&[Block]; LANES]) {
         // SAFETY: `Ifma` exists only where the instructions do.
         unsafe { compress(states, blocks) }
     }
@@ -134,31 +134,37 @@ avx512! {
         }
     }
 
-    /// GB/T 32905-2016 §5.3.3.
-    fn compress(states: &mut States, blocks: &[&Block; LANES]) {
-        let mut w = [_mm512_setzero_si512(); 68];
-        w[..16].copy_from_slice(&words(blocks));
-        let mut before = [_mm512_setzero_si512(); 8];
-        for (vector, words) in before.iter_mut().zip(&states.0) {
+    /// GB/T 32905-2016 §5.3.3, block after block.
+    fn compress(states: &mut States, blocks: &[&[Block]; LANES]) {
+        let mut v = [_mm512_setzero_si512(); 8];
+        for (vector, words) in v.iter_mut().zip(&states.0) {
             // SAFETY: sixteen words of four octets that may be read.
             *vector = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
         }
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = before;
-        // Rounds wait for each other; words are made in between.
-        for j in (0..16).step_by(4) {
-            expand(&mut w, j + 16);
-            four_rounds!(w, j, XOR, XOR, a b c d e f g h);
+        let mut w = [_mm512_setzero_si512(); 68];
+        let count = blocks.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
+        for block in 0..count {
+            w[..16].copy_from_slice(&words(&blocks.map(|blocks| &blocks[block])));
+            let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = v;
+            // Rounds wait for each other; words are made in between.
+            for j in (0..16).step_by(4) {
+                expand(&mut w, j + 16);
+                four_rounds!(w, j, XOR, XOR, a b c d e f g h);
+            }
+            for j in (16..52).step_by(4) {
+                expand(&mut w, j + 16);
+                four_rounds!(w, j, MAJORITY, CHOOSE, a b c d e f g h);
+            }
+            for j in (52..64).step_by(4) {
+                four_rounds!(w, j, MAJORITY, CHOOSE, a b c d e f g h);
+            }
+            for (old, new) in v.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+                *old = _mm512_xor_si512(*old, new);
+            }
         }
-        for j in (16..52).step_by(4) {
-            expand(&mut w, j + 16);
-            four_rounds!(w, j, MAJORITY, CHOOSE, a b c d e f g h);
-        }
-        for j in (52..64).step_by(4) {
-            four_rounds!(w, j, MAJORITY, CHOOSE, a b c d e f g h);
-        }
-        for (words, (old, new)) in states.0.iter_mut().zip(before.into_iter().zip([a, b, c, d, e, f, g, h])) {
+        for (words, vector) in states.0.iter_mut().zip(v) {
             // SAFETY: sixteen words of four octets that may be written.
-            unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_xor_si512(old, new)) };
+            unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), vector) };
         }
     }
 }
