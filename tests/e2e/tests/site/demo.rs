@@ -123,15 +123,24 @@ async fn the_lines_to_paste_work() {
         .await;
     let text = text.replace("\\\n", "");
     let run = |line: &str| {
-        let output = Command::new("sh").args(["-c", line]).output().unwrap();
+        let output = Command::new("sh").args(["-c", line]).current_dir(home.path()).output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
     let mut asks = text.lines().filter(|line| line.contains("real-name"));
-    assert!(run(asks.next().unwrap()).contains("\"verdict\":\"match\""));
+    let matched = run(asks.next().unwrap());
+    assert!(matched.contains("\"verdict\":\"match\""), "{matched}");
+    let id = serde_json::from_str::<serde_json::Value>(&matched).unwrap()["id"].as_str().unwrap().to_owned();
     assert!(run(asks.next().unwrap()).contains("\"verdict\":\"mismatch\""));
     let refused = run(asks.next().unwrap());
     assert!(refused.contains("agreement-purpose"), "{refused}");
+    let mut later =
+        text.lines().filter(|line| line.contains("/verifications/ID") || line.contains("receipt.json --trust"));
+    let mut with_id = || run(&later.next().unwrap().replace("/ID", &format!("/{id}")));
+    assert_eq!(with_id(), matched, "the earlier check, as it was given");
+    assert_eq!(with_id(), "", "the receipt goes into a file");
+    let proof = with_id();
+    assert!(proof.contains('✔') && !proof.contains('✘'), "{proof}");
     run(text.lines().find(|line| line.contains("/control")).unwrap());
     assert!(run(text.lines().find(|line| line.contains("real-name")).unwrap()).contains("platform-signature"));
     assert!(run(text.lines().find(|line| line.ends_with("/metrics")).unwrap()).contains("yanqian_verdicts_total"));
