@@ -7,10 +7,10 @@ PROFILE := checked
 # The soft token is a library of its own; naming its package places the .so beside the binaries.
 SITE := -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-devpki -p yanqian-demo -p yanqian-softtoken
 
-.PHONY: help demo run test test-long lint bench bench-sm2 clean
+.PHONY: help demo run test test-long fuzz lint bench bench-sm2 bench-sm2-instructions clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build in release and show the whole line: checks, refusals, evidence
 	@tools/prerequisites demo
@@ -32,12 +32,18 @@ test: ## everything, as CI runs it
 	  tests 420 'tools/tests $(PROFILE)' \
 	  openapi 120 'tests/openapi/run $(PROFILE)' \
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
+	  instructions 120 'tools/instructions' \
+	  no-std 60 'tools/no-std $(PROFILE)' \
 	  units 20 'tools/check-units' \
 	  dependencies 30 'cargo deny --all-features check bans licenses sources'
 
-test-long: ## the property tests with many more cases
+# SM2 alone: YANQIAN_SM_CASES=5000000 YANQIAN_SM_SEED=2 NEXTEST_PROFILE=long cargo nextest run --cargo-profile checked -p yanqian-sm
+test-long: ## the property tests with many more cases; a million signatures of SM2 before OpenSSL and RustCrypto
 	@tools/prerequisites test
-	PROPTEST_CASES=20000 tools/tests $(PROFILE)
+	NEXTEST_PROFILE=long PROPTEST_CASES=20000 YANQIAN_SM_CASES=$${YANQIAN_SM_CASES:-1000000} tools/tests $(PROFILE)
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (300) each; needs cargo-fuzz, runs on stable Rust
+	tools/fuzz
 
 lint: ## format and clippy only
 	cargo fmt --all --check
@@ -48,6 +54,9 @@ bench: ## speeds as ratios to a named baseline of the same run
 
 bench-sm2: ## SM2 and SM3 of every back end against OpenSSL, RustCrypto and ECDSA P-256; ONLY=name measures what has it in its name
 	cargo bench --locked -p yanqian-sm --bench sm2 -- $(ONLY)
+
+bench-sm2-instructions: ## instructions of SM2's scalar code by callgrind, against tests/instructions/baseline (RECORD=1 writes it)
+	tools/instructions
 
 clean: ## forget all builds
 	cargo clean
