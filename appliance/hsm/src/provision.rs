@@ -79,7 +79,7 @@ pub fn init_token(order: &InitToken) -> Result<TokenIdentity, ProvisionError> {
     }
     let environment = order.module_env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     ffi::set_environment(environment).map_err(ProvisionError::Environment)?;
-    let rules = CallRules { limit: CALL_LIMIT, serialise: true, classes: BTreeMap::new() };
+    let rules = CallRules { limit: CALL_LIMIT, serialise: true, remedies: BTreeMap::new() };
     let caller = Module::load(&order.module, rules, Arc::new(Watchdog::default()))?.caller();
     let slot = choose(&caller, order)?;
     let so_pin = AuthPin::from(order.so_pin.as_str());

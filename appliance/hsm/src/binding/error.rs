@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::codes::{ErrorClass, code_name};
+use super::outcomes::{Mark, Remedy, code_name, is_marked};
 
 /// A PKCS#11 function answered something else than `CKR_OK`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub struct Pkcs11Error {
     pub function: Cow<'static, str>,
     /// The `CK_RV`.
     pub rv: u64,
-    /// What helps, by the table or by the profile.
-    pub class: ErrorClass,
+    /// By the profile, or by the table.
+    pub remedy: Remedy,
 }
 
 impl fmt::Display for Pkcs11Error {
@@ -40,18 +40,23 @@ pub enum BindingError {
 }
 
 impl BindingError {
-    /// What helps.
-    pub fn class(&self) -> ErrorClass {
+    /// What is done about it.
+    pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Pkcs11(error) => error.class,
-            Self::Nonsense { .. } => ErrorClass::Reinit,
-            Self::Load { .. } | Self::AlreadyLoaded | Self::MissingFunction(_) => ErrorClass::Fatal,
+            Self::Pkcs11(error) => error.remedy,
+            Self::Nonsense { .. } => Remedy::Reinitialise,
+            Self::Load { .. } | Self::AlreadyLoaded | Self::MissingFunction(_) => Remedy::Fail,
         }
     }
 
     /// A stable label.
     pub fn code(&self) -> &'static str {
-        self.class().as_str()
+        self.remedy().as_str()
+    }
+
+    /// Whether its code has this mark.
+    pub(crate) fn is(&self, mark: Mark) -> bool {
+        self.rv().is_some_and(|rv| is_marked(rv, mark))
     }
 
     /// The `CK_RV`, if that is what failed.

@@ -1,12 +1,12 @@
-//! PKCS#11: one module per process, loaded and initialised once, every call watched and every error classified.
+//! PKCS#11: one module per process, loaded once, every call watched and every error given its remedy.
 //!
 //! The ordinary part goes through the crate `cryptoki`; what that crate cannot do goes through `ffi`. Sessions are opened
 //! without close-on-drop: a session dropped after its handle has died would close somebody else's (the numbers return).
 
-mod codes;
 mod error;
 #[allow(unsafe_code)]
 pub(crate) mod ffi;
+mod outcomes;
 mod session;
 mod watch;
 
@@ -21,13 +21,16 @@ use cryptoki::error::{Error, Rv, RvError};
 use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 
-pub(crate) use codes::code_from_name;
-pub use codes::{ErrorClass, code_name, default_class};
 pub use error::{BindingError, Pkcs11Error};
+pub(crate) use outcomes::{Mark, code_from_name};
+pub use outcomes::{Remedy, code_name, default_remedy, return_codes};
 pub(crate) use session::TokenSession;
 pub(crate) use watch::{WatchSlot, Watchdog};
 
 use self::ffi::{RawError, RawModule};
+
+/// Return codes that are counted at most; the standard has about a hundred.
+const MAX_CODES: usize = 256;
 
 static LOADED: AtomicBool = AtomicBool::new(false);
 
@@ -38,8 +41,8 @@ pub(crate) struct CallRules {
     pub(crate) limit: Duration,
     /// One call at a time in the whole process, for modules that are not thread-safe whatever they say.
     pub(crate) serialise: bool,
-    /// Classes that differ from the table.
-    pub(crate) classes: BTreeMap<u64, ErrorClass>,
+    /// Remedies that differ from the table.
+    pub(crate) remedies: BTreeMap<u64, Remedy>,
 }
 
 /// The loaded and initialised module.
@@ -48,11 +51,13 @@ pub(crate) struct Module {
     raw: RawModule,
     rules: CallRules,
     turn: Mutex<()>,
+    /// How often each return code was seen.
+    codes: Mutex<BTreeMap<u64, u64>>,
     watchdog: Arc<Watchdog>,
 }
 
 impl Module {
-    /// Loads and initialises. Once per process: the crate and many modules misbehave on a second initialisation.
+    /// Loads and initialises. Once per process: modules keep state for the life of a process.
     pub(crate) fn load(path: &Path, rules: CallRules, watchdog: Arc<Watchdog>) -> Result<Arc<Self>, BindingError> {
         if LOADED.swap(true, Ordering::SeqCst) {
             return Err(BindingError::AlreadyLoaded);
@@ -60,11 +65,8 @@ impl Module {
         let failed = |reason: String| BindingError::Load { path: path.to_owned(), reason };
         let pkcs11 = Pkcs11::new(path).map_err(|error| failed(error.to_string()))?;
         let raw = RawModule::load(path).map_err(failed)?;
-        let module = Arc::new(Self { pkcs11, raw, rules, turn: Mutex::new(()), watchdog });
-        let caller = module.caller();
-        caller.call("C_Initialize", |module| {
-            module.pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-        })?;
+        let module = Arc::new(Self { pkcs11, raw, rules, turn: Mutex::new(()), codes: Mutex::default(), watchdog });
+        module.caller().initialise()?;
         Ok(module)
     }
 
@@ -73,12 +75,18 @@ impl Module {
         Caller { module: Arc::clone(self), slot: self.watchdog.slot() }
     }
 
-    fn class(&self, rv: u64) -> ErrorClass {
-        self.rules.classes.get(&rv).copied().unwrap_or_else(|| default_class(rv))
+    fn remedy(&self, rv: u64) -> Remedy {
+        self.rules.remedies.get(&rv).copied().unwrap_or_else(|| default_remedy(rv))
     }
 
     fn pkcs11_error(&self, function: impl Into<std::borrow::Cow<'static, str>>, rv: u64) -> BindingError {
-        BindingError::Pkcs11(Pkcs11Error { function: function.into(), rv, class: self.class(rv) })
+        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A module that makes its codes up does not fill the memory.
+        if codes.len() < MAX_CODES || codes.contains_key(&rv) {
+            *codes.entry(rv).or_default() += 1;
+        }
+        drop(codes);
+        BindingError::Pkcs11(Pkcs11Error { function: function.into(), rv, remedy: self.remedy(rv) })
     }
 
     fn cryptoki_error(&self, function: &'static str, error: Error) -> BindingError {
@@ -109,14 +117,14 @@ impl Module {
 fn number(error: RvError) -> u64 {
     match error {
         RvError::VendorDefined(code) | RvError::UnknownErrorCode(code) => code,
-        known => codes::TABLE
+        known => outcomes::TABLE
             .iter()
-            .find(|(code, ..)| Rv::from(*code) == Rv::Error(known))
-            .map_or(cryptoki_sys::CKR_GENERAL_ERROR, |(code, ..)| *code),
+            .find(|row| Rv::from(row.code) == Rv::Error(known))
+            .map_or(cryptoki_sys::CKR_GENERAL_ERROR, |row| row.code),
     }
 }
 
-/// One thread's way into the module: every call is watched and its error classified.
+/// One thread's way into the module: every call is watched and its error given its remedy.
 #[derive(Clone)]
 pub(crate) struct Caller {
     module: Arc<Module>,
@@ -144,6 +152,11 @@ impl Caller {
         self.slot
             .during(function, self.module.rules.limit, || call(&self.module.raw))
             .map_err(|error| self.module.raw_error(error))
+    }
+
+    /// How often each return code but `CKR_OK` was seen, by number.
+    pub(crate) fn return_codes(&self) -> BTreeMap<u64, u64> {
+        self.module.codes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Slots with a token in them.
@@ -176,7 +189,14 @@ impl Caller {
         Ok(TokenSession::new(self.clone(), session))
     }
 
-    /// `C_Finalize`, for an orderly end only.
+    /// `C_Initialize`. No other thread may be in the module.
+    pub(crate) fn initialise(&self) -> Result<(), BindingError> {
+        self.call("C_Initialize", |module| {
+            module.pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
+        })
+    }
+
+    /// `C_Finalize`. Every session, handle and login is gone; no other thread may be in the module.
     pub(crate) fn finalise(&self) -> Result<(), BindingError> {
         self.call("C_Finalize", |module| module.pkcs11.clone().finalize())
     }
@@ -188,9 +208,9 @@ mod tests {
 
     #[test]
     fn every_code_survives_the_way_through_the_crate() {
-        for (code, name, _) in codes::TABLE {
-            let Rv::Error(error) = Rv::from(*code) else { panic!("{name} is an error") };
-            assert_eq!(number(error), *code, "{name}");
+        for row in outcomes::TABLE {
+            let Rv::Error(error) = Rv::from(row.code) else { panic!("{} is an error", row.name) };
+            assert_eq!(number(error), row.code, "{}", row.name);
         }
         for code in [0x8000_0384, 0x777] {
             let Rv::Error(error) = Rv::from(code) else { panic!("{code:#x} is an error") };

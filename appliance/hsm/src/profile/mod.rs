@@ -14,7 +14,7 @@ use serde::Deserialize;
 use yanqian_sm::sm3;
 use yanqian_vocabulary::KeyLine;
 
-use crate::binding::ErrorClass;
+use crate::binding::Remedy;
 
 /// A profile could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +165,17 @@ pub enum Threads {
     Serialise,
 }
 
+/// How the worker brings back a token that a new session does not bring back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recovery {
+    /// `C_Finalize` and `C_Initialize`, as often as it takes.
+    #[default]
+    Reinitialise,
+    /// A new process at once, for modules that do not survive `C_Finalize`.
+    Respawn,
+}
+
 /// Key types and forms.
 #[derive(Debug, Clone)]
 pub struct KeyForm {
@@ -229,6 +240,7 @@ pub struct SessionForm {
     /// A call that takes longer hangs.
     pub call_timeout: Duration,
     pub threads: Threads,
+    pub recovery: Recovery,
 }
 
 /// A token family.
@@ -247,8 +259,8 @@ pub struct Profile {
     pub unseal: Option<UnsealForm>,
     pub import: Option<ImportKeyForm>,
     pub session: SessionForm,
-    /// Return codes that mean something else than the table says.
-    pub errors: BTreeMap<u64, ErrorClass>,
+    /// Return codes for which something else is done than the table says.
+    pub errors: BTreeMap<u64, Remedy>,
     file: PathBuf,
     hash: [u8; 32],
 }

@@ -11,9 +11,9 @@ use yanqian_vocabulary::KeyLine;
 
 use super::{
     CipherForm, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Profile,
-    ProfileError, SessionForm, SignEncoding, SignForm, SignInput, Threads, UnsealForm,
+    ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, Threads, UnsealForm,
 };
-use crate::binding::{ErrorClass, code_from_name};
+use crate::binding::{Remedy, code_from_name, default_remedy};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -98,6 +98,8 @@ struct RawSession {
     max: Option<u32>,
     call_timeout_ms: u64,
     threads: Threads,
+    #[serde(default)]
+    recovery: Recovery,
 }
 
 /// An unsigned number of 64 bits: TOML's integers end at 2^63 - 1, so larger ones are strings such as
@@ -175,10 +177,14 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             .or_else(|| hexadecimal(code))
             .filter(|number| *number != 0)
             .ok_or_else(|| wrong(&key, "a name such as \"CKR_DEVICE_ERROR\" or a number such as \"0x80000384\""))?;
-        let class = ErrorClass::from_profile(word).ok_or_else(|| {
-            wrong(&key, "one of \"retry-session\", \"reinit\", \"credentials\", \"exhausted\", \"profile\", \"fatal\"")
+        let remedy = Remedy::from_word(word).ok_or_else(|| {
+            let words: Vec<_> = Remedy::ALL.iter().map(|remedy| format!("{:?}", remedy.as_str())).collect();
+            wrong(&key, &format!("one of {}", words.join(", ")))
         })?;
-        if errors.insert(number, class).is_some() {
+        if default_remedy(number) == Remedy::NeverRetry && remedy != Remedy::NeverRetry {
+            return Err(wrong(&key, "a refused PIN is never tried again, whatever the family"));
+        }
+        if errors.insert(number, remedy).is_some() {
             return Err(wrong(&key, "this code is there already, in its other spelling"));
         }
     }
@@ -208,6 +214,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             max: raw.session.max,
             call_timeout: Duration::from_millis(raw.session.call_timeout_ms),
             threads: raw.session.threads,
+            recovery: raw.session.recovery,
         },
         errors,
         file: file.to_owned(),

@@ -88,14 +88,16 @@ fn numbers_of_every_size_are_taken() {
 #[test]
 fn the_error_map_takes_names_and_numbers_once_each() {
     let with = |lines: &str| parse(&format!("{SOFTTOKEN}\n[errors]\n{lines}"));
-    let profile = with("\"0x80000384\" = \"retry-session\"\nCKR_DEVICE_ERROR = \"fatal\"").expect("valid");
-    assert_eq!(profile.errors.get(&0x8000_0384), Some(&ErrorClass::Session));
-    assert_eq!(profile.errors.get(&0x30), Some(&ErrorClass::Fatal));
+    let profile = with("\"0x80000384\" = \"new-session\"\nCKR_DEVICE_ERROR = \"fail\"").expect("valid");
+    assert_eq!(profile.errors.get(&0x8000_0384), Some(&Remedy::NewSession));
+    assert_eq!(profile.errors.get(&0x30), Some(&Remedy::Fail));
     for wrong in [
-        "\"0x30\" = \"fatal\"\nCKR_DEVICE_ERROR = \"reinit\"",
-        "CKR_OK = \"fatal\"",
-        "CKR_NONE = \"fatal\"",
-        "\"0x0\" = \"fatal\"",
+        "\"0x30\" = \"fail\"\nCKR_DEVICE_ERROR = \"reinitialise\"",
+        "CKR_OK = \"fail\"",
+        "CKR_NONE = \"fail\"",
+        "\"0x0\" = \"fail\"",
+        "CKR_PIN_INCORRECT = \"log-in\"",
+        "\"0xA4\" = \"new-session\"",
         "\"0x30\" = \"retry-for-ever\"",
     ] {
         let error = with(wrong).expect_err(wrong).to_string();

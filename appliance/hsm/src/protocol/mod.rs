@@ -409,6 +409,29 @@ pub struct Status {
     /// Ciphertexts that were not opened: refused here before the token saw them, or by the token.
     #[n(21)]
     pub unseal_failures_total: u64,
+    /// Times that the module was initialised again, and the token came back.
+    #[n(22)]
+    pub reinitialisations_total: u64,
+    /// UTC milliseconds since 1970 of the last signature or opening; 0 before the first.
+    #[n(23)]
+    pub last_success_ms: u64,
+    /// Why the token is away now; none while it is there.
+    #[n(24)]
+    pub away: Option<String>,
+    /// What the module's functions answered, other than `CKR_OK`.
+    #[n(25)]
+    pub return_codes: Vec<CodeCount>,
+}
+
+/// How often a return code was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CodeCount {
+    /// The standard's name, or the number of a code that the standard does not know.
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub total: u64,
 }
 
 #[cfg(test)]

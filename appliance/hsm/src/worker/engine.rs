@@ -1,20 +1,21 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::slot::Slot;
 use yanqian_sm::PublicKey;
 
 use super::exit::{ExitSignal, WorkerExit};
+use super::health::{Away, Health};
 use super::job::Job;
-use super::latch::TokenTries;
 use super::login::{LoginError, LoginGuard};
 use super::queue::Queue;
-use crate::binding::{BindingError, Caller, TokenSession};
+use super::token::{Token, tries};
+use crate::binding::{BindingError, Caller, TokenSession, code_name};
 use crate::client::SOFTWARE;
 use crate::profile::Profile;
-use crate::protocol::{KeyUsage, Outcome, Refusal, Status, codes};
+use crate::protocol::{CodeCount, KeyUsage, Outcome, Refusal, Status, codes};
 
 /// A key that failed its proof is given another chance after this long.
 const PROOF_PAUSE: Duration = Duration::from_secs(10);
@@ -24,38 +25,21 @@ const PROOF_BURST: u32 = 5;
 /// What all threads share.
 pub(super) struct Engine {
     pub(super) profile: Profile,
-    pub(super) slot: Slot,
     pub(super) token: Token,
     pub(super) guard: LoginGuard,
     pub(super) queue: Queue<Job>,
+    pub(super) health: Health,
     pub(super) exit: ExitSignal,
     pub(super) counters: Counters,
     /// Requests read and not answered yet.
     pub(super) in_flight: AtomicUsize,
     pub(super) started_at_ms: u64,
     pub(super) threads: u32,
+    /// For counts only.
+    caller: Caller,
+    slot: Mutex<Slot>,
     keys: Mutex<HashMap<String, Arc<KnownKey>>>,
     proofs: Mutex<Bucket>,
-}
-
-/// What the token says about itself.
-#[derive(Debug, Clone)]
-pub(super) struct Token {
-    pub(super) label: String,
-    pub(super) serial: String,
-    pub(super) model: String,
-    pub(super) manufacturer: String,
-}
-
-impl From<&TokenInfo> for Token {
-    fn from(info: &TokenInfo) -> Self {
-        Self {
-            label: info.label().to_owned(),
-            serial: info.serial_number().to_owned(),
-            model: info.model().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +50,24 @@ pub(super) struct Counters {
     pub(super) unseals: AtomicU64,
     pub(super) unseal_failures: AtomicU64,
     pub(super) sessions_reopened: AtomicU64,
+    reinitialisations: AtomicU64,
+    /// UTC milliseconds of the last signature or opening; 0 before the first.
+    last_success_ms: AtomicU64,
     pub(super) busy: AtomicU64,
+}
+
+impl Counters {
+    /// The token has just done what a key is for.
+    pub(super) fn succeeded(&self) {
+        self.last_success_ms.fetch_max(now_ms(), Ordering::Relaxed);
+    }
+}
+
+/// UTC milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
 pub(super) fn count(counter: &AtomicU64) {
@@ -141,26 +142,26 @@ struct Bucket {
 }
 
 impl Engine {
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
         profile: Profile,
-        slot: Slot,
-        token: Token,
+        caller: Caller,
+        (slot, token): (Slot, Token),
         guard: LoginGuard,
         queue: usize,
         threads: u32,
-        started_at_ms: u64,
     ) -> Self {
         Self {
             profile,
-            slot,
+            caller,
+            slot: Mutex::new(slot),
             token,
             guard,
             queue: Queue::new(queue),
+            health: Health::default(),
             exit: ExitSignal::new(),
             counters: Counters::default(),
             in_flight: AtomicUsize::new(0),
-            started_at_ms,
+            started_at_ms: now_ms(),
             threads,
             keys: Mutex::new(HashMap::new()),
             proofs: Mutex::new(Bucket { left: PROOF_BURST, filled: Instant::now() }),
@@ -194,26 +195,50 @@ impl Engine {
         self.keys().remove(label);
     }
 
-    /// Logs in if needed, through the latch.
-    pub(super) fn log_in(&self, caller: &Caller, session: &TokenSession) -> Result<(), LoginError> {
-        self.guard.ensure(session, || Ok(tries(&caller.token_info(self.slot)?)))
+    /// No key is known, so each is found and proven again before it serves.
+    pub(super) fn forget_keys(&self) {
+        self.keys().clear();
     }
 
-    /// What a failed login means for the request at hand; the worker may end over it.
-    pub(super) fn login_failed(&self, error: &LoginError) -> Outcome {
-        match error {
-            LoginError::Latch(error) => {
-                self.exit.request(WorkerExit::Credentials(error.to_string()));
-                Outcome::Refused(Refusal::new(codes::CREDENTIALS, "the token refuses the worker's PIN; see its log"))
-            }
-            LoginError::Token(error) => self.token_lost(error),
+    /// Where the token is now.
+    pub(super) fn slot(&self) -> Slot {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_slot(&self, slot: Slot) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+    }
+
+    pub(super) fn reinitialised(&self) {
+        count(&self.counters.reinitialisations);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.queue.is_closed() || self.exit.reason().is_some()
+    }
+
+    /// Answers what waits while the token is away.
+    pub(super) fn turn_away(&self, away: &Away) {
+        for job in self.queue.drain() {
+            job.reply.finish(unavailable(away));
         }
     }
 
-    /// The token cannot be used by this process any more.
-    pub(super) fn token_lost(&self, error: &BindingError) -> Outcome {
+    /// Logs in if needed, through the latch.
+    pub(super) fn log_in(&self, caller: &Caller, session: &TokenSession) -> Result<(), LoginError> {
+        self.guard.ensure(session, || Ok(tries(&caller.token_info(self.slot())?)))
+    }
+
+    /// The token refused the PIN: what that means for the request at hand, and the end of the worker.
+    pub(super) fn refused_pin(&self, error: &dyn std::fmt::Display) -> Outcome {
+        self.exit.request(WorkerExit::Credentials(error.to_string()));
+        Outcome::Refused(Refusal::new(codes::CREDENTIALS, "the token refuses the worker's PIN; see its log"))
+    }
+
+    /// The module cannot be used by this process any more.
+    pub(super) fn module_lost(&self, error: &BindingError) -> Outcome {
         self.exit.request(WorkerExit::Token(error.to_string()));
-        Outcome::Unavailable("the token is lost; the worker starts again".into())
+        Outcome::Unavailable("the module is lost; the worker starts again".into())
     }
 
     /// Takes one self-proof out of the bucket, if there is one.
@@ -254,15 +279,20 @@ impl Engine {
             needs_message: self.profile.needs_message(),
             unseals_total: read(&self.counters.unseals),
             unseal_failures_total: read(&self.counters.unseal_failures),
+            reinitialisations_total: read(&self.counters.reinitialisations),
+            last_success_ms: read(&self.counters.last_success_ms),
+            away: self.health.away().map(|away| away.why),
+            return_codes: self
+                .caller
+                .return_codes()
+                .into_iter()
+                .map(|(code, total)| CodeCount { name: code_name(code), total })
+                .collect(),
         }
     }
 }
 
-/// What the token reports about wrong PINs.
-fn tries(info: &TokenInfo) -> TokenTries {
-    TokenTries {
-        wrong_before: info.user_pin_count_low() || info.user_pin_final_try(),
-        final_try: info.user_pin_final_try(),
-        locked: info.user_pin_locked(),
-    }
+/// The answer while the token is away.
+pub(super) fn unavailable(away: &Away) -> Outcome {
+    Outcome::Unavailable(format!("the token is away and is being brought back: {}", away.why))
 }

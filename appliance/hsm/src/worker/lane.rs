@@ -1,33 +1,30 @@
-//! One thread's session, and what is done when it fails.
+//! One thread's session, and what is done when it fails: what the table of outcomes says.
 //!
 //! Every error costs the session: modules leave half-finished operations behind that make the next call fail for ever. A
 //! new one is opened before the old one is closed, because closing an application's last session logs it out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use cryptoki::object::ObjectHandle;
+use cryptoki::slot::Slot;
 use cryptoki_sys as ck;
 use yanqian_sm::{DistinguishingId, E, Signature};
 
-use super::engine::{Engine, KnownKey, count};
+use super::engine::{Engine, KnownKey, count, unavailable};
+use super::health::PATIENCE;
 use super::keys;
 use super::login::LoginError;
-use crate::binding::{BindingError, Caller, ErrorClass, Pkcs11Error, TokenSession, code_name};
-use crate::profile::{LengthQuery, SignEncoding, SignInput};
+use super::recover::Attempts;
+use crate::binding::{BindingError, Caller, Mark, Pkcs11Error, Remedy, TokenSession, code_name};
+use crate::profile::{LengthQuery, Recovery, SignEncoding, SignInput};
 use crate::protocol::{Outcome, Refusal, codes};
 
-/// Tries of one request: the first, one on a new session, one after a login.
+/// Tries of one request before the module is initialised again: the first, one on a new session, one after a login.
 const TRIES: u32 = 3;
-
-/// Codes that say that the session's handle is not ours any more.
-const HANDLE_DEAD: [u64; 5] = [
-    ck::CKR_SESSION_HANDLE_INVALID,
-    ck::CKR_SESSION_CLOSED,
-    ck::CKR_CRYPTOKI_NOT_INITIALIZED,
-    ck::CKR_DEVICE_REMOVED,
-    ck::CKR_TOKEN_NOT_PRESENT,
-];
+/// The same where a device is in trouble: a new session helps at once or not at all.
+const DEVICE_TRIES: u32 = 2;
 
 /// Why a piece of work failed.
 #[derive(Debug)]
@@ -55,8 +52,17 @@ impl From<Refusal> for Problem {
 
 pub(super) struct Lane {
     pub(super) engine: Arc<Engine>,
-    caller: Caller,
-    writable: bool,
+    pub(super) caller: Caller,
+    /// The thread that manages: its session may write, and it brings the token back.
+    manages: bool,
+    /// Where the token is, and under which initialisation of the module the rest is valid.
+    pub(super) slot: Slot,
+    pub(super) epoch: u64,
+    /// Within [`Lane::run`], which may nest: inside the module, as [`Health`](super::health::Health) counts.
+    inside: bool,
+    /// Bringing the token back: nobody else is inside, and nothing is recovered from.
+    pub(super) recovering: bool,
+    pub(super) attempts: Attempts,
     session: Option<TokenSession>,
     /// Replaced, but not closed yet.
     old: Option<TokenSession>,
@@ -65,18 +71,59 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(engine: Arc<Engine>, caller: Caller, writable: bool) -> Self {
-        Self { engine, caller, writable, session: None, old: None, handles: HashMap::new() }
+    pub(super) fn new(engine: Arc<Engine>, caller: Caller, manages: bool) -> Self {
+        let slot = engine.slot();
+        Self {
+            engine,
+            caller,
+            manages,
+            slot,
+            epoch: 0,
+            inside: false,
+            recovering: false,
+            attempts: Attempts::default(),
+            session: None,
+            old: None,
+            handles: HashMap::new(),
+        }
+    }
+
+    /// Enters the module, unless inside already; what belongs to an earlier initialisation is forgotten.
+    fn enter(&mut self) -> Result<(), Outcome> {
+        if self.inside || self.recovering {
+            return Ok(());
+        }
+        let epoch = self.engine.health.enter().map_err(|away| unavailable(&away))?;
+        self.inside = true;
+        if epoch != self.epoch {
+            self.forget_session();
+            self.slot = self.engine.slot();
+            self.epoch = epoch;
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        if std::mem::take(&mut self.inside) {
+            self.engine.health.leave();
+        }
+    }
+
+    /// Forgets a session whose handle has died with the module's initialisation. Closing it could close another's.
+    pub(super) fn forget_session(&mut self) {
+        self.session = None;
+        self.old = None;
+        self.handles.clear();
     }
 
     /// The session, opened and logged in when there is none.
     pub(super) fn session(&mut self) -> Result<&TokenSession, Problem> {
         if self.session.is_none() {
-            let opened = match self.caller.open(self.engine.slot, self.writable) {
+            let opened = match self.caller.open(self.slot, self.manages) {
                 // No room for both: the old one has to go first.
-                Err(error) if error.class() == ErrorClass::Exhausted && self.old.is_some() => {
+                Err(error) if error.remedy() == Remedy::NextToken && self.old.is_some() => {
                     self.close_old();
-                    self.caller.open(self.engine.slot, self.writable)
+                    self.caller.open(self.slot, self.manages)
                 }
                 other => other,
             };
@@ -102,9 +149,8 @@ impl Lane {
     /// Gives the session up after an error.
     pub(super) fn replace(&mut self, error: &BindingError) {
         self.handles.clear();
-        let dead = error.rv().is_some_and(|rv| HANDLE_DEAD.contains(&rv));
         match self.session.take() {
-            Some(session) if !dead => self.old = Some(session),
+            Some(session) if !error.is(Mark::SessionDead) => self.old = Some(session),
             _ => {}
         }
     }
@@ -116,50 +162,80 @@ impl Lane {
         self.close_old();
     }
 
-    /// Does a piece of work, with the recovery that each class of error allows. What is left becomes the answer.
+    /// Does a piece of work, with the recovery that the table of outcomes says. What is left becomes the answer.
     pub(super) fn run<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T, Problem>) -> Result<T, Outcome> {
-        for attempt in 1.. {
-            let problem = match work(self) {
+        let outermost = !self.inside;
+        let result = self.run_inside(&mut work);
+        if outermost {
+            self.leave();
+        }
+        result
+    }
+
+    fn run_inside<T>(&mut self, work: &mut impl FnMut(&mut Self) -> Result<T, Problem>) -> Result<T, Outcome> {
+        let mut attempt = 0;
+        let mut reinitialised = false;
+        loop {
+            self.enter()?;
+            attempt += 1;
+            let error = match work(self) {
                 Ok(value) => return Ok(value),
-                Err(problem) => problem,
-            };
-            let again = attempt < TRIES;
-            match problem {
-                Problem::Refused(refusal) => return Err(Outcome::Refused(refusal)),
-                Problem::Answered(outcome) => return Err(*outcome),
-                Problem::Login(error) => return Err(self.engine.login_failed(&error)),
-                Problem::NoSignature(what) => {
+                Err(Problem::Refused(refusal)) => return Err(Outcome::Refused(refusal)),
+                Err(Problem::Answered(outcome)) => return Err(*outcome),
+                Err(Problem::Login(error)) => return Err(self.engine.refused_pin(&error)),
+                Err(Problem::NoSignature(what)) => {
                     tracing::warn!(%what, attempt, "the module gave no signature");
-                    if !again {
+                    if attempt >= TRIES {
                         return Err(Outcome::Unavailable(what));
                     }
+                    continue;
                 }
-                Problem::Token(error) => {
-                    self.replace(&error);
-                    let class = error.class();
-                    tracing::warn!(%error, class = class.as_str(), attempt, "a token call failed");
-                    match class {
-                        ErrorClass::Session | ErrorClass::Login | ErrorClass::Key | ErrorClass::Reinit if again => {
-                            count(&self.engine.counters.sessions_reopened);
-                        }
-                        ErrorClass::Session | ErrorClass::Login | ErrorClass::Key | ErrorClass::Reinit => {
-                            return Err(self.engine.token_lost(&error));
-                        }
-                        ErrorClass::Credentials => {
-                            return Err(self.engine.login_failed(&LoginError::Token(error)));
-                        }
-                        ErrorClass::Exhausted => return Err(Outcome::Busy),
-                        ErrorClass::Profile => {
-                            return Err(Outcome::Refused(Refusal::new(codes::PROFILE, self.profile_message(&error))));
-                        }
-                        ErrorClass::Fatal => {
-                            return Err(Outcome::Refused(Refusal::new(codes::TOKEN, error.to_string())));
-                        }
-                    }
+                Err(Problem::Token(error)) => error,
+            };
+            self.replace(&error);
+            let remedy = error.remedy();
+            tracing::warn!(%error, remedy = remedy.as_str(), attempt, "a token call failed");
+            match remedy {
+                Remedy::NewSession | Remedy::FindKey | Remedy::LogIn if attempt < TRIES => {
+                    count(&self.engine.counters.sessions_reopened);
                 }
+                Remedy::Reinitialise if attempt < DEVICE_TRIES => count(&self.engine.counters.sessions_reopened),
+                Remedy::NewSession | Remedy::FindKey | Remedy::LogIn | Remedy::Reinitialise => {
+                    self.report_away(&error, reinitialised)?;
+                    reinitialised = true;
+                    attempt = 0;
+                }
+                Remedy::Respawn => return Err(self.engine.module_lost(&error)),
+                Remedy::NextToken => return Err(Outcome::Busy),
+                Remedy::NeverRetry => return Err(self.engine.refused_pin(&error)),
+                Remedy::Profile => {
+                    return Err(Outcome::Refused(Refusal::new(codes::PROFILE, self.profile_message(&error))));
+                }
+                Remedy::Fail => return Err(Outcome::Refused(Refusal::new(codes::TOKEN, error.to_string()))),
             }
         }
-        unreachable!("the last try returns")
+    }
+
+    /// New sessions do not help: the token is brought back by the thread that manages, and this request waits for that once.
+    fn report_away(&mut self, error: &BindingError, waited: bool) -> Result<(), Outcome> {
+        if self.recovering {
+            return Err(Outcome::Unavailable(error.to_string()));
+        }
+        if self.engine.profile.session.recovery == Recovery::Respawn {
+            return Err(self.engine.module_lost(error));
+        }
+        self.leave();
+        if self.engine.health.report(self.epoch, error.to_string()) {
+            tracing::error!(%error, "the token is away; the module is initialised again");
+            self.engine.queue.call_for_recovery();
+        }
+        if waited {
+            return Err(Outcome::Unavailable(format!("the token came back and failed again: {error}")));
+        }
+        if self.manages {
+            self.recover(Some(Instant::now() + PATIENCE));
+        }
+        Ok(())
     }
 
     /// The key with this label as this session finds it.
@@ -168,7 +244,8 @@ impl Lane {
         if let (Some(handle), Some(known)) = (self.handles.get(label), &known) {
             return Ok((*handle, Arc::clone(known)));
         }
-        let form = self.engine.profile.key.ec_point;
+        let engine = Arc::clone(&self.engine);
+        let form = engine.profile.key.ec_point;
         let session = self.session()?;
         let handles = keys::private_keys(session, Some(label))?;
         let [handle] = handles.as_slice() else {
@@ -178,12 +255,12 @@ impl Lane {
             }
             // Private objects are invisible, not an error, when the login is gone.
             let missing =
-                |rv, class| Problem::Token(Pkcs11Error { function: "C_FindObjects".into(), rv, class }.into());
-            if !session.logged_in()? {
-                return Err(missing(ck::CKR_USER_NOT_LOGGED_IN, ErrorClass::Login));
+                |rv, remedy| Problem::Token(Pkcs11Error { function: "C_FindObjects".into(), rv, remedy }.into());
+            if !engine.guard.is_there(session)? {
+                return Err(missing(ck::CKR_USER_NOT_LOGGED_IN, Remedy::LogIn));
             }
             if known.is_some() {
-                return Err(missing(ck::CKR_OBJECT_HANDLE_INVALID, ErrorClass::Key));
+                return Err(missing(ck::CKR_OBJECT_HANDLE_INVALID, Remedy::FindKey));
             }
             return Err(Refusal::new(codes::UNKNOWN_KEY, format!("the token has no private key {label:?}")).into());
         };
@@ -219,6 +296,7 @@ impl Lane {
         let counters = &self.engine.counters;
         let octets = signed.inspect_err(|_| count(&counters.sign_failures))?;
         count(&counters.signatures);
+        counters.succeeded();
         decode(sign.encoding, &octets).map_err(Problem::NoSignature)
     }
 

@@ -1,29 +1,11 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cryptoki_sys as ck;
 
 use super::latch::{Latch, LatchError, TokenTries};
 use super::pin::Pin;
-use crate::binding::{BindingError, ErrorClass, TokenSession, code_name};
-
-/// Codes that a token gives before it looks at a PIN. Every other failure may have cost a try.
-const PIN_NOT_SEEN: [u64; 14] = [
-    ck::CKR_SESSION_HANDLE_INVALID,
-    ck::CKR_SESSION_CLOSED,
-    ck::CKR_CRYPTOKI_NOT_INITIALIZED,
-    ck::CKR_SLOT_ID_INVALID,
-    ck::CKR_TOKEN_NOT_PRESENT,
-    ck::CKR_DEVICE_REMOVED,
-    ck::CKR_TOKEN_NOT_RECOGNIZED,
-    ck::CKR_HOST_MEMORY,
-    ck::CKR_DEVICE_MEMORY,
-    ck::CKR_ARGUMENTS_BAD,
-    ck::CKR_FUNCTION_NOT_SUPPORTED,
-    ck::CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
-    ck::CKR_USER_TOO_MANY_TYPES,
-    ck::CKR_OPERATION_ACTIVE,
-];
+use crate::binding::{BindingError, Mark, Remedy, TokenSession, code_name};
 
 /// No login.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +24,13 @@ pub(super) struct LoginGuard {
     pin: Pin,
     turn: Mutex<()>,
     logins: AtomicU64,
+    /// Sessions of this module show no login even right after one.
+    hides_login: AtomicBool,
 }
 
 impl LoginGuard {
     pub(super) fn new(latch: Latch, pin: Pin) -> Self {
-        Self { latch, pin, turn: Mutex::new(()), logins: AtomicU64::new(0) }
+        Self { latch, pin, turn: Mutex::new(()), logins: AtomicU64::new(0), hides_login: AtomicBool::new(false) }
     }
 
     /// Calls of `C_Login` so far.
@@ -66,20 +50,35 @@ impl LoginGuard {
         }
         let permit = self.latch.set(&self.pin, tries()?)?;
         self.logins.fetch_add(1, Ordering::Relaxed);
-        let error = match session.login_user(&self.pin.to_auth()) {
-            Ok(()) => return Ok(permit.clear()?),
-            Err(error) => error,
+        let Err(error) = session.login_user(&self.pin.to_auth()) else {
+            permit.clear()?;
+            return self.look(session);
         };
         match error.rv() {
-            // Somebody was faster, for example another thread of a module that reports the state late.
-            Some(ck::CKR_USER_ALREADY_LOGGED_IN) => Ok(permit.not_tried()?),
-            Some(rv) if PIN_NOT_SEEN.contains(&rv) => {
+            // Somebody was faster, or the module's sessions do not show the login that it has.
+            Some(ck::CKR_USER_ALREADY_LOGGED_IN) => {
+                permit.not_tried()?;
+                self.look(session)
+            }
+            Some(_) if error.is(Mark::PinUnseen) => {
                 permit.not_tried()?;
                 Err(error.into())
             }
-            Some(rv) if error.class() == ErrorClass::Credentials => Err(permit.refused(code_name(rv)).into()),
+            Some(rv) if error.remedy() == Remedy::NeverRetry => Err(permit.refused(code_name(rv)).into()),
             // The latch stays set: the try may have been counted.
             _ => Err(error.into()),
         }
+    }
+
+    /// After a login: whether sessions show it.
+    fn look(&self, session: &TokenSession) -> Result<(), LoginError> {
+        self.hides_login.store(!session.logged_in()?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the login is there, as far as can be told: a module that hides it is believed, since its sessions log in when they
+    /// are opened.
+    pub(super) fn is_there(&self, session: &TokenSession) -> Result<bool, BindingError> {
+        Ok(self.hides_login.load(Ordering::Relaxed) || session.logged_in()?)
     }
 }

@@ -1,14 +1,16 @@
 //! The process that loads the vendor's module, holds the PIN and owns the sessions.
 //!
 //! One thread holds the anchor session, which keeps the application logged in, and does management; N threads sign, each
-//! with a session of its own. A call that hangs ends the process ([`EXIT_HANG`]), and so does a token that a new session
-//! does not bring back ([`EXIT_TOKEN`]): the service manager starts it again, which is the one recovery that every module
-//! survives. The daemon keeps running meanwhile and finds the socket again.
+//! with a session of its own. A token that a new session does not bring back gets the module initialised again, as often as
+//! it takes, while the socket stays. A call that hangs ends the process ([`EXIT_HANG`]), and so does a module that stays broken
+//! ([`EXIT_TOKEN`]): the service manager starts it again, which is the one recovery that every module survives. The daemon
+//! keeps running meanwhile and finds the socket again.
 
 mod config;
 mod engine;
 mod exit;
 mod hardening;
+mod health;
 mod import;
 mod job;
 mod keys;
@@ -19,9 +21,11 @@ mod management;
 mod pin;
 mod prove;
 mod queue;
+mod recover;
 mod server;
 mod socket;
 mod start;
+mod token;
 mod unseal;
 
 use std::future::poll_fn;
@@ -38,7 +42,7 @@ pub use pin::{PinError, PinSource};
 
 use self::engine::Engine;
 use self::lane::Lane;
-use self::queue::Role;
+use self::queue::{Next, Role};
 use self::server::Peers;
 use self::socket::Socket;
 use self::start::Ready;
@@ -120,7 +124,14 @@ fn spawn(name: String, mut lane: Lane, role: Role) -> Result<JoinHandle<()>, Wor
     let work = move || {
         let engine = Arc::clone(&lane.engine);
         let _alarm = Alarm(&engine);
-        while let Some(job) = engine.queue.pop(role) {
+        while let Some(next) = engine.queue.pop(role) {
+            let job = match next {
+                Next::Job(job) => job,
+                Next::Recover => {
+                    lane.recover(None);
+                    continue;
+                }
+            };
             // Nobody waits for it any more: a signature would be for nobody.
             if job.reply.is_gone() {
                 continue;

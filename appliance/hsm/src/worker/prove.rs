@@ -7,11 +7,45 @@ use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, sm3, verify};
 
 use super::engine::{KnownKey, Proof, count};
 use super::lane::{Lane, Problem};
-use crate::protocol::{KeyUsage, Refusal, codes};
+use crate::protocol::{Answer, KeyUsage, Operation, Outcome, Refusal, codes};
 use crate::self_proof::self_proof_message;
 
+/// Proves every key, so that a wrong profile shows before a request does. One that fails does not serve; the others do. A token of
+/// whose keys none could be asked is away.
+pub(super) fn prove_all(lane: &mut Lane) -> Result<(), Outcome> {
+    let keys = match lane.perform(&Operation::ListKeys) {
+        Outcome::Done(Answer::Keys(keys)) => keys,
+        Outcome::Done(_) => Vec::new(),
+        outcome => return Err(outcome),
+    };
+    let (mut proven, mut unasked) = (0, None);
+    for key in keys {
+        if let Some(problem) = key.problem {
+            tracing::error!(label = key.label, problem, "a key does not serve");
+            continue;
+        }
+        match lane.run(|lane| lane.proven_key(&key.label).map(|_| ())) {
+            Ok(()) => {
+                proven += 1;
+                tracing::info!(label = key.label, "the key's self-proof verifies");
+            }
+            // One key's trouble, or for now.
+            Err(Outcome::Refused(refusal)) => tracing::error!(label = key.label, "{}", refusal.message),
+            Err(Outcome::Busy) => tracing::warn!(label = key.label, "the token is busy; proof later"),
+            Err(outcome) => unasked = Some(outcome),
+        }
+        if lane.engine.exit.reason().is_some() {
+            break;
+        }
+    }
+    match unasked {
+        Some(outcome) if proven == 0 => Err(outcome),
+        _ => Ok(()),
+    }
+}
+
 impl Lane {
-    /// The key with this label, proven in this process.
+    /// The key with this label, proven since the module was initialised.
     pub(super) fn proven_key(&mut self, label: &str) -> Result<Arc<KnownKey>, Problem> {
         let (_, key) = self.key(label)?;
         if !key.standing()? {

@@ -24,6 +24,14 @@ pub(super) enum Line {
 /// Management jobs that may wait; people and scripts ask them one by one.
 const MANAGE_CAPACITY: usize = 16;
 
+/// What a thread does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<T> {
+    Job(T),
+    /// Bring the token back, before any other job. Told to the thread that manages.
+    Recover,
+}
+
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     sign: Condvar,
@@ -34,12 +42,14 @@ pub(super) struct Queue<T> {
 struct State<T> {
     sign: VecDeque<T>,
     manage: VecDeque<T>,
+    recover: bool,
     closed: bool,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new(capacity: usize) -> Self {
-        let state = State { sign: VecDeque::with_capacity(capacity), manage: VecDeque::new(), closed: false };
+        let state =
+            State { sign: VecDeque::with_capacity(capacity), manage: VecDeque::new(), recover: false, closed: false };
         Self { state: Mutex::new(state), sign: Condvar::new(), manage: Condvar::new(), capacity }
     }
 
@@ -76,23 +86,41 @@ impl<T> Queue<T> {
     }
 
     /// The next job; none when the queue is closed.
-    pub(super) fn pop(&self, role: Role) -> Option<T> {
+    pub(super) fn pop(&self, role: Role) -> Option<Next<T>> {
         let mut state = self.state();
         loop {
             if state.closed {
                 return None;
+            }
+            if role != Role::Sign && std::mem::take(&mut state.recover) {
+                return Some(Next::Recover);
             }
             let job = match role {
                 Role::Sign => state.sign.pop_front(),
                 Role::Manage => state.manage.pop_front(),
                 Role::Sole => state.sign.pop_front().or_else(|| state.manage.pop_front()),
             };
-            if job.is_some() {
-                return job;
+            if let Some(job) = job {
+                return Some(Next::Job(job));
             }
             let signal = if role == Role::Manage { &self.manage } else { &self.sign };
             state = signal.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Has the thread that manages bring the token back.
+    pub(super) fn call_for_recovery(&self) {
+        self.state().recover = true;
+        self.manage.notify_all();
+        self.sign.notify_all();
+    }
+
+    /// Everything that waits, taken out.
+    pub(super) fn drain(&self) -> Vec<T> {
+        let mut state = self.state();
+        let mut jobs: Vec<T> = state.sign.drain(..).collect();
+        jobs.extend(state.manage.drain(..));
+        jobs
     }
 
     /// Wakes all threads; what still waits is dropped.
@@ -134,9 +162,9 @@ mod tests {
         assert_eq!(queue.push(Line::Sign, 3), Err(3));
         assert_eq!(queue.push(Line::Manage, 4), Ok(()));
         assert_eq!(queue.depth(), 3);
-        assert_eq!(queue.pop(Role::Sign), Some(1));
-        assert_eq!(queue.pop(Role::Manage), Some(4));
-        assert_eq!(queue.pop(Role::Sole), Some(2));
+        assert_eq!(queue.pop(Role::Sign), Some(Next::Job(1)));
+        assert_eq!(queue.pop(Role::Manage), Some(Next::Job(4)));
+        assert_eq!(queue.pop(Role::Sole), Some(Next::Job(2)));
     }
 
     #[test]
@@ -149,7 +177,25 @@ mod tests {
             std::thread::yield_now();
         }
         queue.push(Line::Sign, 2).expect("there is room");
-        assert_eq!(thread.join().expect("the thread ends"), [Some(1), Some(2)]);
+        assert_eq!(thread.join().expect("the thread ends"), [Some(Next::Job(1)), Some(Next::Job(2))]);
+    }
+
+    #[test]
+    fn recovery_goes_before_every_job_and_to_the_thread_that_manages() {
+        for role in [Role::Manage, Role::Sole] {
+            let queue = Queue::new(2);
+            queue.push(Line::Sign, 1).expect("there is room");
+            queue.push(Line::Manage, 2).expect("there is room");
+            queue.call_for_recovery();
+            if role == Role::Manage {
+                assert_eq!(queue.pop(Role::Sign), Some(Next::Job(1)));
+            }
+            assert_eq!(queue.pop(role), Some(Next::Recover));
+            assert!(matches!(queue.pop(role), Some(Next::Job(_))));
+            queue.push(Line::Sign, 3).expect("there is room");
+            assert!(!queue.drain().is_empty());
+            assert_eq!(queue.depth(), 0);
+        }
     }
 
     #[test]

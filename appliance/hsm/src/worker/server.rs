@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::engine::{Engine, count};
+use super::engine::{Engine, count, unavailable};
+use super::health::Away;
 use super::job::{self, Job, Outgoing, Place, ReplyTo};
 use super::socket::Socket;
 use crate::client::SOFTWARE;
@@ -189,6 +190,10 @@ fn submit(engine: &Engine, admin: bool, job: Job) {
         let status = engine.status();
         return job.reply.finish(Outcome::Done(protocol::Answer::Status(Box::new(status))));
     };
+    // A short absence costs a wait, a long one an answer at once.
+    if let Some(away) = engine.health.away().filter(Away::is_long) {
+        return job.reply.finish(unavailable(&away));
+    }
     if let Err(job) = engine.queue.push(line, job) {
         // Dropped, the job says that the worker is ending.
         if engine.queue.is_closed() {

@@ -2,19 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cryptoki::slot::{Limit, Slot, TokenInfo};
 
 use super::config::WorkerConfig;
-use super::engine::{Engine, Token};
+use super::engine::Engine;
 use super::exit::{EXIT_HANG, WorkerExit};
 use super::lane::Lane;
 use super::latch::Latch;
 use super::login::LoginGuard;
+use super::prove::prove_all;
+use super::token::{self, Token};
 use crate::binding::{CallRules, Caller, Module, Watchdog, ffi};
 use crate::profile::{Grade, Profile, Threads};
-use crate::protocol::{Answer, Operation, Outcome};
+use crate::protocol::Outcome;
 
 /// Looks of the watchdog.
 const WATCH_PERIOD: Duration = Duration::from_millis(50);
@@ -31,9 +33,6 @@ pub(super) struct Ready {
 
 /// Loads, logs in, opens sessions, proves keys.
 pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
-    let started_at_ms = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
     let profile = Profile::load(&config.profile).map_err(|error| WorkerExit::Config(error.to_string()))?;
     let pin_path = config.pin.path().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
     let pin = config.pin.read().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
@@ -41,7 +40,7 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
 
     let module = load(config, &profile)?;
     let caller = module.caller();
-    let (slot, info) = find_token(&caller, &config.token_label)?;
+    let (slot, info) = token::find(&caller, &config.token_label)?;
     let token = Token::from(&info);
     profile.fits(&token.manufacturer, &token.model).map_err(WorkerExit::Config)?;
     announce(&profile, &token);
@@ -51,7 +50,7 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
     let latch = Latch::new(&config.state_dir, &token.label, &token.serial, pin_path);
     let guard = LoginGuard::new(latch, pin);
     let threads = u32::try_from(sessions.max(1)).unwrap_or(u32::MAX);
-    let engine = Arc::new(Engine::new(profile, slot, token, guard, config.queue, threads, started_at_ms));
+    let engine = Arc::new(Engine::new(profile, module.caller(), (slot, token), guard, config.queue, threads));
 
     let mut anchor = Lane::new(Arc::clone(&engine), module.caller(), true);
     anchor.run(|lane| lane.session().map(|_| ())).map_err(|outcome| not_started(&engine, &outcome))?;
@@ -67,7 +66,10 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
             Err(outcome) => return Err(not_started(&engine, &outcome)),
         }
     }
-    prove_all(&mut anchor, &engine)?;
+    prove_all(&mut anchor).map_err(|outcome| not_started(&engine, &outcome))?;
+    if let Some(exit) = engine.exit.reason() {
+        return Err(exit);
+    }
     Ok(Ready { engine, anchor, signers, caller })
 }
 
@@ -93,33 +95,12 @@ fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerE
     let rules = CallRules {
         limit: config.call_timeout.unwrap_or(profile.session.call_timeout),
         serialise: profile.session.threads == Threads::Serialise,
-        classes: profile.errors.clone(),
+        remedies: profile.errors.clone(),
     };
     Module::load(&config.module, rules, watchdog).map_err(|error| match error {
         crate::binding::BindingError::Pkcs11(_) => WorkerExit::Token(error.to_string()),
         other => WorkerExit::Config(other.to_string()),
     })
-}
-
-/// The one token with this label.
-fn find_token(caller: &Caller, label: &str) -> Result<(Slot, TokenInfo), WorkerExit> {
-    let lost = |error: crate::binding::BindingError| WorkerExit::Token(error.to_string());
-    let mut found = Vec::new();
-    let mut others = Vec::new();
-    for slot in caller.slots().map_err(lost)? {
-        // A slot that fails to answer is not ours, or will be missed below.
-        let Ok(info) = caller.token_info(slot) else { continue };
-        if info.label() == label {
-            found.push((slot, info));
-        } else {
-            others.push(format!("{:?}", info.label()));
-        }
-    }
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(WorkerExit::Token(format!("no token has the label {label:?}; there are: [{}]", others.join(", ")))),
-        count => Err(WorkerExit::Config(format!("{count} tokens have the label {label:?}"))),
-    }
 }
 
 fn announce(profile: &Profile, token: &Token) {
@@ -167,32 +148,6 @@ fn sessions(profile: &Profile, info: &TokenInfo, threads: usize) -> usize {
         tracing::warn!(threads, room, "the token gives fewer sessions than threads are configured");
     }
     threads.min(room)
-}
-
-/// Proves every key once, so that a wrong profile shows at start. One that fails does not serve; the others do.
-fn prove_all(anchor: &mut Lane, engine: &Engine) -> Result<(), WorkerExit> {
-    let keys = match anchor.perform(&Operation::ListKeys) {
-        Outcome::Done(Answer::Keys(keys)) => keys,
-        Outcome::Done(_) => Vec::new(),
-        outcome => return Err(not_started(engine, &outcome)),
-    };
-    for key in keys {
-        if let Some(problem) = key.problem {
-            tracing::error!(label = key.label, problem, "a key does not serve");
-            continue;
-        }
-        match anchor.run(|lane| lane.proven_key(&key.label).map(|_| ())) {
-            Ok(()) => tracing::info!(label = key.label, "the key's self-proof verifies"),
-            // One key's trouble, or for now.
-            Err(Outcome::Refused(refusal)) => tracing::error!(label = key.label, "{}", refusal.message),
-            Err(Outcome::Busy) => tracing::warn!(label = key.label, "the token is busy; proof later"),
-            Err(outcome) => return Err(not_started(engine, &outcome)),
-        }
-        if let Some(exit) = engine.exit.reason() {
-            return Err(exit);
-        }
-    }
-    Ok(())
 }
 
 /// The reason that the engine gave for ending, or the outcome itself.

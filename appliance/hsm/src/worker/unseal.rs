@@ -2,28 +2,15 @@
 
 use std::time::Instant;
 
-use cryptoki_sys as ck;
 use yanqian_messages::{sm2_cipher_from_der, sm2_cipher_to_der};
 use yanqian_sm::{PublicKey, Sm2Ciphertext, sm2_encrypt};
 use zeroize::Zeroizing;
 
 use super::engine::{KnownKey, Proof, count};
 use super::lane::{Lane, Problem};
-use crate::binding::{BindingError, ErrorClass};
+use crate::binding::{BindingError, Mark, Remedy};
 use crate::profile::{CipherForm, Profile};
 use crate::protocol::{Answer, KeyUsage, MAX_OPENED, Refusal, Secret, codes};
-
-/// Codes by which a module says that what it was given cannot be opened with this key.
-const NOT_OPENED: [u64; 8] = [
-    ck::CKR_ENCRYPTED_DATA_INVALID,
-    ck::CKR_ENCRYPTED_DATA_LEN_RANGE,
-    ck::CKR_DATA_INVALID,
-    ck::CKR_DATA_LEN_RANGE,
-    ck::CKR_WRAPPED_KEY_INVALID,
-    ck::CKR_WRAPPED_KEY_LEN_RANGE,
-    ck::CKR_ARGUMENTS_BAD,
-    ck::CKR_BUFFER_TOO_SMALL,
-];
 
 /// What a module's error says about the octets that it was given.
 pub(super) enum Blame {
@@ -38,11 +25,11 @@ pub(super) enum Blame {
 impl Blame {
     pub(super) fn of(error: &BindingError, function: &str) -> Self {
         let BindingError::Pkcs11(failed) = error else { return Self::Elsewhere };
-        match failed.class {
+        match failed.remedy {
             // What opened the operation says nothing of the octets: it had not seen them.
             _ if failed.function != function => Self::Elsewhere,
-            _ if NOT_OPENED.contains(&failed.rv) => Self::Octets,
-            ErrorClass::Reinit | ErrorClass::Fatal => Self::Unclear,
+            _ if error.is(Mark::OctetsBad) => Self::Octets,
+            Remedy::Reinitialise | Remedy::Fail => Self::Unclear,
             _ => Self::Elsewhere,
         }
     }
@@ -122,6 +109,9 @@ impl Lane {
         let opened = self.session()?.decrypt(handle, form.mechanism, &octets);
         let counters = &self.engine.counters;
         count(if opened.is_ok() { &counters.unseals } else { &counters.unseal_failures });
+        if opened.is_ok() {
+            counters.succeeded();
+        }
         opened.map_err(|error| match Blame::of(&error, "C_Decrypt") {
             Blame::Octets => {
                 // As every error, this one costs the session.
@@ -164,6 +154,8 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
+    use cryptoki_sys as ck;
+
     use super::*;
 
     fn sealed(octets: &[u8]) -> Sm2Ciphertext {
@@ -199,16 +191,17 @@ mod tests {
 
     #[test]
     fn only_what_has_seen_the_octets_blames_them() {
-        let error = |function: &'static str, rv, class| {
-            BindingError::from(crate::binding::Pkcs11Error { function: function.into(), rv, class })
+        let error = |function: &'static str, rv| {
+            let remedy = crate::binding::default_remedy(rv);
+            BindingError::from(crate::binding::Pkcs11Error { function: function.into(), rv, remedy })
         };
-        let init = error("C_DecryptInit", ck::CKR_FUNCTION_FAILED, ErrorClass::Reinit);
+        let init = error("C_DecryptInit", ck::CKR_FUNCTION_FAILED);
         assert!(matches!(Blame::of(&init, "C_Decrypt"), Blame::Elsewhere));
-        let plain = error("C_Decrypt", ck::CKR_ENCRYPTED_DATA_INVALID, ErrorClass::Fatal);
+        let plain = error("C_Decrypt", ck::CKR_ENCRYPTED_DATA_INVALID);
         assert!(matches!(Blame::of(&plain, "C_Decrypt"), Blame::Octets));
-        let vague = error("C_Decrypt", 0x8000_0384, ErrorClass::Reinit);
+        let vague = error("C_Decrypt", 0x8000_0384);
         assert!(matches!(Blame::of(&vague, "C_Decrypt"), Blame::Unclear));
-        let session = error("C_Decrypt", ck::CKR_SESSION_HANDLE_INVALID, ErrorClass::Session);
+        let session = error("C_Decrypt", ck::CKR_SESSION_HANDLE_INVALID);
         assert!(matches!(Blame::of(&session, "C_Decrypt"), Blame::Elsewhere));
     }
 }

@@ -98,27 +98,28 @@ async fn a_module_that_calls_a_bad_ciphertext_a_failed_device_costs_no_worker() 
 
 #[tokio::test]
 async fn a_lost_token_is_unavailable_and_never_a_bad_ciphertext() {
-    let mut scene = Scene::new("").await;
+    let scene = Scene::new("").await;
     scene.order("C_Decrypt 0x32\nC_OpenSession 0xE0");
-    let error = scene.client.unseal("open", &scene.good).await.unwrap_err();
-    assert!(matches!(error, WorkerError::Unavailable(_)), "{error}");
-    assert_eq!(scene.worker.ended().code(), Some(69), "{}", scene.worker.log());
-    let error = scene.client.unseal("open", &scene.good).await.unwrap_err();
-    assert!(matches!(error, WorkerError::Unavailable(_)), "{error}");
+    for _ in 0..2 {
+        let error = scene.client.unseal("open", &scene.good).await.unwrap_err();
+        assert!(matches!(error, WorkerError::Unavailable(_)), "{error}");
+    }
     scene.order("");
-    let _worker = scene.enrolled.site.start();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while let Err(error) = scene.client.unseal("open", &scene.good).await {
+        assert!(matches!(error, WorkerError::Unavailable(_)), "{error}");
+        assert!(Instant::now() < deadline, "{}", scene.worker.log());
+    }
     scene.opens().await;
 }
 
 #[tokio::test]
 async fn a_module_that_hangs_or_crashes_while_it_opens_is_unavailable() {
     for (order, code) in [("hang", Some(75)), ("abort", None)] {
-        let mut scene = Scene::new("call_timeout_ms = 1000").await;
+        let mut scene = Scene::new("call_timeout_ms = 3000").await;
         scene.order(&format!("C_Decrypt {order}"));
-        let asked = Instant::now();
         let error = scene.client.unseal("open", &scene.good).await.unwrap_err();
         assert!(matches!(error, WorkerError::Unavailable(_)), "{order}: {error}");
-        assert!(asked.elapsed() < Duration::from_secs(3), "{order}");
         assert_eq!(scene.worker.ended().code(), code, "{order}: {}", scene.worker.log());
     }
 }
