@@ -14,10 +14,10 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::attribute::Template;
+use crate::dialect::{Dialect, STORED_KEY_TYPE as CKK_SM2};
 use crate::format::{Content, ObjectFile, RetryFile, TokenFile};
 use crate::key::{PrivateKey, PublicKey, plaintext_length};
 use crate::making::{self, Origin};
-use crate::numbers::CKK_SM2;
 use crate::object::Object;
 use crate::seal::{MasterKey, close_public, open_public};
 use crate::{abi, envelope};
@@ -30,16 +30,20 @@ fn on_token() -> Template {
     template(&[(CKA_TOKEN, &[1])])
 }
 
+fn own() -> Dialect {
+    Dialect::load(None).unwrap()
+}
+
 fn key() -> PrivateKey {
     PrivateKey::from_scalar(&[0x55; 32]).unwrap()
 }
 
 fn private() -> Object {
-    making::private_key(on_token(), key(), Origin::Imported).unwrap()
+    making::private_key(&own(), on_token(), key(), Origin::Imported).unwrap()
 }
 
 fn public() -> Object {
-    making::public_key(on_token(), key().public(), Origin::Imported).unwrap()
+    making::public_key(&own(), on_token(), key().public(), Origin::Imported).unwrap()
 }
 
 proptest! {
@@ -99,12 +103,12 @@ proptest! {
         let unchanged = changes.is_empty();
         list.extend(changes);
         let list = list.into_iter().map(|(kind, value)| (kind, Zeroizing::new(value))).collect();
-        let made = making::create(Template::new(list).unwrap());
+        let made = making::create(&own(), Template::new(list).unwrap());
         prop_assert!(!unchanged || made.is_ok() == (class != CKO_DATA));
         if let Ok(object) = made {
             let guarded = object.private() && object.is(CKA_SENSITIVE) && !object.is(CKA_EXTRACTABLE);
             let key = object.secret().is_some();
-            prop_assert!(!key || (guarded && object.read(CKA_VALUE).is_err()));
+            prop_assert!(!key || (guarded && object.read(&own(), CKA_VALUE).is_err()));
             if object.on_token() {
                 let master = MasterKey::generate().unwrap();
                 let file = master.close(&[1; 16], &[2; 16], &object).unwrap();

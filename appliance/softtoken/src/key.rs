@@ -9,9 +9,11 @@ use sm2::dsa::signature::hazmat::{PrehashVerifier, RandomizedPrehashSigner};
 use sm2::dsa::{Signature, SigningKey, VerifyingKey};
 use sm2::elliptic_curve::Generate;
 use sm2::elliptic_curve::common::getrandom::SysRng;
+use sm2::elliptic_curve::ops::Reduce;
+use sm2::elliptic_curve::point::AffineCoordinates;
 use sm2::pkcs8::der::Decode;
 use sm2::pke::{Cipher, DecryptingKey, Mode};
-use sm2::{NonZeroScalar, SecretKey};
+use sm2::{FieldBytes, NonZeroScalar, ProjectivePoint, Scalar, SecretKey};
 use sm3::{Digest, Sm3};
 use zeroize::Zeroizing;
 
@@ -86,6 +88,21 @@ impl PrivateKey {
         Err(Rv(CKR_FUNCTION_FAILED))
     }
 
+    /// ECDSA over the SM2 curve, as modules make it that know no SM2: raw `r‖s`. `hash` is taken modulo n.
+    pub(crate) fn sign_ecdsa(&self, hash: &[u8; 32]) -> Outcome<[u8; 64]> {
+        let failed = Rv(CKR_FUNCTION_FAILED);
+        let k = NonZeroScalar::try_generate().map_err(|_| Rv(CKR_DEVICE_ERROR))?;
+        let point = (ProjectivePoint::GENERATOR * *k).to_affine();
+        let r = Scalar::reduce(&point.x());
+        let h = Scalar::reduce(&FieldBytes::from(*hash));
+        let inverse = Option::<Scalar>::from(k.as_ref().invert()).ok_or(failed)?;
+        let s = inverse * (h + r * self.signing.as_nonzero_scalar().as_ref());
+        let mut raw = [0; 64];
+        raw[..32].copy_from_slice(&r.to_bytes());
+        raw[32..].copy_from_slice(&s.to_bytes());
+        Ok(raw)
+    }
+
     /// Decrypts a DER `SM2Cipher` (GM/T 0009 §7.2). Every fault is the same error.
     pub(crate) fn decrypt(&self, der: &[u8]) -> Outcome<Zeroizing<Vec<u8>>> {
         let invalid = Rv(CKR_ENCRYPTED_DATA_INVALID);
@@ -148,12 +165,12 @@ impl PublicKey {
         Signature::from_slice(signature).is_ok_and(|signature| self.verifying.verify_prehash(e, &signature).is_ok())
     }
 
-    /// An SM3 state that has absorbed the Z value with the default id; feed it the message to get e.
-    pub(crate) fn message_hash(&self) -> Sm3 {
+    /// An SM3 state that has absorbed the Z value with this id, at most 8191 octets; feed it the message to get e.
+    pub(crate) fn message_hash(&self, id: &[u8]) -> Sm3 {
         let point = self.point();
         let mut z = Sm3::new();
-        z.update([0x00, 0x80]); // the id's length in bits
-        z.update(DEFAULT_ID);
+        z.update(u16::try_from(id.len() * 8).unwrap_or(u16::MAX).to_be_bytes());
+        z.update(id);
         z.update(CURVE);
         z.update(&point[1..]);
         Sm3::new_with_prefix(z.finalize())

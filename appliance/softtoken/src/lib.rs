@@ -8,11 +8,13 @@
 //! slices and results into `CK_RV`s. Behind it everything is safe Rust in layers: `module` (the application's state),
 //! `token` (PINs, login), `sessions`, `objects`, `signing`, `sealing`; below them `table`, `making`, `object`,
 //! `attribute`; at the bottom `store`, `seal`, `pin` (the directory, encryption at rest, the retry counters) and
-//! `key` (SM2 by the crate `sm2`). Vendor numbers live in `numbers` alone.
+//! `key` (SM2 by the crate `sm2`). Vendor numbers and forms are data: `dialect`, `encoding`.
 
 #[allow(unsafe_code)]
 mod abi;
 mod attribute;
+mod dialect;
+mod encoding;
 mod envelope;
 mod format;
 #[cfg(test)]
@@ -20,7 +22,6 @@ mod hostile;
 mod key;
 mod making;
 mod module;
-mod numbers;
 mod object;
 mod objects;
 mod pin;

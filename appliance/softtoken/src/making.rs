@@ -12,14 +12,14 @@ use cryptoki_sys::{
     CKA_SERIAL_NUMBER, CKA_SIGN, CKA_SIGN_RECOVER, CKA_START_DATE, CKA_SUBJECT, CKA_TOKEN, CKA_TRUSTED, CKA_UNWRAP,
     CKA_VALUE, CKA_VALUE_LEN, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP, CKA_WRAP_WITH_TRUSTED, CKC_X_509,
     CKK_GENERIC_SECRET, CKK_VENDOR_DEFINED, CKO_CERTIFICATE, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY,
-    CKR_ATTRIBUTE_READ_ONLY, CKR_ATTRIBUTE_VALUE_INVALID, CKR_CURVE_NOT_SUPPORTED, CKR_TEMPLATE_INCOMPLETE,
-    CKR_TEMPLATE_INCONSISTENT,
+    CKR_ATTRIBUTE_READ_ONLY, CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_CURVE_NOT_SUPPORTED,
+    CKR_TEMPLATE_INCOMPLETE, CKR_TEMPLATE_INCONSISTENT,
 };
 use zeroize::Zeroizing;
 
 use crate::attribute::{Draft, Template, Value};
+use crate::dialect::{Dialect, EcParams, SM2_CURVE_OID, STORED_KEY_TYPE, STORED_KEYGEN};
 use crate::key::{Point, PrivateKey, PublicKey};
-use crate::numbers::{CKK_SM2, Mechanism, SM2_CURVE_OID};
 use crate::object::{Material, Object};
 use crate::rv::{Outcome, Rv};
 
@@ -33,14 +33,15 @@ pub(crate) enum Origin {
 }
 
 /// `C_CreateObject`: a certificate, or an SM2 key imported in the clear.
-pub(crate) fn create(mut template: Template) -> Outcome<Object> {
+pub(crate) fn create(dialect: &Dialect, mut template: Template) -> Outcome<Object> {
+    acceptable(dialect, &template)?;
     match template.take_ulong(CKA_CLASS)? {
         Some(CKO_CERTIFICATE) => certificate(template),
         Some(CKO_PUBLIC_KEY) => {
             let point = template.require(CKA_EC_POINT)?;
             let key = public_from_octets(&point).ok_or(Rv(CKR_ATTRIBUTE_VALUE_INVALID))?;
             require_curve(&template)?;
-            public_key(template, key, Origin::Imported)
+            public_key(dialect, template, key, Origin::Imported)
         }
         Some(CKO_PRIVATE_KEY) => {
             let value = template.require(CKA_VALUE)?;
@@ -48,7 +49,7 @@ pub(crate) fn create(mut template: Template) -> Outcome<Object> {
                 Zeroizing::new(value.as_slice().try_into().map_err(|_| Rv(CKR_ATTRIBUTE_VALUE_INVALID))?);
             let key = PrivateKey::from_scalar(&scalar).ok_or(Rv(CKR_ATTRIBUTE_VALUE_INVALID))?;
             require_curve(&template)?;
-            private_key(template, key, Origin::Imported)
+            private_key(dialect, template, key, Origin::Imported)
         }
         // Secret keys arrive by C_UnwrapKey only: in the clear they have no use here.
         Some(_) => Err(Rv(CKR_ATTRIBUTE_VALUE_INVALID)),
@@ -57,7 +58,8 @@ pub(crate) fn create(mut template: Template) -> Outcome<Object> {
 }
 
 /// A private key object around `key`.
-pub(crate) fn private_key(template: Template, key: PrivateKey, origin: Origin) -> Outcome<Object> {
+pub(crate) fn private_key(dialect: &Dialect, template: Template, key: PrivateKey, origin: Origin) -> Outcome<Object> {
+    acceptable(dialect, &template)?;
     let generated = origin == Origin::Generated;
     // A template that names no use makes a signing key; one that names any use gets exactly what it names.
     let uses_named = [CKA_SIGN, CKA_DECRYPT, CKA_UNWRAP].iter().any(|kind| template.has(*kind));
@@ -65,7 +67,7 @@ pub(crate) fn private_key(template: Template, key: PrivateKey, origin: Origin) -
     draft.fixed_ulong(CKA_CLASS, CKO_PRIVATE_KEY)?;
     storage(&mut draft)?;
     draft.fixed_boolean(CKA_PRIVATE, true)?;
-    sm2_key(&mut draft, &key.public().point(), origin)?;
+    sm2_key(dialect, &mut draft, &key.public().point(), origin)?;
     draft.octets(CKA_SUBJECT)?;
     draft.fixed_boolean(CKA_SENSITIVE, true)?;
     draft.fixed_boolean(CKA_EXTRACTABLE, false)?;
@@ -81,12 +83,16 @@ pub(crate) fn private_key(template: Template, key: PrivateKey, origin: Origin) -
 }
 
 /// A public key object around `key`.
-pub(crate) fn public_key(template: Template, key: PublicKey, origin: Origin) -> Outcome<Object> {
+pub(crate) fn public_key(dialect: &Dialect, template: Template, key: PublicKey, origin: Origin) -> Outcome<Object> {
+    acceptable(dialect, &template)?;
+    if origin == Origin::Generated && dialect.key.ec_params == EcParams::Required && !template.has(CKA_EC_PARAMS) {
+        return Err(Rv(CKR_TEMPLATE_INCOMPLETE));
+    }
     let mut draft = Draft::new(template);
     draft.fixed_ulong(CKA_CLASS, CKO_PUBLIC_KEY)?;
     storage(&mut draft)?;
     draft.boolean(CKA_PRIVATE, false)?;
-    sm2_key(&mut draft, &key.point(), origin)?;
+    sm2_key(dialect, &mut draft, &key.point(), origin)?;
     draft.octets(CKA_SUBJECT)?;
     draft.boolean(CKA_VERIFY, true)?;
     // Encryption needs no token: callers do it with the point. The attributes are kept for those who look.
@@ -163,15 +169,16 @@ fn identity(draft: &mut Draft, origin: Origin) -> Outcome<()> {
     draft.date(CKA_END_DATE)?;
     draft.fixed_boolean(CKA_DERIVE, false)?;
     let (local, mechanism) = match origin {
-        Origin::Generated => (true, Mechanism::GenerateKeyPair.number()),
+        Origin::Generated => (true, STORED_KEYGEN),
         Origin::Imported => (false, CK_UNAVAILABLE_INFORMATION),
     };
     read_only(draft, CKA_LOCAL, Value::Bool(local))?;
     read_only(draft, CKA_KEY_GEN_MECHANISM, Value::Ulong(mechanism))
 }
 
-fn sm2_key(draft: &mut Draft, point: &Point, origin: Origin) -> Outcome<()> {
-    draft.fixed_ulong(CKA_KEY_TYPE, CKK_SM2)?;
+fn sm2_key(dialect: &Dialect, draft: &mut Draft, point: &Point, origin: Origin) -> Outcome<()> {
+    draft.fixed_ulong(CKA_KEY_TYPE, dialect.key.key_type)?;
+    draft.attributes.insert(CKA_KEY_TYPE, Value::Ulong(STORED_KEY_TYPE));
     identity(draft, origin)?;
     if draft.template.take(CKA_EC_PARAMS).is_some_and(|asked| asked.as_slice() != SM2_CURVE_OID) {
         return Err(Rv(CKR_CURVE_NOT_SUPPORTED));
@@ -190,6 +197,12 @@ fn sm2_key(draft: &mut Draft, point: &Point, origin: Origin) -> Outcome<()> {
     octet_string.extend_from_slice(point);
     draft.attributes.insert(CKA_EC_POINT, Value::Octets(octet_string));
     Ok(())
+}
+
+/// A dialect refuses a whole template for an attribute that it does not know.
+fn acceptable(dialect: &Dialect, template: &Template) -> Outcome<()> {
+    let unknown = |kind| dialect.refuses(kind) || (kind == CKA_EC_PARAMS && dialect.key.ec_params == EcParams::Absent);
+    if template.iter().any(|(kind, _)| unknown(kind)) { Err(Rv(CKR_ATTRIBUTE_TYPE_INVALID)) } else { Ok(()) }
 }
 
 fn read_only(draft: &mut Draft, kind: cryptoki_sys::CK_ATTRIBUTE_TYPE, value: Value) -> Outcome<()> {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cryptoki_sys::{
     CK_SESSION_HANDLE, CK_SLOT_ID, CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_REMOVED,
-    CKR_GENERAL_ERROR, CKR_SESSION_HANDLE_INVALID, CKR_SLOT_ID_INVALID, CKR_USER_NOT_LOGGED_IN,
+    CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_SESSION_HANDLE_INVALID, CKR_SLOT_ID_INVALID, CKR_USER_NOT_LOGGED_IN,
 };
 
+use crate::dialect::Dialect;
 use crate::format::TokenId;
 use crate::rv::{Outcome, Rv};
 use crate::seal::{MasterKey, Role};
@@ -18,6 +20,13 @@ use crate::table::Table;
 
 /// Names the token directory.
 pub(crate) const DIRECTORY_VARIABLE: &str = "YANQIAN_SOFTTOKEN_DIR";
+
+/// Names the dialect's file; the module's own dialect when not set.
+const DIALECT_VARIABLE: &str = "YANQIAN_SOFTTOKEN_DIALECT";
+
+/// Whether calls must not overlap, and whether one is under way. Beside the instance, because every call asks first.
+static SERIAL_ONLY: AtomicBool = AtomicBool::new(false);
+static INSIDE: AtomicBool = AtomicBool::new(false);
 
 /// The only slot.
 pub(crate) const SLOT: CK_SLOT_ID = 0;
@@ -31,6 +40,7 @@ static MODULE: RwLock<Option<Arc<Module>>> = RwLock::new(None);
 pub(crate) struct Module {
     process: u32,
     pub(crate) store: Store,
+    pub(crate) dialect: Dialect,
     /// Serialises what checks PINs, so that argon2 runs without `state` and signing goes on meanwhile.
     administration: Mutex<()>,
     state: RwLock<State>,
@@ -67,9 +77,16 @@ pub(crate) fn initialize() -> Outcome<()> {
         complain(&error);
         Rv(CKR_GENERAL_ERROR)
     })?;
+    let file = std::env::var_os(DIALECT_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let dialect = Dialect::load(file.as_deref()).map_err(|problem| {
+        complain(&problem);
+        Rv(CKR_GENERAL_ERROR)
+    })?;
+    SERIAL_ONLY.store(dialect.behaviour.serial_only, Ordering::SeqCst);
     *slot = Some(Arc::new(Module {
         process: std::process::id(),
         store,
+        dialect,
         administration: Mutex::new(()),
         state: RwLock::default(),
     }));
@@ -81,6 +98,26 @@ pub(crate) fn finalize() -> Outcome<()> {
     module()?;
     let taken = MODULE.write().unwrap_or_else(PoisonError::into_inner).take();
     taken.map_or(Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED)), |module| module.end())
+}
+
+/// A call's turn, for dialects of modules that fail when calls overlap.
+pub(crate) struct Turn(bool);
+
+impl Turn {
+    pub(crate) fn take() -> Outcome<Self> {
+        if !SERIAL_ONLY.load(Ordering::SeqCst) {
+            return Ok(Self(false));
+        }
+        if INSIDE.swap(true, Ordering::SeqCst) { Err(Rv(CKR_FUNCTION_FAILED)) } else { Ok(Self(true)) }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.0 {
+            INSIDE.store(false, Ordering::SeqCst);
+        }
+    }
 }
 
 /// The running instance; `CKR_CRYPTOKI_NOT_INITIALIZED` before `C_Initialize` and in a forked child.

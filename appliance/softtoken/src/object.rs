@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CKA_CLASS, CKA_DESTROYABLE, CKA_EC_POINT, CKA_EXTRACTABLE, CKA_ID, CKA_LABEL, CKA_MODIFIABLE,
-    CKA_PRIVATE, CKA_SENSITIVE, CKA_SUBJECT, CKA_TOKEN, CKA_VALUE, CKO_CERTIFICATE, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY,
-    CKO_SECRET_KEY, CKR_ATTRIBUTE_READ_ONLY, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
-    CKR_ATTRIBUTE_VALUE_INVALID,
+    CK_ATTRIBUTE_TYPE, CKA_CLASS, CKA_DESTROYABLE, CKA_EC_PARAMS, CKA_EC_POINT, CKA_EXTRACTABLE, CKA_ID,
+    CKA_KEY_GEN_MECHANISM, CKA_KEY_TYPE, CKA_LABEL, CKA_MODIFIABLE, CKA_PRIVATE, CKA_SENSITIVE, CKA_SUBJECT, CKA_TOKEN,
+    CKA_VALUE, CKO_CERTIFICATE, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY, CKR_ATTRIBUTE_READ_ONLY,
+    CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID,
 };
 use zeroize::Zeroizing;
 
 use crate::attribute::{Attributes, MAX_VALUE, Template, Value};
+use crate::dialect::{Dialect, EcParams, EcPoint, STORED_KEYGEN};
 use crate::key::{PrivateKey, PublicKey};
 use crate::rv::{Outcome, Rv};
 
@@ -77,10 +78,10 @@ impl Object {
         self.is(CKA_PRIVATE)
     }
 
-    /// An attribute in its C form.
+    /// An attribute in its C form, as the dialect shows it.
     ///
     /// A private key's value is always sensitive; a secret key's unless its attributes allow it to leave.
-    pub(crate) fn read(&self, kind: CK_ATTRIBUTE_TYPE) -> Outcome<Zeroizing<Vec<u8>>> {
+    pub(crate) fn read(&self, dialect: &Dialect, kind: CK_ATTRIBUTE_TYPE) -> Outcome<Zeroizing<Vec<u8>>> {
         match (kind, &self.material) {
             (CKA_VALUE, Material::Private(_)) => Err(Rv(CKR_ATTRIBUTE_SENSITIVE)),
             (CKA_VALUE, Material::Secret(value)) => {
@@ -89,17 +90,40 @@ impl Object {
                 }
                 Ok(Zeroizing::new(value.to_vec()))
             }
-            _ => self
-                .attributes
-                .get(&kind)
-                .map(|value| Zeroizing::new(value.to_native()))
-                .ok_or(Rv(CKR_ATTRIBUTE_TYPE_INVALID)),
+            _ => self.shown(dialect, kind).map(Zeroizing::new).ok_or(Rv(CKR_ATTRIBUTE_TYPE_INVALID)),
         }
     }
 
     /// Whether every attribute of the template has exactly this value. A secret value never matches.
-    pub(crate) fn matches(&self, template: &Template) -> bool {
-        template.iter().all(|(kind, asked)| self.attributes.get(&kind).is_some_and(|value| value.to_native() == asked))
+    pub(crate) fn matches(&self, dialect: &Dialect, template: &Template) -> bool {
+        template.iter().all(|(kind, asked)| self.shown(dialect, kind).is_some_and(|value| value == asked))
+    }
+
+    /// A public attribute: keys in the dialect's terms, everything else as it is stored.
+    fn shown(&self, dialect: &Dialect, kind: CK_ATTRIBUTE_TYPE) -> Option<Vec<u8>> {
+        let point = match &self.material {
+            Material::Private(key) => key.public().point(),
+            Material::Public(key) => key.point(),
+            Material::Secret(_) | Material::Certificate => return Some(self.attributes.get(&kind)?.to_native()),
+        };
+        let key = &dialect.key;
+        let coordinates = &point[1..];
+        match (kind, key.ec_point) {
+            (CKA_EC_POINT, EcPoint::OctetString) => Some([&[0x04, 65], point.as_slice()].concat()),
+            (CKA_EC_POINT, EcPoint::Uncompressed) => Some(point.to_vec()),
+            (CKA_EC_POINT, EcPoint::StrayOctet) => Some([point.as_slice(), &[0x04]].concat()),
+            (CKA_EC_POINT, EcPoint::Raw) => Some(coordinates.to_vec()),
+            (CKA_EC_POINT, EcPoint::Coordinates) => None,
+            _ if key.x_attribute == Some(kind) => Some(coordinates[..32].to_vec()),
+            _ if key.y_attribute == Some(kind) => Some(coordinates[32..].to_vec()),
+            (CKA_EC_PARAMS, _) if key.ec_params == EcParams::Absent => None,
+            (CKA_KEY_TYPE, _) => Some(Value::Ulong(key.key_type).to_native()),
+            (CKA_KEY_GEN_MECHANISM, _) => match self.attributes.get(&kind)? {
+                Value::Ulong(STORED_KEYGEN) => Some(Value::Ulong(key.keygen).to_native()),
+                other => Some(other.to_native()),
+            },
+            _ => Some(self.attributes.get(&kind)?.to_native()),
+        }
     }
 
     /// A copy with changed label, id or subject; every other attribute is read-only.

@@ -8,6 +8,7 @@ use cryptoki_sys::{
 use zeroize::Zeroizing;
 
 use crate::attribute::Template;
+use crate::dialect::Asked;
 use crate::format::ObjectId;
 use crate::key::PrivateKey;
 use crate::making::{self, Origin};
@@ -40,7 +41,9 @@ impl Module {
         let found = state
             .objects
             .iter()
-            .filter(|(_, entry)| (logged_in || !entry.object.private()) && entry.object.matches(template))
+            .filter(|(_, entry)| {
+                (logged_in || !entry.object.private()) && entry.object.matches(&self.dialect, template)
+            })
             .map(|(handle, _)| handle)
             .collect();
         drop((state, store));
@@ -80,7 +83,7 @@ impl Module {
         let state = self.read()?;
         state.session(session)?;
         let entry = state.object(handle)?;
-        Ok(kinds.iter().map(|kind| entry.object.read(*kind)).collect())
+        Ok(kinds.iter().map(|kind| entry.object.read(&self.dialect, *kind)).collect())
     }
 
     /// `C_SetAttributeValue`.
@@ -120,7 +123,7 @@ impl Module {
     /// `C_CreateObject`.
     pub(crate) fn create(&self, session: CK_SESSION_HANDLE, template: Template) -> Outcome<CK_OBJECT_HANDLE> {
         admissible(&*self.read()?, session, &template, false)?;
-        let object = making::create(template)?;
+        let object = making::create(&self.dialect, template)?;
         self.add(session, vec![object])?.pop().ok_or(Rv(CKR_GENERAL_ERROR))
     }
 
@@ -128,17 +131,19 @@ impl Module {
     pub(crate) fn generate_key_pair(
         &self,
         session: CK_SESSION_HANDLE,
+        mechanism: &Asked,
         public: Template,
         private: Template,
     ) -> Outcome<(CK_OBJECT_HANDLE, CK_OBJECT_HANDLE)> {
+        self.dialect.must_be_keygen(mechanism)?;
         {
             let state = self.read()?;
             admissible(&state, session, &public, false)?;
             admissible(&state, session, &private, true)?;
         }
         let key = PrivateKey::generate()?;
-        let public = making::public_key(public, key.public(), Origin::Generated)?;
-        let private = making::private_key(private, key, Origin::Generated)?;
+        let public = making::public_key(&self.dialect, public, key.public(), Origin::Generated)?;
+        let private = making::private_key(&self.dialect, private, key, Origin::Generated)?;
         // The private key first: a crash in between leaves a key without its public object, not the reverse.
         match self.add(session, vec![private, public])?.as_slice() {
             [private, public] => Ok((*public, *private)),

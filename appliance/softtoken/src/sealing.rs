@@ -2,18 +2,19 @@
 
 use cryptoki_sys::{
     CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CKA_CLASS, CKA_DECRYPT, CKA_UNWRAP, CKO_PRIVATE_KEY, CKO_SECRET_KEY,
-    CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_GENERAL_ERROR, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_HANDLE_INVALID,
-    CKR_KEY_TYPE_INCONSISTENT, CKR_MECHANISM_INVALID, CKR_OPERATION_NOT_INITIALIZED, CKR_TEMPLATE_INCOMPLETE,
+    CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_GENERAL_ERROR, CKR_KEY_FUNCTION_NOT_PERMITTED,
+    CKR_KEY_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_OPERATION_NOT_INITIALIZED, CKR_TEMPLATE_INCOMPLETE,
     CKR_TEMPLATE_INCONSISTENT, CKR_UNWRAPPING_KEY_HANDLE_INVALID, CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT,
     CKR_WRAPPED_KEY_INVALID, CKR_WRAPPED_KEY_LEN_RANGE,
 };
 
 use crate::attribute::Template;
+use crate::dialect::Asked;
+use crate::encoding::cipher_der;
 use crate::envelope;
 use crate::key::plaintext_length;
 use crate::making::{self, Origin};
 use crate::module::Module;
-use crate::numbers::Mechanism;
 use crate::objects::admissible;
 use crate::rv::{Outcome, Reply, Room, Rv};
 
@@ -27,19 +28,12 @@ impl Module {
     pub(crate) fn decrypt_init(
         &self,
         session: CK_SESSION_HANDLE,
-        mechanism: Mechanism,
+        mechanism: &Asked,
         handle: CK_OBJECT_HANDLE,
     ) -> Outcome<()> {
+        self.dialect.must_be_cipher(mechanism)?;
         let state = self.read()?;
-        state.session(session)?.start(
-            |operations| &mut operations.decrypt,
-            || {
-                if mechanism != Mechanism::Cipher {
-                    return Err(Rv(CKR_MECHANISM_INVALID));
-                }
-                state.private_key(handle, CKA_DECRYPT)
-            },
-        )
+        state.session(session)?.start(|operations| &mut operations.decrypt, || state.private_key(handle, CKA_DECRYPT))
     }
 
     /// `C_Decrypt`. A length query looks only at the ciphertext's form.
@@ -50,12 +44,14 @@ impl Module {
             if ciphertext.len() > MAX_CIPHERTEXT {
                 return Err(Rv(CKR_ENCRYPTED_DATA_LEN_RANGE));
             }
-            let length = plaintext_length(ciphertext)?;
+            let cipher = self.dialect.cipher.ok_or(Rv(CKR_GENERAL_ERROR))?;
+            let ciphertext = cipher_der(cipher.form, ciphertext).ok_or(Rv(CKR_ENCRYPTED_DATA_INVALID))?;
+            let length = plaintext_length(&ciphertext)?;
             if !room.holds(length) {
                 operations.decrypt = Some(key);
                 return Ok(Reply::Length(length));
             }
-            Ok(Reply::Octets(key.decrypt(ciphertext)?))
+            Ok(Reply::Octets(key.decrypt(&ciphertext)?))
         })
     }
 
@@ -64,7 +60,7 @@ impl Module {
     pub(crate) fn unwrap_key(
         &self,
         session: CK_SESSION_HANDLE,
-        mechanism: Mechanism,
+        mechanism: &Asked,
         handle: CK_OBJECT_HANDLE,
         wrapped: &[u8],
         mut template: Template,
@@ -72,9 +68,7 @@ impl Module {
         let key = {
             let state = self.read()?;
             admissible(&state, session, &template, true)?;
-            if mechanism != Mechanism::Cipher {
-                return Err(Rv(CKR_MECHANISM_INVALID));
-            }
+            self.dialect.must_be_unwrap(mechanism)?;
             state.private_key(handle, CKA_UNWRAP).map_err(|error| match error.0 {
                 CKR_KEY_HANDLE_INVALID => Rv(CKR_UNWRAPPING_KEY_HANDLE_INVALID),
                 CKR_KEY_TYPE_INCONSISTENT => Rv(CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT),
@@ -94,7 +88,7 @@ impl Module {
             }
             CKO_PRIVATE_KEY => {
                 let opened = envelope::open(&key, wrapped).ok_or(Rv(CKR_WRAPPED_KEY_INVALID))?;
-                making::private_key(template, opened, Origin::Imported)?
+                making::private_key(&self.dialect, template, opened, Origin::Imported)?
             }
             _ => return Err(Rv(CKR_TEMPLATE_INCONSISTENT)),
         };

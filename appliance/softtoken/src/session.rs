@@ -9,6 +9,7 @@ use cryptoki_sys::{
 };
 use sm3::Sm3;
 
+use crate::dialect::Sign;
 use crate::key::{PrivateKey, PublicKey};
 use crate::rv::{Outcome, Rv};
 use crate::seal::Role;
@@ -41,7 +42,7 @@ impl Operations {
 pub(crate) enum Input {
     /// The 32-byte e as given.
     Digest,
-    /// A message; the state has absorbed the Z value already.
+    /// A message; the state has absorbed the Z value already, if the mechanism has one.
     Message(Digesting),
 }
 
@@ -61,12 +62,14 @@ impl Digesting {
 /// A signature under way.
 pub(crate) struct Signing {
     pub(crate) key: Arc<PrivateKey>,
+    pub(crate) form: Sign,
     pub(crate) input: Input,
 }
 
 /// A verification under way.
 pub(crate) struct Verifying {
     pub(crate) key: Arc<PublicKey>,
+    pub(crate) form: Sign,
     pub(crate) input: Input,
 }
 

@@ -14,7 +14,7 @@ use crate::session::{self, Session};
 use crate::table::fresh_handle;
 
 /// Most sessions of one application. Far beyond any pool, near enough to catch a leak.
-pub(crate) const MAX_SESSIONS: usize = 4096;
+const MAX_SESSIONS: usize = 4096;
 
 impl Module {
     /// `C_OpenSession`. An uninitialised token has nothing to open.
@@ -31,12 +31,17 @@ impl Module {
         if !writable && state.role() == Some(Role::So) {
             return Err(Rv(CKR_SESSION_READ_WRITE_SO_EXISTS));
         }
-        if state.sessions.len() >= MAX_SESSIONS {
+        if state.sessions.len() >= self.max_sessions() {
             return Err(Rv(CKR_SESSION_COUNT));
         }
         let handle = fresh_handle();
         state.sessions.insert(handle, Session { writable, operations: Arc::default() });
         Ok(handle)
+    }
+
+    /// Sessions that the dialect gives an application.
+    pub(crate) fn max_sessions(&self) -> usize {
+        self.dialect.behaviour.max_sessions.map_or(MAX_SESSIONS, |most| most.min(MAX_SESSIONS))
     }
 
     /// `C_CloseSession`.
@@ -67,7 +72,7 @@ impl Module {
         let writable = state.session(handle)?.writable;
         Ok(CK_SESSION_INFO {
             slotID: SLOT,
-            state: session::state(writable, state.role()),
+            state: session::state(writable, state.role().filter(|_| !self.dialect.behaviour.hides_login)),
             flags: CKF_SERIAL_SESSION | if writable { CKF_RW_SESSION } else { 0 },
             ulDeviceError: 0,
         })

@@ -3,23 +3,22 @@
 use std::sync::Arc;
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CKA_SIGN, CKA_VERIFY, CKR_DATA_LEN_RANGE,
-    CKR_FUNCTION_NOT_SUPPORTED, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT,
-    CKR_MECHANISM_INVALID, CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED, CKR_SIGNATURE_INVALID,
+    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CKA_SIGN, CKA_VERIFY, CKR_ARGUMENTS_BAD,
+    CKR_DATA_LEN_RANGE, CKR_FUNCTION_NOT_SUPPORTED, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_HANDLE_INVALID,
+    CKR_KEY_TYPE_INCONSISTENT, CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED, CKR_SIGNATURE_INVALID,
     CKR_SIGNATURE_LEN_RANGE,
 };
 use sm3::{Digest, Sm3};
 use zeroize::Zeroizing;
 
-use crate::key::{PrivateKey, PublicKey};
+use crate::dialect::{Asked, Defect, Dialect, Input as Form, Sign};
+use crate::encoding::{raw_signature, signature, signature_room};
+use crate::key::{DEFAULT_ID, PrivateKey, PublicKey};
 use crate::module::{Module, State};
-use crate::numbers::Mechanism;
 use crate::object::{Material, Object};
 use crate::rv::{Outcome, Reply, Room, Rv};
 use crate::session::{Digesting, Input, Signing, Verifying};
 
-/// Raw `r‖s`.
-const SIGNATURE: usize = 64;
 /// An SM3 digest.
 const DIGEST: usize = 32;
 
@@ -57,11 +56,15 @@ impl State {
 }
 
 impl Input {
-    fn new(mechanism: Mechanism, key: &PublicKey) -> Outcome<Self> {
-        match mechanism {
-            Mechanism::SignDigest => Ok(Self::Digest),
-            Mechanism::SignMessage => Ok(Self::Message(Digesting::new(key.message_hash()))),
-            _ => Err(Rv(CKR_MECHANISM_INVALID)),
+    fn new(sign: Sign, id: Option<&[u8]>, key: &PublicKey) -> Self {
+        let id = match sign.defect {
+            Some(Defect::EmptyId) => &[],
+            _ => id.unwrap_or(DEFAULT_ID.as_bytes()),
+        };
+        match sign.input {
+            Form::E => Self::Digest,
+            Form::MessageWithZ => Self::Message(Digesting::new(key.message_hash(id))),
+            Form::MessageWithoutZ => Self::Message(Digesting::new(Sm3::new())),
         }
     }
 
@@ -75,7 +78,10 @@ impl Input {
     }
 
     /// A length query or a short buffer must not end the operation, but bad data must not survive it either.
-    fn check(&self, data: &[u8]) -> Outcome<()> {
+    fn check(&self, dialect: &Dialect, data: &[u8]) -> Outcome<()> {
+        if dialect.behaviour.max_input.is_some_and(|most| data.len() > most) {
+            return Err(Rv(CKR_DATA_LEN_RANGE));
+        }
         match self {
             Self::Digest if data.len() != DIGEST => Err(Rv(CKR_DATA_LEN_RANGE)),
             Self::Message(digest) if digest.in_parts => Err(Rv(CKR_OPERATION_ACTIVE)),
@@ -126,15 +132,16 @@ impl Module {
     pub(crate) fn sign_init(
         &self,
         session: CK_SESSION_HANDLE,
-        mechanism: Mechanism,
+        mechanism: &Asked,
         handle: CK_OBJECT_HANDLE,
     ) -> Outcome<()> {
+        let (form, id) = self.dialect.signing(mechanism)?;
         // State stays locked until the operation is in place, so that no logout slips in between.
         let state = self.read()?;
         let key = || -> Outcome<_> {
             let key = state.private_key(handle, CKA_SIGN)?;
-            let input = Input::new(mechanism, &key.public())?;
-            Ok(Signing { key, input })
+            let input = Input::new(form, id.as_deref(), &key.public());
+            Ok(Signing { key, form, input })
         };
         state.session(session)?.start(|operations| &mut operations.sign, key)
     }
@@ -144,14 +151,23 @@ impl Module {
         self.within(session, |operations| {
             let signing = take!(operations.sign);
             let (data, room) = arguments?;
-            signing.input.check(data)?;
-            if !room.holds(SIGNATURE) {
+            signing.input.check(&self.dialect, data)?;
+            if let Some(length) = self.too_little(&signing, room)? {
                 operations.sign = Some(signing);
-                return Ok(Reply::Length(SIGNATURE));
+                return Ok(Reply::Length(length));
             }
-            let Signing { key, input } = signing;
-            Ok(octets(&key.sign(&input.finish(data)?)?))
+            let Signing { key, form, input } = signing;
+            make(&key, form, &input.finish(data)?)
         })
+    }
+
+    /// The length to tell instead of a signature, when there is too little room for one.
+    fn too_little(&self, signing: &Signing, room: Room) -> Outcome<Option<usize>> {
+        if room == Room::Query && !self.dialect.behaviour.length_query {
+            return Err(Rv(CKR_ARGUMENTS_BAD));
+        }
+        let length = signature_room(signing.form.encoding);
+        Ok((!room.holds(length)).then_some(length))
     }
 
     /// `C_SignUpdate`.
@@ -168,12 +184,12 @@ impl Module {
     pub(crate) fn sign_final(&self, session: CK_SESSION_HANDLE, room: Outcome<Room>) -> Outcome<Reply> {
         self.within(session, |operations| {
             let signing = take!(operations.sign);
-            if !room?.holds(SIGNATURE) {
+            if let Some(length) = self.too_little(&signing, room?)? {
                 operations.sign = Some(signing);
-                return Ok(Reply::Length(SIGNATURE));
+                return Ok(Reply::Length(length));
             }
-            let Signing { key, input } = signing;
-            Ok(octets(&key.sign(&input.finish_parts()?)?))
+            let Signing { key, form, input } = signing;
+            make(&key, form, &input.finish_parts()?)
         })
     }
 
@@ -181,14 +197,15 @@ impl Module {
     pub(crate) fn verify_init(
         &self,
         session: CK_SESSION_HANDLE,
-        mechanism: Mechanism,
+        mechanism: &Asked,
         handle: CK_OBJECT_HANDLE,
     ) -> Outcome<()> {
+        let (form, id) = self.dialect.signing(mechanism)?;
         let state = self.read()?;
         let key = || -> Outcome<_> {
             let key = state.public_key(handle)?;
-            let input = Input::new(mechanism, &key)?;
-            Ok(Verifying { key, input })
+            let input = Input::new(form, id.as_deref(), &key);
+            Ok(Verifying { key, form, input })
         };
         state.session(session)?.start(|operations| &mut operations.verify, key)
     }
@@ -196,9 +213,9 @@ impl Module {
     /// `C_Verify`.
     pub(crate) fn verify(&self, session: CK_SESSION_HANDLE, arguments: Outcome<(&[u8], &[u8])>) -> Outcome<()> {
         self.within(session, |operations| {
-            let Verifying { key, input } = take!(operations.verify);
+            let Verifying { key, form, input } = take!(operations.verify);
             let (data, signature) = arguments?;
-            judge(&key, &input.finish(data)?, signature)
+            judge(&key, form, &input.finish(data)?, signature)
         })
     }
 
@@ -215,17 +232,15 @@ impl Module {
     /// `C_VerifyFinal`.
     pub(crate) fn verify_final(&self, session: CK_SESSION_HANDLE, signature: Outcome<&[u8]>) -> Outcome<()> {
         self.within(session, |operations| {
-            let Verifying { key, input } = take!(operations.verify);
-            judge(&key, &input.finish_parts()?, signature?)
+            let Verifying { key, form, input } = take!(operations.verify);
+            judge(&key, form, &input.finish_parts()?, signature?)
         })
     }
 
     /// `C_DigestInit`.
-    pub(crate) fn digest_init(&self, session: CK_SESSION_HANDLE, mechanism: Mechanism) -> Outcome<()> {
-        let digest = || match mechanism {
-            Mechanism::Sm3 => Ok(Digesting::new(Sm3::new())),
-            _ => Err(Rv(CKR_MECHANISM_INVALID)),
-        };
+    pub(crate) fn digest_init(&self, session: CK_SESSION_HANDLE, mechanism: &Asked) -> Outcome<()> {
+        self.dialect.must_be_digest(mechanism)?;
+        let digest = || Ok(Digesting::new(Sm3::new()));
         self.read()?.session(session)?.start(|operations| &mut operations.digest, digest)
     }
 
@@ -268,7 +283,13 @@ impl Module {
     }
 }
 
-fn judge(key: &PublicKey, e: &[u8; 32], signature: &[u8]) -> Outcome<()> {
-    let signature: &[u8; SIGNATURE] = signature.try_into().map_err(|_| Rv(CKR_SIGNATURE_LEN_RANGE))?;
-    if key.verify(e, signature) { Ok(()) } else { Err(Rv(CKR_SIGNATURE_INVALID)) }
+fn make(key: &PrivateKey, form: Sign, e: &[u8; 32]) -> Outcome<Reply> {
+    let raw = if form.defect == Some(Defect::Ecdsa) { key.sign_ecdsa(e)? } else { key.sign(e)? };
+    Ok(octets(&signature(form, raw)))
+}
+
+/// A mechanism that makes no SM2 signatures verifies none either.
+fn judge(key: &PublicKey, form: Sign, e: &[u8; 32], signature: &[u8]) -> Outcome<()> {
+    let raw = raw_signature(form, signature).ok_or(Rv(CKR_SIGNATURE_LEN_RANGE))?;
+    if key.verify(e, &raw) { Ok(()) } else { Err(Rv(CKR_SIGNATURE_INVALID)) }
 }

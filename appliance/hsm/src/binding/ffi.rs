@@ -8,7 +8,8 @@ use std::ptr;
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FALSE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV,
-    CK_SESSION_HANDLE, CK_SLOT_ID, CK_TRUE, CK_ULONG, CKR_OK,
+    CK_SESSION_HANDLE, CK_SLOT_ID, CK_TRUE, CK_ULONG, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
+    CKR_BUFFER_TOO_SMALL, CKR_OK,
 };
 
 /// A value of a template, kept where a C pointer to it is aligned as the module expects.
@@ -106,7 +107,7 @@ impl RawModule {
         &self,
         session: CK_SESSION_HANDLE,
         key: CK_OBJECT_HANDLE,
-        mechanism: u64,
+        (mechanism, parameter): (u64, &[u8]),
         data: &[u8],
         out: &mut [u8],
         ask_length: bool,
@@ -114,8 +115,13 @@ impl RawModule {
         const NAME: &str = "C_Sign";
         let init = function!(self, C_SignInit);
         let sign = function!(self, C_Sign);
-        let mut mechanism = CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
-        // SAFETY: the mechanism lives through the call and has no parameter.
+        let pointer = if parameter.is_empty() { ptr::null() } else { parameter.as_ptr() };
+        let mut mechanism = CK_MECHANISM {
+            mechanism,
+            pParameter: pointer.cast_mut().cast(),
+            ulParameterLen: parameter.len() as CK_ULONG,
+        };
+        // SAFETY: the mechanism lives through the call, and its parameter, an input, is null or valid for its length.
         check("C_SignInit", unsafe { init(session, &raw mut mechanism, key) })?;
         // The data is an input; PKCS#11 declares every pointer mutable.
         let (pointer, length) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
@@ -131,6 +137,30 @@ impl RawModule {
         // SAFETY: `data` is valid for `length` octets and `out` for `written`, which is what the module is told.
         check(NAME, unsafe { sign(session, pointer, length, out.as_mut_ptr(), &raw mut written) })?;
         usize::try_from(written).ok().filter(|written| *written <= out.len()).ok_or(RawError::Length(NAME, written))
+    }
+
+    /// One attribute of any number, up to `out.len()` octets; none when the object does not have or show it.
+    pub(crate) fn attribute(
+        &self,
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        kind: CK_ATTRIBUTE_TYPE,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, RawError> {
+        const NAME: &str = "C_GetAttributeValue";
+        let call = function!(self, C_GetAttributeValue);
+        let room = out.len() as CK_ULONG;
+        let mut attribute = CK_ATTRIBUTE { type_: kind, pValue: out.as_mut_ptr().cast(), ulValueLen: room };
+        // SAFETY: `out` is valid for the length that the module is told.
+        match unsafe { call(session, object, &raw mut attribute, 1) } {
+            CKR_OK => usize::try_from(attribute.ulValueLen)
+                .ok()
+                .filter(|length| *length <= out.len())
+                .map(Some)
+                .ok_or(RawError::Length(NAME, attribute.ulValueLen)),
+            CKR_ATTRIBUTE_TYPE_INVALID | CKR_ATTRIBUTE_SENSITIVE | CKR_BUFFER_TOO_SMALL => Ok(None),
+            rv => Err(RawError::Rv(NAME, rv)),
+        }
     }
 
     /// `C_GenerateKeyPair` with any mechanism number and any attributes.

@@ -1,12 +1,15 @@
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::types::{AuthPin, RawAuthPin};
+use cryptoki_sys::CKU_USER;
+use yanqian_sm::DistinguishingId;
 use zeroize::Zeroizing;
 
 use super::ffi::Template;
 use super::{BindingError, Caller};
+use crate::profile::{LengthQuery, SignForm, SignParameter};
 
-/// Longest signature taken from a module: raw is 64 octets, DER at most 72; the rest is room for surprises.
+/// Longest signature or attribute taken from a module: raw is 64 octets, DER at most 72; the rest is room for surprises.
 const SIGNATURE_ROOM: usize = 256;
 
 /// Longest plaintext taken from a module; a session key has 16 octets.
@@ -34,9 +37,13 @@ impl TokenSession {
         Ok(matches!(info.session_state(), SessionState::RoUser | SessionState::RwUser))
     }
 
-    /// `C_Login` as user. Only the login guard calls this.
-    pub(crate) fn login_user(&self, pin: &RawAuthPin) -> Result<(), BindingError> {
-        self.caller.call("C_Login", |_| self.session.login_with_raw(UserType::User, pin))
+    /// `C_Login` as this user (`CKU_…`). Only the login guard calls this.
+    pub(crate) fn login_user(&self, user: u64, pin: &RawAuthPin) -> Result<(), BindingError> {
+        let user = match u32::try_from(user) {
+            Ok(number) if user != CKU_USER => UserType::VendorExtension(number),
+            _ => UserType::User,
+        };
+        self.caller.call("C_Login", |_| self.session.login_with_raw(user, pin))
     }
 
     /// `C_Login` as security officer, for initialising a token.
@@ -87,19 +94,31 @@ impl TokenSession {
         self.caller.raw("C_GenerateKeyPair", |raw| raw.generate_key_pair(session, mechanism, public, private))
     }
 
+    /// One attribute of any number, at most 256 octets; none when the object does not have or show it.
+    pub(crate) fn attribute(&self, object: ObjectHandle, kind: u64) -> Result<Option<Vec<u8>>, BindingError> {
+        let mut value = vec![0; SIGNATURE_ROOM];
+        let session = self.session.handle();
+        let length =
+            self.caller.raw("C_GetAttributeValue", |raw| raw.attribute(session, object.handle(), kind, &mut value))?;
+        Ok(length.map(|length| {
+            value.truncate(length);
+            value
+        }))
+    }
+
     /// What the module gives for `data`, in whatever encoding it has.
-    pub(crate) fn sign(
-        &self,
-        key: ObjectHandle,
-        mechanism: u64,
-        data: &[u8],
-        ask_length: bool,
-    ) -> Result<Vec<u8>, BindingError> {
+    pub(crate) fn sign(&self, key: ObjectHandle, form: &SignForm, data: &[u8]) -> Result<Vec<u8>, BindingError> {
+        let ask_length = form.length_query == LengthQuery::Allowed;
+        let id = DistinguishingId::default();
+        let parameter = match form.parameter {
+            SignParameter::None => &[],
+            SignParameter::UserId => id.as_bytes(),
+        };
         let mut signature = vec![0; SIGNATURE_ROOM];
         let session = self.session.handle();
-        let length = self
-            .caller
-            .raw("C_Sign", |raw| raw.sign(session, key.handle(), mechanism, data, &mut signature, ask_length))?;
+        let length = self.caller.raw("C_Sign", |raw| {
+            raw.sign(session, key.handle(), (form.mechanism, parameter), data, &mut signature, ask_length)
+        })?;
         signature.truncate(length);
         Ok(signature)
     }

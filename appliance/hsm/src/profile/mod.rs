@@ -67,6 +67,17 @@ impl fmt::Display for Grade {
     }
 }
 
+/// How the token is reached. What the worker's unit must open for it stands in the drop-in beside the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// Files of the worker's own.
+    Software,
+    Network,
+    Usb,
+    Pci,
+}
+
 /// How well a profile is known to be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -101,6 +112,8 @@ pub enum EcPoint {
     Raw,
     /// Whichever of these the length says; 66 octets are the uncompressed form with one stray octet behind it.
     Any,
+    /// Two attributes of the vendor's give x and y, 32 octets each.
+    Coordinates,
 }
 
 /// What the signing mechanism takes.
@@ -149,6 +162,16 @@ impl SignEncoding {
     }
 }
 
+/// What goes with the signing mechanism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignParameter {
+    #[default]
+    None,
+    /// The default distinguishing id as plain octets.
+    UserId,
+}
+
 /// Whether the module may be asked for a signature's length before it signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -185,6 +208,8 @@ pub struct KeyForm {
     pub keygen_mechanism: Option<u64>,
     pub ec_params: EcParams,
     pub ec_point: EcPoint,
+    /// With [`EcPoint::Coordinates`]: the attributes that hold x and y.
+    pub coordinates: Option<(u64, u64)>,
     /// Attributes that make the module refuse a whole template.
     pub never_send: BTreeSet<String>,
 }
@@ -195,7 +220,10 @@ pub struct SignForm {
     pub mechanism: u64,
     pub input: SignInput,
     pub encoding: SignEncoding,
+    pub parameter: SignParameter,
     pub length_query: LengthQuery,
+    /// Octets that the mechanism takes in one call; none when it sets no limit.
+    pub max_input: Option<usize>,
 }
 
 /// How an SM2 ciphertext is handed to the module.
@@ -249,16 +277,20 @@ pub struct Profile {
     pub name: String,
     pub grade: Grade,
     pub evidence: Evidence,
+    pub device: Device,
     /// Where the numbers come from.
     pub source: String,
     /// What `CK_TOKEN_INFO` must say; empty fields match everything.
     pub manufacturer: String,
     pub model: String,
     pub key: KeyForm,
-    pub sign: SignForm,
+    /// None for families that make no SM2 signatures.
+    pub sign: Option<SignForm>,
     pub unseal: Option<UnsealForm>,
     pub import: Option<ImportKeyForm>,
     pub session: SessionForm,
+    /// `CKU_…` of the login, `CKU_USER` unless the vendor has another.
+    pub login_user: u64,
     /// Return codes for which something else is done than the table says.
     pub errors: BTreeMap<u64, Remedy>,
     file: PathBuf,
@@ -290,7 +322,7 @@ impl Profile {
 
     /// Whether a signature needs the message as well as its digest.
     pub fn needs_message(&self) -> bool {
-        self.sign.input != SignInput::E
+        self.sign.as_ref().is_some_and(|sign| sign.input != SignInput::E)
     }
 
     /// Whether the profile is for such a token; else the key that differs and what the token says.

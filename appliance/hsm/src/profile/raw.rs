@@ -10,12 +10,15 @@ use serde::de::{Error, Visitor};
 use yanqian_vocabulary::KeyLine;
 
 use super::{
-    CipherForm, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Profile,
-    ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, Threads, UnsealForm,
+    CipherForm, Device, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Profile,
+    ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, SignParameter, Threads, UnsealForm,
 };
 use crate::binding::{Remedy, code_from_name, default_remedy};
 
 const FORMAT_VERSION: u32 = 1;
+/// A certification request and a self-proof, with Z before them, must fit.
+const SHORTEST_INPUT: usize = 1024;
+const MOST_INPUT: usize = 64 * 1024 * 1024;
 
 /// Attributes that a template can do without.
 const OMITTABLE: [&str; 10] = [
@@ -38,14 +41,17 @@ struct RawProfile {
     name: String,
     grade: Grade,
     evidence: Evidence,
+    device: Device,
     source: String,
     #[serde(default, rename = "match")]
     matching: RawMatch,
     key: RawKey,
-    sign: RawSign,
+    sign: Option<RawSign>,
     unseal: Option<RawUnseal>,
     import: Option<RawImport>,
     session: RawSession,
+    #[serde(default)]
+    login: RawLogin,
     #[serde(default)]
     errors: BTreeMap<String, String>,
 }
@@ -65,6 +71,8 @@ struct RawKey {
     keygen_mechanism: Option<Number>,
     ec_params: EcParams,
     ec_point: EcPoint,
+    x_attribute: Option<Number>,
+    y_attribute: Option<Number>,
     #[serde(default)]
     never_send: BTreeSet<String>,
 }
@@ -75,7 +83,10 @@ struct RawSign {
     mechanism: Number,
     input: SignInput,
     encoding: SignEncoding,
+    #[serde(default)]
+    parameter: SignParameter,
     length_query: LengthQuery,
+    max_input: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +111,18 @@ struct RawSession {
     threads: Threads,
     #[serde(default)]
     recovery: Recovery,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLogin {
+    user: Number,
+}
+
+impl Default for RawLogin {
+    fn default() -> Self {
+        Self { user: Number(cryptoki_sys::CKU_USER) }
+    }
 }
 
 /// An unsigned number of 64 bits: TOML's integers end at 2^63 - 1, so larger ones are strings such as
@@ -140,6 +163,26 @@ fn hexadecimal(text: &str) -> Option<u64> {
     if digits.starts_with(['+', '-']) { None } else { u64::from_str_radix(digits, 16).ok() }
 }
 
+/// Whether the forms of keys and signatures fit each other; gives the attributes of x and y. Else the key that is wrong, and why.
+fn check_forms(raw: &RawProfile) -> Result<Option<(u64, u64)>, (&'static str, String)> {
+    if raw.grade == Grade::Hsm && raw.device == Device::Software {
+        return Err(("grade", "a token in software is no HSM".into()));
+    }
+    if let Some(sign) = &raw.sign {
+        if sign.max_input.is_some_and(|most| !(SHORTEST_INPUT..=MOST_INPUT).contains(&most)) {
+            return Err(("sign.max_input", format!("{SHORTEST_INPUT} to {MOST_INPUT}, or left out")));
+        }
+        if sign.parameter == SignParameter::UserId && sign.input != SignInput::MessageWithZ {
+            return Err(("sign.parameter", "an id goes with sign.input = \"message-with-z\" only".into()));
+        }
+    }
+    match (&raw.key.x_attribute, &raw.key.y_attribute) {
+        (Some(x), Some(y)) if raw.key.ec_point == EcPoint::Coordinates => Ok(Some((x.0, y.0))),
+        (None, None) if raw.key.ec_point != EcPoint::Coordinates => Ok(None),
+        _ => Err(("key.ec_point", "\"coordinates\" needs x_attribute and y_attribute, and nothing else does".into())),
+    }
+}
+
 pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, ProfileError> {
     let raw: RawProfile = toml::from_str(text)
         .map_err(|source| ProfileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
@@ -159,6 +202,10 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
     }
     if raw.import.is_some() && raw.unseal.is_none() {
         return Err(wrong("import", "an imported key is there to open ciphertexts: [unseal] must stand, too"));
+    }
+    let coordinates = check_forms(&raw).map_err(|(key, problem)| wrong(key, &problem))?;
+    if raw.login.user.0 == cryptoki_sys::CKU_SO || raw.login.user.0 > u64::from(u32::MAX) {
+        return Err(wrong("login.user", "a user's number of 32 bits, not the security officer's"));
     }
     if raw.session.max == Some(0) {
         return Err(wrong("session.max", "at least 1; leave it out when the token sets no limit"));
@@ -192,6 +239,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
         name: raw.name,
         grade: raw.grade,
         evidence: raw.evidence,
+        device: raw.device,
         source: raw.source,
         manufacturer: raw.matching.manufacturer,
         model: raw.matching.model,
@@ -200,14 +248,17 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             keygen_mechanism: raw.key.keygen_mechanism.map(|number| number.0),
             ec_params: raw.key.ec_params,
             ec_point: raw.key.ec_point,
+            coordinates,
             never_send: raw.key.never_send,
         },
-        sign: SignForm {
-            mechanism: raw.sign.mechanism.0,
-            input: raw.sign.input,
-            encoding: raw.sign.encoding,
-            length_query: raw.sign.length_query,
-        },
+        sign: raw.sign.map(|sign| SignForm {
+            mechanism: sign.mechanism.0,
+            input: sign.input,
+            encoding: sign.encoding,
+            parameter: sign.parameter,
+            length_query: sign.length_query,
+            max_input: sign.max_input,
+        }),
         unseal: raw.unseal.map(|unseal| UnsealForm { mechanism: unseal.mechanism.0, ciphertext: unseal.ciphertext }),
         import: raw.import.map(|import| ImportKeyForm { mechanism: import.mechanism.0, form: import.form }),
         session: SessionForm {
@@ -216,6 +267,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             threads: raw.session.threads,
             recovery: raw.session.recovery,
         },
+        login_user: raw.login.user.0,
         errors,
         file: file.to_owned(),
         hash,

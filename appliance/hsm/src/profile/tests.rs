@@ -52,6 +52,37 @@ fn values_out_of_range_are_refused_by_key() {
     assert!(refused("input = \"e\"", "input = \"digest\"").contains("digest"));
     assert!(refused("mechanism = 0x80008105", "mechanism = -1").contains("-1"));
     assert!(refused("mechanism = 0x80008105", "mechanism = \"0x+1\"").contains("0x+1"));
+    assert!(refused("device = \"software\"", "device = \"cloud\"").contains("cloud"));
+    assert!(refused("device = \"software\"\n", "").contains("device"));
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_by_key() {
+    assert!(refused("grade = \"development\"", "grade = \"hsm\"").contains("grade"));
+    let point = "ec_point = \"octet-string\"";
+    assert!(refused(point, "ec_point = \"coordinates\"").contains("key.ec_point"));
+    assert!(refused(point, &format!("{point}\nx_attribute = 1\ny_attribute = 2")).contains("key.ec_point"));
+    assert!(refused(point, "ec_point = \"coordinates\"\nx_attribute = 1").contains("key.ec_point"));
+    let query = "length_query = \"never\"";
+    assert!(refused(query, &format!("{query}\nparameter = \"user-id\"")).contains("sign.parameter"));
+    assert!(refused(query, &format!("{query}\nmax_input = 32")).contains("sign.max_input"));
+    assert!(refused("[session]", "[login]\nuser = 0\n[session]").contains("login.user"));
+    assert!(refused("[session]", "[login]\nuser = \"0x100000000\"\n[session]").contains("login.user"));
+    assert!(refused("threads = \"parallel\"", "threads = \"parallel\"\nrecovery = \"pray\"").contains("pray"));
+}
+
+#[test]
+fn what_may_be_left_out_has_its_meaning() {
+    let profile = parse(SOFTTOKEN).expect("valid");
+    assert_eq!((profile.login_user, profile.session.recovery), (cryptoki_sys::CKU_USER, Recovery::Reinitialise));
+    let sign = profile.sign.expect("it signs");
+    assert_eq!((sign.parameter, sign.max_input), (SignParameter::None, None));
+    let start = SOFTTOKEN.find("[sign]").expect("it signs");
+    let end = SOFTTOKEN.find("[unseal]").expect("it opens");
+    let without = parse(&[&SOFTTOKEN[..start], &SOFTTOKEN[end..]].concat()).expect("a family may sign nothing");
+    assert!(without.sign.is_none() && !without.needs_message());
+    let luna = parse(&SOFTTOKEN.replacen("[session]", "[login]\nuser = 0x80000001\n[session]", 1)).expect("valid");
+    assert_eq!(luna.login_user, 0x8000_0001);
 }
 
 #[test]
@@ -81,7 +112,7 @@ fn numbers_of_every_size_are_taken() {
         [("0x00010002", 0x0001_0002), ("0", 0), ("\"0xFFFFFFFFFFFFFFFF\"", u64::MAX), ("4294967295", 0xFFFF_FFFF)]
     {
         let profile = SOFTTOKEN.replacen("mechanism = 0x80008105", &format!("mechanism = {text}"), 1);
-        assert_eq!(parse(&profile).expect("a valid number").sign.mechanism, number);
+        assert_eq!(parse(&profile).expect("a valid number").sign.map(|sign| sign.mechanism), Some(number));
     }
 }
 

@@ -421,6 +421,9 @@ pub struct Status {
     /// What the module's functions answered, other than `CKR_OK`.
     #[n(25)]
     pub return_codes: Vec<CodeCount>,
+    /// Signatures that the token made, that do not verify, and that went nowhere.
+    #[n(26)]
+    pub defective_signatures_total: u64,
 }
 
 /// How often a return code was seen.

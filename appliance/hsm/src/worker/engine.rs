@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cryptoki::slot::Slot;
-use yanqian_sm::PublicKey;
+use yanqian_sm::{E, FixedKey, PublicKey, Signature};
 
 use super::exit::{ExitSignal, WorkerExit};
 use super::health::{Away, Health};
@@ -47,6 +47,8 @@ pub(super) struct Counters {
     pub(super) signatures: AtomicU64,
     pub(super) sign_failures: AtomicU64,
     pub(super) self_proofs: AtomicU64,
+    /// Signatures that the token made and that do not verify.
+    pub(super) defective: AtomicU64,
     pub(super) unseals: AtomicU64,
     pub(super) unseal_failures: AtomicU64,
     pub(super) sessions_reopened: AtomicU64,
@@ -80,6 +82,7 @@ pub(super) struct KnownKey {
     pub(super) public: PublicKey,
     pub(super) id: Vec<u8>,
     pub(super) usage: KeyUsage,
+    verifier: FixedKey,
     proof: Mutex<Proof>,
 }
 
@@ -92,7 +95,12 @@ pub(super) enum Proof {
 
 impl KnownKey {
     pub(super) fn new(label: &str, public: PublicKey, id: Vec<u8>, usage: KeyUsage) -> Self {
-        Self { label: label.to_owned(), public, id, usage, proof: Mutex::new(Proof::Unproven) }
+        let verifier = FixedKey::new(&public);
+        Self { label: label.to_owned(), public, id, usage, verifier, proof: Mutex::new(Proof::Unproven) }
+    }
+
+    pub(super) fn verifies(&self, e: &E, signature: &Signature) -> bool {
+        self.verifier.verify(e, signature).is_ok()
     }
 
     /// Refuses a use that the key is not for: an encryption key signs nothing, a signing key opens nothing.
@@ -281,6 +289,7 @@ impl Engine {
             unseal_failures_total: read(&self.counters.unseal_failures),
             reinitialisations_total: read(&self.counters.reinitialisations),
             last_success_ms: read(&self.counters.last_success_ms),
+            defective_signatures_total: read(&self.counters.defective),
             away: self.health.away().map(|away| away.why),
             return_codes: self
                 .caller

@@ -1,6 +1,8 @@
 //! Importing the encryption pair that an authority made: unwrapped inside the token, its certificate stored beside it, proven;
 //! or nothing of it stays.
 
+use std::sync::Arc;
+
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki_sys as ck;
 use yanqian_messages::Certificate;
@@ -86,7 +88,8 @@ impl Lane {
 
     /// Refuses a label in use, and a key that is there under any label: one key under two names would outlive its removal.
     fn must_be_new(&mut self, label: &str, public: &PublicKey) -> Result<(), Problem> {
-        let form = self.engine.profile.key.ec_point;
+        let engine = Arc::clone(&self.engine);
+        let form = &engine.profile.key;
         let session = self.session()?;
         for handle in keys::private_keys(session, None)? {
             let found = keys::describe(session, handle, form)?;

@@ -174,7 +174,7 @@ impl Lane {
                     let why = "tbs does not hash to e with this key and the default distinguishing id";
                     return Err(Refusal::new(codes::TBS_MISMATCH, why).into());
                 }
-                let signature = self.sign_unproven(label, &e, tbs.as_deref())?;
+                let signature = self.sign_verified(&key, &e, tbs.as_deref())?;
                 Ok(Answer::Signature(signature.to_raw()))
             }
             Operation::SelfProof { label, nonce } => {

@@ -6,7 +6,7 @@ use yanqian_sm::PublicKey;
 
 use super::lane::Problem;
 use crate::binding::TokenSession;
-use crate::profile::EcPoint;
+use crate::profile::{EcPoint, KeyForm};
 use crate::protocol::{KeyUsage, Refusal, codes};
 
 /// A private key of the token, its public half where it can be found.
@@ -42,26 +42,28 @@ pub(super) fn private_keys(session: &TokenSession, label: Option<&str>) -> Resul
 }
 
 /// Reads what identifies a private key, and finds its public half.
-pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: EcPoint) -> Result<Found, Problem> {
-    let (mut label, mut id, mut point) = (String::new(), Vec::new(), None);
+pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: &KeyForm) -> Result<Found, Problem> {
+    let (mut label, mut id) = (String::new(), Vec::new());
     let (mut signs, mut decrypts) = (None, None);
-    let wanted =
-        [AttributeType::Label, AttributeType::Id, AttributeType::EcPoint, AttributeType::Sign, AttributeType::Decrypt];
+    let wanted = [AttributeType::Label, AttributeType::Id, AttributeType::Sign, AttributeType::Decrypt];
     for attribute in session.attributes(handle, &wanted)? {
         match attribute {
             Attribute::Sign(value) => signs = Some(value),
             Attribute::Decrypt(value) => decrypts = Some(value),
             Attribute::Label(octets) => label = String::from_utf8_lossy(&octets).into_owned(),
             Attribute::Id(octets) => id = octets,
-            Attribute::EcPoint(octets) if !octets.is_empty() => point = Some(octets),
             _ => {}
         }
     }
-    if point.is_none() {
-        point = public_object(session, &label, &id)?;
+    // The point is public, and many tokens show it on the private key too.
+    let mut point = point_of(session, handle, form)?;
+    if point.is_none()
+        && let Some(object) = public_object(session, &label, &id)?
+    {
+        point = point_of(session, object, form)?;
     }
     let public = match point {
-        Some(octets) => read_point(form, &octets).ok_or_else(|| {
+        Some(octets) => read_point(form.ec_point, &octets).ok_or_else(|| {
             Refusal::new(
                 codes::PUBLIC_KEY,
                 format!(
@@ -82,17 +84,32 @@ pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: EcPoi
     Ok(Found { label, id, public, usage })
 }
 
-/// The point of the public key object that belongs to a private key.
-fn public_object(session: &TokenSession, label: &str, id: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
+/// What an object shows of its point, in the profile's form; x and y behind each other where they come apart.
+fn point_of(session: &TokenSession, object: ObjectHandle, form: &KeyForm) -> Result<Option<Vec<u8>>, Problem> {
+    let read = |kind| Ok::<_, Problem>(session.attribute(object, kind)?.filter(|octets| !octets.is_empty()));
+    match form.coordinates {
+        None => read(cryptoki_sys::CKA_EC_POINT),
+        Some((x, y)) => match (read(x)?, read(y)?) {
+            (Some(x), Some(y)) => Ok(Some([padded(&x), padded(&y)].concat())),
+            _ => Ok(None),
+        },
+    }
+}
+
+/// A coordinate of 32 octets: some devices drop leading zeros, others put more in front.
+fn padded(coordinate: &[u8]) -> Vec<u8> {
+    let start = coordinate.iter().position(|octet| *octet != 0).unwrap_or(coordinate.len());
+    let magnitude = &coordinate[start..];
+    [&vec![0; 32_usize.saturating_sub(magnitude.len())], magnitude].concat()
+}
+
+/// The public key object that belongs to a private key.
+fn public_object(session: &TokenSession, label: &str, id: &[u8]) -> Result<Option<ObjectHandle>, Problem> {
     let link = if id.is_empty() { Attribute::Label(label.as_bytes().to_vec()) } else { Attribute::Id(id.to_vec()) };
     let objects = session.find(&[Attribute::Class(ObjectClass::PUBLIC_KEY), link])?;
     // With several, none can be told to be the right one.
     let [object] = objects.as_slice() else { return Ok(None) };
-    let attributes = session.attributes(*object, &[AttributeType::EcPoint])?;
-    Ok(attributes.into_iter().find_map(|attribute| match attribute {
-        Attribute::EcPoint(octets) if !octets.is_empty() => Some(octets),
-        _ => None,
-    }))
+    Ok(Some(*object))
 }
 
 fn certificate_key(session: &TokenSession, id: &[u8]) -> Result<Option<PublicKey>, Problem> {
@@ -106,7 +123,9 @@ fn read_point(form: EcPoint, octets: &[u8]) -> Option<PublicKey> {
         (EcPoint::OctetString | EcPoint::Any, 67) => octets.strip_prefix(&[0x04, 0x41])?,
         (EcPoint::Uncompressed | EcPoint::Any, 65) => octets,
         (EcPoint::Any, 66) => &octets[..65],
-        (EcPoint::Raw | EcPoint::Any, 64) => return PublicKey::from_raw(octets.try_into().ok()?).ok(),
+        (EcPoint::Raw | EcPoint::Any | EcPoint::Coordinates, 64) => {
+            return PublicKey::from_raw(octets.try_into().ok()?).ok();
+        }
         _ => return None,
     };
     PublicKey::from_sec1(point).ok()

@@ -12,13 +12,14 @@ use cryptoki::slot::Slot;
 use cryptoki_sys as ck;
 use yanqian_sm::{DistinguishingId, E, Signature};
 
-use super::engine::{Engine, KnownKey, count, unavailable};
+use super::engine::{Engine, KnownKey, Proof, count, unavailable};
 use super::health::PATIENCE;
 use super::keys;
 use super::login::LoginError;
 use super::recover::Attempts;
+use super::unseal::no_table;
 use crate::binding::{BindingError, Caller, Mark, Pkcs11Error, Remedy, TokenSession, code_name};
-use crate::profile::{LengthQuery, Recovery, SignEncoding, SignInput};
+use crate::profile::{Recovery, SignEncoding, SignForm, SignInput};
 use crate::protocol::{Outcome, Refusal, codes};
 
 /// Tries of one request before the module is initialised again: the first, one on a new session, one after a login.
@@ -245,7 +246,7 @@ impl Lane {
             return Ok((*handle, Arc::clone(known)));
         }
         let engine = Arc::clone(&self.engine);
-        let form = engine.profile.key.ec_point;
+        let form = &engine.profile.key;
         let session = self.session()?;
         let handles = keys::private_keys(session, Some(label))?;
         let [handle] = handles.as_slice() else {
@@ -276,15 +277,43 @@ impl Lane {
         self.engine.forget_key(label);
     }
 
+    /// One signature by a proven key. One that does not verify goes nowhere, and its key has to prove itself again.
+    pub(super) fn sign_verified(
+        &mut self,
+        key: &KnownKey,
+        e: &E,
+        message: Option<&[u8]>,
+    ) -> Result<Signature, Problem> {
+        let signature = self.sign_unproven(&key.label, e, message)?;
+        if key.verifies(e, &signature) {
+            return Ok(signature);
+        }
+        count(&self.engine.counters.defective);
+        tracing::error!(label = key.label, "the token gave a signature that does not verify");
+        key.set_proof(Proof::Unproven);
+        Err(Problem::NoSignature("the token gave a signature that does not verify".into()))
+    }
+
     /// One signature by a key that may not have been proven yet.
     pub(super) fn sign_unproven(&mut self, label: &str, e: &E, message: Option<&[u8]>) -> Result<Signature, Problem> {
+        let (form, signed) = self.sign_octets(label, e, message)?;
+        decode(form.encoding, &signed.given).map_err(Problem::NoSignature)
+    }
+
+    /// What the module gives for a digest, handed over as the profile says.
+    pub(super) fn sign_octets(
+        &mut self,
+        label: &str,
+        e: &E,
+        message: Option<&[u8]>,
+    ) -> Result<(SignForm, Signed), Problem> {
         let (handle, key) = self.key(label)?;
-        let sign = self.engine.profile.sign.clone();
+        let sign = self.engine.profile.sign.clone().ok_or_else(|| no_table(&self.engine.profile, "sign"))?;
         let needed = || {
             let why = format!("the profile's sign.input is {}: the message is needed", sign.input.as_str());
             Refusal::new(codes::TBS_REQUIRED, why)
         };
-        let data = match sign.input {
+        let handed = match sign.input {
             SignInput::E => e.as_bytes().to_vec(),
             SignInput::MessageWithZ => message.ok_or_else(needed)?.to_vec(),
             SignInput::MessageWithoutZ => {
@@ -292,30 +321,37 @@ impl Lane {
                 [z.as_bytes(), message.ok_or_else(needed)?].concat()
             }
         };
-        let signed = self.session()?.sign(handle, sign.mechanism, &data, sign.length_query == LengthQuery::Allowed);
+        if let Some(most) = sign.max_input.filter(|most| handed.len() > *most) {
+            let why =
+                format!("tbs: with Z, where the profile adds it, at most {most} octets (the profile's sign.max_input)");
+            return Err(Refusal::new(codes::BAD_REQUEST, why).into());
+        }
+        let given = self.session()?.sign(handle, &sign, &handed);
         let counters = &self.engine.counters;
-        let octets = signed.inspect_err(|_| count(&counters.sign_failures))?;
+        let given = given.inspect_err(|_| count(&counters.sign_failures))?;
         count(&counters.signatures);
         counters.succeeded();
-        decode(sign.encoding, &octets).map_err(Problem::NoSignature)
+        Ok((sign, Signed { handed, given }))
     }
 
     /// Names the profile's field that the module objects to.
     fn profile_message(&self, error: &BindingError) -> String {
         let profile = &self.engine.profile;
+        let sign = profile.sign.as_ref();
+        let mechanism = sign.map_or(0, |sign| sign.mechanism);
         let (function, rv) = match error {
             BindingError::Pkcs11(error) => (error.function.as_ref(), error.rv),
             _ => ("", 0),
         };
         let field = match (function, rv) {
             ("C_SignInit", ck::CKR_MECHANISM_INVALID | ck::CKR_MECHANISM_PARAM_INVALID) => {
-                format!("sign.mechanism = {:#x}", profile.sign.mechanism)
+                format!("sign.mechanism = {mechanism:#x}")
             }
             ("C_SignInit", ck::CKR_KEY_TYPE_INCONSISTENT | ck::CKR_KEY_FUNCTION_NOT_PERMITTED) => {
-                format!("sign.mechanism = {:#x}, which is not for this key,", profile.sign.mechanism)
+                format!("sign.mechanism = {mechanism:#x}, which is not for this key,")
             }
             ("C_Sign", ck::CKR_DATA_LEN_RANGE | ck::CKR_DATA_INVALID) => {
-                format!("sign.input = {:?}", profile.sign.input.as_str())
+                format!("sign.input = {:?}", sign.map_or("", |sign| sign.input.as_str()))
             }
             ("C_DecryptInit", ck::CKR_MECHANISM_INVALID | ck::CKR_MECHANISM_PARAM_INVALID) => {
                 format!("unseal.mechanism = {:#x}", profile.unseal.as_ref().map_or(0, |unseal| unseal.mechanism))
@@ -345,8 +381,14 @@ impl Lane {
     }
 }
 
+/// What went into the module and what came out.
+pub(super) struct Signed {
+    pub(super) handed: Vec<u8>,
+    pub(super) given: Vec<u8>,
+}
+
 /// A signature in the profile's encoding, or what the module gave instead.
-fn decode(encoding: SignEncoding, octets: &[u8]) -> Result<Signature, String> {
+pub(super) fn decode(encoding: SignEncoding, octets: &[u8]) -> Result<Signature, String> {
     let read = match encoding {
         SignEncoding::Raw => octets.try_into().ok().and_then(|raw| Signature::from_raw(raw).ok()),
         SignEncoding::Der => Signature::from_der(octets).ok(),

@@ -22,6 +22,7 @@ pub(super) enum LoginError {
 pub(super) struct LoginGuard {
     latch: Latch,
     pin: Pin,
+    user: u64,
     turn: Mutex<()>,
     logins: AtomicU64,
     /// Sessions of this module show no login even right after one.
@@ -29,8 +30,8 @@ pub(super) struct LoginGuard {
 }
 
 impl LoginGuard {
-    pub(super) fn new(latch: Latch, pin: Pin) -> Self {
-        Self { latch, pin, turn: Mutex::new(()), logins: AtomicU64::new(0), hides_login: AtomicBool::new(false) }
+    pub(super) fn new(latch: Latch, pin: Pin, user: u64) -> Self {
+        Self { latch, pin, user, turn: Mutex::new(()), logins: AtomicU64::new(0), hides_login: AtomicBool::new(false) }
     }
 
     /// Calls of `C_Login` so far.
@@ -50,7 +51,7 @@ impl LoginGuard {
         }
         let permit = self.latch.set(&self.pin, tries()?)?;
         self.logins.fetch_add(1, Ordering::Relaxed);
-        let Err(error) = session.login_user(&self.pin.to_auth()) else {
+        let Err(error) = session.login_user(self.user, &self.pin.to_auth()) else {
             permit.clear()?;
             return self.look(session);
         };

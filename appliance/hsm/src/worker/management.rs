@@ -1,9 +1,11 @@
 //! Operations of administrators: making keys, certification requests, certificates.
 
+use std::sync::Arc;
+
 use cryptoki::object::{Attribute, CertificateType, ObjectClass};
 use cryptoki_sys as ck;
 use yanqian_messages::{Certificate, CertificationRequestInfo, Subject};
-use yanqian_sm::{DistinguishingId, E, sm3, verify};
+use yanqian_sm::{DistinguishingId, E, sm3};
 
 use super::keys;
 use super::lane::{Lane, Problem};
@@ -22,7 +24,8 @@ pub(super) const ID_LENGTH: usize = 16;
 
 impl Lane {
     pub(super) fn list_keys(&mut self) -> Result<Answer, Problem> {
-        let form = self.engine.profile.key.ec_point;
+        let engine = Arc::clone(&self.engine);
+        let form = &engine.profile.key;
         let session = self.session()?;
         let mut entries: Vec<KeyEntry> = Vec::new();
         for handle in keys::private_keys(session, None)?.into_iter().take(MAX_KEYS) {
@@ -94,10 +97,7 @@ impl Lane {
         key.must_be_for(KeyUsage::Sign)?;
         let info = CertificationRequestInfo::new(&subject, &key.public);
         let e = E::of_message(&key.public, &DistinguishingId::default(), &[info.to_be_signed()]);
-        let signature = self.sign_unproven(label, &e, Some(info.to_be_signed()))?;
-        if verify(&key.public, &e, &signature).is_err() {
-            return Err(Problem::NoSignature("a signature that does not verify".into()));
-        }
+        let signature = self.sign_verified(&key, &e, Some(info.to_be_signed()))?;
         tracing::info!(label, "signed a certification request");
         Ok(Answer::Csr(info.finish(&signature)))
     }

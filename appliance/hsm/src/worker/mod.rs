@@ -7,6 +7,8 @@
 //! keeps running meanwhile and finds the socket again.
 
 mod config;
+mod diagnosis;
+mod ecdsa;
 mod engine;
 mod exit;
 mod hardening;

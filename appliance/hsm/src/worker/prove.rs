@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, sm3, verify};
+use yanqian_messages::Certificate;
+use yanqian_sm::{DistinguishingId, E};
 
+use super::diagnosis::Case;
 use super::engine::{KnownKey, Proof, count};
-use super::lane::{Lane, Problem};
+use super::keys;
+use super::lane::{Lane, Problem, Signed, decode};
+use crate::profile::SignForm;
 use crate::protocol::{Answer, KeyUsage, Operation, Outcome, Refusal, codes};
 use crate::self_proof::self_proof_message;
 
@@ -57,58 +61,69 @@ impl Lane {
         Ok(key)
     }
 
-    /// Signs a fresh nonce and verifies it against the token's public key.
+    /// Signs a fresh nonce and verifies it: with the key that the token shows, which must be the certificate's where one is
+    /// stored beside it.
     pub(super) fn prove(&mut self, key: &KnownKey) -> Result<(), Problem> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce)
             .map_err(|error| Refusal::new(codes::TOKEN, format!("the system's random numbers: {error}")))?;
         let message = self_proof_message(&nonce);
         let e = E::of_message(&key.public, &DistinguishingId::default(), &[&message]);
-        let profile = &self.engine.profile;
-        let place = format!("profile {:?} ({})", profile.name, profile.file().display());
-        let why = match self.sign_unproven(&key.label, &e, Some(&message)) {
-            Ok(signature) if verify(&key.public, &e, &signature).is_ok() => {
+        let why = if let Some(why) = self.certified_otherwise(key)? {
+            why
+        } else {
+            let (form, signed) = self.sign_octets(&key.label, &e, Some(&message))?;
+            let read = decode(form.encoding, &signed.given);
+            if read.as_ref().is_ok_and(|signature| key.verifies(&e, signature)) {
                 key.set_proof(Proof::Proven);
                 count(&self.engine.counters.self_proofs);
                 return Ok(());
             }
-            Ok(signature) => {
-                let hint = classify(&key.public, &message, &e, &signature)
-                    .unwrap_or("neither as SM2 over e nor in any other known way");
-                format!("the signature verifies {hint}; {place} does not fit this module or this key")
-            }
-            Err(Problem::NoSignature(what)) => format!("{what}; {place} does not fit this module"),
-            Err(other) => return Err(other),
+            count(&self.engine.counters.defective);
+            self.diagnose(key, &form, &signed, read.err())?
         };
-        let why = format!("key {:?} failed its self-proof and does not serve: {why}", key.label);
+        let profile = &self.engine.profile;
+        let why = format!(
+            "key {:?} failed its self-proof and does not serve: {why} (profile {:?}, {})",
+            key.label,
+            profile.name,
+            profile.file().display()
+        );
         tracing::error!(label = key.label, "{why}");
         key.set_proof(Proof::Failed(Instant::now(), why.clone()));
         Err(Refusal::new(codes::SELF_PROOF, why).into())
     }
-}
 
-/// What the module signed instead, when that is one of the mistakes seen in the field.
-fn classify(key: &PublicKey, message: &[u8], e: &E, signature: &Signature) -> Option<&'static str> {
-    let over = |e: E| verify(key, &e, signature).is_ok();
-    let empty_id = DistinguishingId::new([]).map(|id| E::of_message(key, &id, &[message]));
-    let z = key.z_value(&DistinguishingId::default());
-    if over(E::from_digest(sm3(&[message]))) {
-        Some("over SM3(M) without Z: sign.input should be \"message-without-z\"")
-    } else if over(E::from_digest(sm3(&[e.as_bytes()]))) {
-        Some("over SM3(e): the mechanism hashes its input, so sign.input is not \"e\" but \"message-without-z\"")
-    } else if over(E::of_message(key, &DistinguishingId::default(), &[e.as_bytes()])) {
-        Some("over SM3(Z ‖ e): the mechanism takes messages, so sign.input should be \"message-with-z\"")
-    } else if over(E::of_message(key, &DistinguishingId::default(), &[z.as_bytes(), message])) {
-        Some("over SM3(Z ‖ Z ‖ M): the mechanism adds Z itself, so sign.input should be \"message-with-z\"")
-    } else if empty_id.is_ok_and(over) {
-        Some("with an empty distinguishing id instead of the default one")
-    } else {
-        let raw = signature.to_raw();
-        let mut swapped = [0; 64];
-        swapped[..32].copy_from_slice(&raw[32..]);
-        swapped[32..].copy_from_slice(&raw[..32]);
-        Signature::from_raw(&swapped)
-            .is_ok_and(|swapped| verify(key, e, &swapped).is_ok())
-            .then_some("with r and s exchanged")
+    /// What speaks against the key's certificate, if one is stored: it must be for this key.
+    fn certified_otherwise(&mut self, key: &KnownKey) -> Result<Option<String>, Problem> {
+        let stored = keys::certificates(self.session()?, &key.id)?;
+        Ok(stored.iter().filter_map(|(_, der)| Certificate::from_der(der).ok()).find_map(|certificate| {
+            let other = certificate.public_key() != Some(&key.public);
+            other.then(|| {
+                format!("the certificate of {:?}, stored beside it, is for another key", certificate.subject())
+            })
+        }))
+    }
+
+    /// What the module did instead of what the profile says.
+    fn diagnose(
+        &mut self,
+        key: &KnownKey,
+        form: &SignForm,
+        signed: &Signed,
+        unread: Option<String>,
+    ) -> Result<String, Problem> {
+        let engine = Arc::clone(&self.engine);
+        let session = self.session()?;
+        let mut others = Vec::new();
+        for handle in keys::private_keys(session, None)? {
+            let found = keys::describe(session, handle, &engine.profile.key)?;
+            others.extend(found.public.ok().filter(|public| *public != key.public).map(|public| (found.label, public)));
+        }
+        let case = Case { key: &key.public, others: &others, handed: &signed.handed, given: &signed.given };
+        Ok(case.find().map_or_else(
+            || unread.unwrap_or_else(|| "the signature verifies neither as SM2 nor in any other known way".into()),
+            |finding| finding.advice(form),
+        ))
     }
 }

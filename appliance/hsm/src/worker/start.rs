@@ -43,12 +43,13 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
     let (slot, info) = token::find(&caller, &config.token_label)?;
     let token = Token::from(&info);
     profile.fits(&token.manufacturer, &token.model).map_err(WorkerExit::Config)?;
+    must_be_as_good_as_said(&profile, &token)?;
     announce(&profile, &token);
     warn_of_missing_mechanisms(&caller, slot, &profile);
 
     let sessions = sessions(&profile, &info, config.threads);
     let latch = Latch::new(&config.state_dir, &token.label, &token.serial, pin_path);
-    let guard = LoginGuard::new(latch, pin);
+    let guard = LoginGuard::new(latch, pin, profile.login_user);
     let threads = u32::try_from(sessions.max(1)).unwrap_or(u32::MAX);
     let engine = Arc::new(Engine::new(profile, module.caller(), (slot, token), guard, config.queue, threads));
 
@@ -103,6 +104,22 @@ fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerE
     })
 }
 
+/// Tokens that say of themselves that they are software, by manufacturer.
+const SOFTWARE_TOKENS: [&str; 2] = ["Yanqian project", "SoftHSM project"];
+
+/// Grades stand in records for ever: a software token is no HSM, whatever its profile says.
+fn must_be_as_good_as_said(profile: &Profile, token: &Token) -> Result<(), WorkerExit> {
+    if profile.grade == Grade::Hsm && SOFTWARE_TOKENS.contains(&token.manufacturer.as_str()) {
+        return Err(WorkerExit::Config(format!(
+            "profile {:?} ({}): grade is \"hsm\", and the token of {:?} is software",
+            profile.name,
+            profile.file().display(),
+            token.manufacturer
+        )));
+    }
+    Ok(())
+}
+
 fn announce(profile: &Profile, token: &Token) {
     let Token { label, serial, model, manufacturer } = token;
     tracing::info!(label, serial, model, manufacturer, profile = profile.name, grade = %profile.grade, "token found");
@@ -121,7 +138,7 @@ fn announce(profile: &Profile, token: &Token) {
 fn warn_of_missing_mechanisms(caller: &Caller, slot: Slot, profile: &Profile) {
     let Ok(listed) = caller.mechanisms(slot) else { return };
     let wanted = [
-        ("sign.mechanism", Some(profile.sign.mechanism)),
+        ("sign.mechanism", profile.sign.as_ref().map(|sign| sign.mechanism)),
         ("key.keygen_mechanism", profile.key.keygen_mechanism),
         ("unseal.mechanism", profile.unseal.as_ref().map(|unseal| unseal.mechanism)),
         ("import.mechanism", profile.import.as_ref().map(|import| import.mechanism)),

@@ -1,10 +1,12 @@
 //! The worker as a real process over a real module, asked over its socket.
 #![allow(clippy::unwrap_used)]
 
+mod dialects;
 mod encryption;
 mod faults;
 mod opening;
 mod pins;
+mod proof;
 mod protocol;
 mod service;
 mod softhsm;

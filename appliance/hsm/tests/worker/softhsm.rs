@@ -76,6 +76,7 @@ async fn ecdsa_over_an_sm2_key_is_not_served() {
     let error = site.client().generate_key("signing").await.unwrap_err();
     let WorkerError::Refused { code, message } = error else { panic!("{error}") };
     assert_eq!(code, codes::SELF_PROOF, "{message}");
+    assert!(message.contains("ECDSA") && message.contains("stock SoftHSM"), "{message}");
 }
 
 #[test]

@@ -105,6 +105,25 @@ impl Site {
         std::fs::write(path, text.replacen(from, to, 1)).unwrap();
     }
 
+    /// Puts a shipped profile in place. One for hardware becomes one for the token in software that plays it here.
+    pub(crate) fn use_profile(&self, name: &str) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../hsm-profiles/{name}.toml"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let text = text
+            .replacen("grade = \"hsm\"", "grade = \"development\"", 1)
+            .replacen("manufacturer = \"SoftHSM project\"", "", 1)
+            .replacen("model = \"SoftHSM v2\"", "", 1);
+        std::fs::write(self.path("profile.toml"), text).unwrap();
+    }
+
+    /// The soft token speaks this text's dialect from the next start on.
+    pub(crate) fn speak(&mut self, dialect: &str) {
+        std::fs::write(self.path("dialect.toml"), dialect).unwrap();
+        let file = self.path("dialect.toml").to_str().unwrap().to_owned();
+        self.environment.retain(|(name, _)| *name != "YANQIAN_SOFTTOKEN_DIALECT");
+        self.environment.push(("YANQIAN_SOFTTOKEN_DIALECT", file));
+    }
+
     pub(crate) fn write_config(&self) -> PathBuf {
         let mut environment = String::new();
         for (name, value) in &self.environment {
@@ -186,6 +205,12 @@ impl Drop for Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A dialect of the soft token's directory.
+pub(crate) fn dialect(name: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../softtoken/dialects/{name}.toml"));
+    std::fs::read_to_string(file).unwrap()
 }
 
 /// A message and its digest for a key.

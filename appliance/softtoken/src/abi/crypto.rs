@@ -29,7 +29,7 @@ pub(super) unsafe extern "C" fn C_SignInit(
     hKey: CK_OBJECT_HANDLE,
 ) -> CK_RV {
     // SAFETY: by contract.
-    entry(|| module()?.sign_init(hSession, unsafe { mechanism(pMechanism)? }, hKey))
+    entry(|| module()?.sign_init(hSession, &unsafe { mechanism(pMechanism)? }, hKey))
 }
 
 pub(super) unsafe extern "C" fn C_Sign(
@@ -76,7 +76,7 @@ pub(super) unsafe extern "C" fn C_VerifyInit(
     hKey: CK_OBJECT_HANDLE,
 ) -> CK_RV {
     // SAFETY: by contract.
-    entry(|| module()?.verify_init(hSession, unsafe { mechanism(pMechanism)? }, hKey))
+    entry(|| module()?.verify_init(hSession, &unsafe { mechanism(pMechanism)? }, hKey))
 }
 
 pub(super) unsafe extern "C" fn C_Verify(
@@ -119,7 +119,7 @@ pub(super) unsafe extern "C" fn C_DecryptInit(
     hKey: CK_OBJECT_HANDLE,
 ) -> CK_RV {
     // SAFETY: by contract.
-    entry(|| module()?.decrypt_init(hSession, unsafe { mechanism(pMechanism)? }, hKey))
+    entry(|| module()?.decrypt_init(hSession, &unsafe { mechanism(pMechanism)? }, hKey))
 }
 
 pub(super) unsafe extern "C" fn C_Decrypt(
@@ -140,7 +140,7 @@ pub(super) unsafe extern "C" fn C_Decrypt(
 
 pub(super) unsafe extern "C" fn C_DigestInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR) -> CK_RV {
     // SAFETY: by contract.
-    entry(|| module()?.digest_init(hSession, unsafe { mechanism(pMechanism)? }))
+    entry(|| module()?.digest_init(hSession, &unsafe { mechanism(pMechanism)? }))
 }
 
 pub(super) unsafe extern "C" fn C_Digest(

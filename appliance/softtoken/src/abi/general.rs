@@ -6,7 +6,7 @@ use cryptoki_sys::{
     CK_BBOOL, CK_BYTE_PTR, CK_C_INITIALIZE_ARGS, CK_INFO, CK_INFO_PTR, CK_MECHANISM_INFO, CK_MECHANISM_INFO_PTR,
     CK_MECHANISM_TYPE, CK_MECHANISM_TYPE_PTR, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_SLOT_ID_PTR, CK_SLOT_INFO,
     CK_SLOT_INFO_PTR, CK_ULONG, CK_ULONG_PTR, CK_VERSION, CKF_OS_LOCKING_OK, CKF_TOKEN_PRESENT, CKR_ARGUMENTS_BAD,
-    CKR_CANT_LOCK, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_ERROR, CKR_FUNCTION_NOT_PARALLEL, CKR_MECHANISM_INVALID,
+    CKR_CANT_LOCK, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_ERROR, CKR_FUNCTION_NOT_PARALLEL,
     CKR_RANDOM_SEED_NOT_SUPPORTED,
 };
 use zeroize::Zeroizing;
@@ -14,7 +14,6 @@ use zeroize::Zeroizing;
 use super::entry;
 use super::pointers::{deliver_list, octets, put};
 use crate::module::{SLOT, check_slot, finalize, initialize, module};
-use crate::numbers::Mechanism;
 use crate::rv::{Outcome, Rv};
 
 pub(super) const MANUFACTURER: &str = "Yanqian project";
@@ -112,10 +111,10 @@ pub(super) unsafe extern "C" fn C_GetMechanismList(
     pulCount: CK_ULONG_PTR,
 ) -> CK_RV {
     entry(|| {
-        module()?;
+        let module = module()?;
         check_slot(slotID)?;
         // SAFETY: by contract.
-        unsafe { deliver_list(&Mechanism::ALL.map(Mechanism::number), pMechanismList, pulCount) }
+        unsafe { deliver_list(&module.dialect.numbers(), pMechanismList, pulCount) }
     })
 }
 
@@ -125,11 +124,10 @@ pub(super) unsafe extern "C" fn C_GetMechanismInfo(
     pInfo: CK_MECHANISM_INFO_PTR,
 ) -> CK_RV {
     entry(|| {
-        module()?;
+        let module = module()?;
         check_slot(slotID)?;
-        let known = Mechanism::from_number(mechanism).ok_or(Rv(CKR_MECHANISM_INVALID))?;
-        let info =
-            CK_MECHANISM_INFO { ulMinKeySize: known.key_bits(), ulMaxKeySize: known.key_bits(), flags: known.flags() };
+        let known = module.dialect.info(mechanism)?;
+        let info = CK_MECHANISM_INFO { ulMinKeySize: known.bits, ulMaxKeySize: known.bits, flags: known.flags };
         // SAFETY: by contract.
         unsafe { put(pInfo, info) }
     })

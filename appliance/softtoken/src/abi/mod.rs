@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cryptoki_sys::{CK_RV, CKR_GENERAL_ERROR, CKR_OK};
 
+use crate::module::Turn;
 use crate::rv::Outcome;
 
 pub use list::C_GetFunctionList;
@@ -27,7 +28,11 @@ pub use list::C_GetFunctionList;
 /// Runs one entry point.
 pub(crate) fn entry(work: impl FnOnce() -> Outcome<()>) -> CK_RV {
     // Whatever a panic leaves half-done is behind a lock that it poisons, so nobody sees it afterwards.
-    match catch_unwind(AssertUnwindSafe(work)) {
+    let call = || {
+        let _turn = Turn::take()?;
+        work()
+    };
+    match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => CKR_OK,
         Ok(Err(error)) => error.0,
         Err(_) => CKR_GENERAL_ERROR,

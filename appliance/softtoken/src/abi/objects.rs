@@ -3,13 +3,11 @@
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_PTR, CK_BYTE_PTR, CK_MECHANISM_PTR, CK_OBJECT_HANDLE, CK_OBJECT_HANDLE_PTR, CK_RV,
     CK_SESSION_HANDLE, CK_ULONG, CK_ULONG_PTR, CK_UNAVAILABLE_INFORMATION, CKR_ARGUMENTS_BAD, CKR_BUFFER_TOO_SMALL,
-    CKR_MECHANISM_INVALID,
 };
 
 use super::entry;
 use super::pointers::{attributes, deliver_list, mechanism, octets, put, template};
 use crate::module::module;
-use crate::numbers::Mechanism;
 use crate::rv::{Outcome, Rv};
 
 pub(super) unsafe extern "C" fn C_CreateObject(
@@ -147,10 +145,7 @@ pub(super) unsafe extern "C" fn C_GenerateKeyPair(
                 template(pPrivateKeyTemplate, ulPrivateKeyAttributeCount)?,
             )
         };
-        if mechanism != Mechanism::GenerateKeyPair {
-            return Err(Rv(CKR_MECHANISM_INVALID));
-        }
-        let (public, private) = module.generate_key_pair(hSession, public, private)?;
+        let (public, private) = module.generate_key_pair(hSession, &mechanism, public, private)?;
         // SAFETY: by contract.
         unsafe {
             put(phPublicKey, public)?;
@@ -176,7 +171,7 @@ pub(super) unsafe extern "C" fn C_UnwrapKey(
         let (mechanism, wrapped, template) = unsafe {
             (mechanism(pMechanism)?, octets(pWrappedKey, ulWrappedKeyLen)?, template(pTemplate, ulAttributeCount)?)
         };
-        let handle = module.unwrap_key(hSession, mechanism, hUnwrappingKey, wrapped, template)?;
+        let handle = module.unwrap_key(hSession, &mechanism, hUnwrappingKey, wrapped, template)?;
         // SAFETY: by contract.
         unsafe { put(phKey, handle) }
     })

@@ -2,12 +2,12 @@
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_PTR, CK_BYTE, CK_MECHANISM_PTR, CK_ULONG, CKR_ARGUMENTS_BAD,
-    CKR_ATTRIBUTE_VALUE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_MECHANISM_INVALID, CKR_MECHANISM_PARAM_INVALID,
+    CKR_ATTRIBUTE_VALUE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_MECHANISM_PARAM_INVALID,
 };
 use zeroize::Zeroizing;
 
 use crate::attribute::{MAX_ATTRIBUTES, MAX_VALUE, Template};
-use crate::numbers::Mechanism;
+use crate::dialect::Asked;
 use crate::rv::{Outcome, Reply, Room, Rv};
 
 const BAD: Rv = Rv(CKR_ARGUMENTS_BAD);
@@ -102,18 +102,22 @@ pub(super) unsafe fn deliver_list(values: &[CK_ULONG], list: *mut CK_ULONG, coun
     if fits || room == Room::Query { Ok(()) } else { Err(Rv(CKR_BUFFER_TOO_SMALL)) }
 }
 
-/// One mechanism of ours; none of them takes a parameter.
+/// A mechanism with its parameter, copied.
 ///
 /// # Safety
-/// A non-NULL `mechanism` points to a `CK_MECHANISM`.
-pub(super) unsafe fn mechanism(mechanism: CK_MECHANISM_PTR) -> Outcome<Mechanism> {
+/// A non-NULL `mechanism` points to a `CK_MECHANISM`, whose non-NULL parameter to as many octets as it says.
+pub(super) unsafe fn mechanism(mechanism: CK_MECHANISM_PTR) -> Outcome<Asked> {
     if mechanism.is_null() {
         return Err(BAD);
     }
     // SAFETY: not NULL, readable by the caller's contract.
     let given = unsafe { mechanism.read_unaligned() };
-    let known = Mechanism::from_number(given.mechanism).ok_or(Rv(CKR_MECHANISM_INVALID))?;
-    if given.ulParameterLen == 0 { Ok(known) } else { Err(Rv(CKR_MECHANISM_PARAM_INVALID)) }
+    if usize::try_from(given.ulParameterLen).map_or(true, |length| length > MAX_VALUE) {
+        return Err(Rv(CKR_MECHANISM_PARAM_INVALID));
+    }
+    // SAFETY: by the caller's contract.
+    let parameter = unsafe { octets(given.pParameter.cast(), given.ulParameterLen) };
+    Ok(Asked { number: given.mechanism, parameter: parameter.map_err(|_| Rv(CKR_MECHANISM_PARAM_INVALID))?.to_vec() })
 }
 
 /// The attributes of a template as they lie in memory.

@@ -11,7 +11,6 @@ use super::pointers::{octets, put};
 use crate::module::{check_slot, module};
 use crate::pin::{MAX_PIN, MIN_PIN};
 use crate::rv::{Outcome, Rv};
-use crate::sessions::MAX_SESSIONS;
 
 /// A PIN; NULL would mean a protected authentication path, which software has not.
 ///
@@ -36,9 +35,9 @@ pub(super) unsafe extern "C" fn C_GetTokenInfo(slotID: CK_SLOT_ID, pInfo: CK_TOK
             model: padded(MODEL),
             serialNumber: state.serial,
             flags: state.flags,
-            ulMaxSessionCount: MAX_SESSIONS as CK_ULONG,
+            ulMaxSessionCount: module.max_sessions() as CK_ULONG,
             ulSessionCount: state.sessions as CK_ULONG,
-            ulMaxRwSessionCount: MAX_SESSIONS as CK_ULONG,
+            ulMaxRwSessionCount: module.max_sessions() as CK_ULONG,
             ulRwSessionCount: state.writable_sessions as CK_ULONG,
             ulMaxPinLen: MAX_PIN as CK_ULONG,
             ulMinPinLen: MIN_PIN as CK_ULONG,
