@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::error::{Doing as _, HarnessError};
 
 const MODULE: &str = "libyanqian_softtoken.so";
+const CHAOS: &str = "libyanqian_p11_chaos.so";
 
 /// Where the executables lie.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Binaries {
     pub platform_sim: PathBuf,
     /// The soft token's PKCS#11 module.
     pub token_module: PathBuf,
+    /// The module that fails on demand; only some sites need it.
+    chaos_module: Option<PathBuf>,
 }
 
 impl Binaries {
@@ -32,7 +35,8 @@ impl Binaries {
             yanqian: there("yanqian")?,
             verifier: there("yanqian-verify")?,
             platform_sim: there("yanqian-platform-sim")?,
-            token_module: module(directory)?,
+            token_module: module(directory, MODULE).ok_or_else(|| missing(directory, directory.join(MODULE)))?,
+            chaos_module: module(directory, CHAOS),
         })
     }
 
@@ -47,6 +51,12 @@ impl Binaries {
     pub fn beside_this_program() -> Result<Self, HarnessError> {
         let program = std::env::current_exe().doing(|| "finding the running program".to_owned())?;
         Self::locate(program.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// The module that fails on demand.
+    pub(crate) fn chaos_module(&self) -> Result<&Path, HarnessError> {
+        let directory = self.yanqian.parent().unwrap_or(Path::new("."));
+        self.chaos_module.as_deref().ok_or_else(|| missing(directory, directory.join(CHAOS)))
     }
 
     /// Puts copies into `directory`, for users who may not look into the build directory. Hard links where the file
@@ -64,16 +74,17 @@ impl Binaries {
             verifier: copy(&self.verifier)?,
             platform_sim: copy(&self.platform_sim)?,
             token_module: copy(&self.token_module)?,
+            chaos_module: self.chaos_module.as_deref().map(copy).transpose()?,
         })
     }
 }
 
 /// `cargo build` leaves the module beside the executables, `cargo test` only in `deps`: the newer one counts.
-fn module(directory: &Path) -> Result<PathBuf, HarnessError> {
+fn module(directory: &Path, name: &str) -> Option<PathBuf> {
     let built = |file: &PathBuf| file.metadata().and_then(|data| data.modified()).ok();
-    let places = [directory.join(MODULE), directory.join("deps").join(MODULE)];
+    let places = [directory.join(name), directory.join("deps").join(name)];
     let newest: Option<(SystemTime, PathBuf)> = places.into_iter().filter_map(|file| Some((built(&file)?, file))).max();
-    newest.map(|(_, file)| file).ok_or_else(|| missing(directory, directory.join(MODULE)))
+    newest.map(|(_, file)| file)
 }
 
 fn missing(directory: &Path, file: PathBuf) -> HarnessError {
@@ -84,8 +95,8 @@ fn missing(directory: &Path, file: PathBuf) -> HarnessError {
     HarnessError::Missing {
         file,
         command: format!(
-            "`cargo build --profile {profile} -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-softtoken` \
-             (`make test` and `make demo` do)"
+            "`cargo build --profile {profile} -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-softtoken \
+             -p yanqian-p11-chaos` (`make test` and `make demo` do)"
         ),
     }
 }

@@ -1,10 +1,11 @@
 //! The appliance's own command line, run as an operator would run it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Doing as _, HarnessError};
 use crate::process::prepare;
+use crate::site::Site;
 use crate::users::User;
 
 /// How a command ended and what it said.
@@ -20,6 +21,32 @@ impl Output {
     /// Both streams, for messages and searches.
     pub fn all(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs the appliance's command line beside a site that is being used otherwise. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    pub(crate) program: PathBuf,
+    pub(crate) user: Option<User>,
+}
+
+impl Operator {
+    /// Runs it to its end; blocks.
+    pub fn run(&self, arguments: &[&str]) -> Result<Output, HarnessError> {
+        run(&self.program, arguments, self.user)
+    }
+}
+
+impl Site {
+    /// The appliance's command line under the daemon's user, apart from this site.
+    pub fn daemons_operator(&self) -> Operator {
+        Operator { program: self.program().to_owned(), user: self.options().users.daemon }
+    }
+
+    /// The appliance's command line under the worker's user, apart from this site.
+    pub fn workers_operator(&self) -> Operator {
+        Operator { program: self.program().to_owned(), user: self.options().users.worker }
     }
 }
 

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use crate::binaries::Binaries;
 use crate::error::{Doing as _, HarnessError};
 use crate::options::{File, Form, Options};
 use crate::places::{Places, copy_tree, write_private, write_public};
+use crate::token::{self, Loaded};
 
 /// Label of the signing key in the token.
 pub(crate) const SIGNING_KEY: &str = "yanqian-sign";
@@ -94,18 +96,19 @@ pub(crate) fn random(octets: &mut [u8]) -> Result<(), HarnessError> {
 pub(crate) fn write_worker(
     places: &Places,
     options: &Options,
-    module: &Path,
+    binaries: &Binaries,
     pin: (&'static str, Value),
 ) -> Result<(), HarnessError> {
-    copy_changed(options, "hsm-profiles/softtoken.toml", None, &places.hsm_profile())?;
+    copy_changed(options, token::PROFILE, None, &places.hsm_profile())?;
+    let Loaded { module, environment } = token::loaded(places, options, binaries)?;
     let clients = options.users.daemon.map(|user| Value::from(i64::from(user.uid)));
     let config = table([
         ("format_version", 1.into()),
         ("socket", text(&places.socket())),
         ("client_uids", Value::Array(clients.into_iter().collect())),
         ("profile", text(&places.hsm_profile())),
-        ("module", text(module)),
-        ("module_env", table([("YANQIAN_SOFTTOKEN_DIR", text(&places.token()))])),
+        ("module", text(&module)),
+        ("module_env", table(environment)),
         ("token_label", TOKEN_LABEL.into()),
         pin,
         ("state_dir", text(&places.worker_state())),

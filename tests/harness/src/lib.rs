@@ -25,11 +25,12 @@ mod process;
 mod site;
 mod start;
 mod supervisor;
+mod token;
 mod users;
 
 pub use binaries::Binaries;
 pub use caller::{CHIP_READING, Caller, REAL_NAME, REAL_PERSON, read_some, service_of};
-pub use cli::Output;
+pub use cli::{Operator, Output};
 pub use control::{Control, Misbehaviour, Seen, Stats, Variant};
 pub use error::HarnessError;
 pub use http::{Connection, Protocol, Reply};
@@ -40,3 +41,4 @@ pub use options::{File, Form, Options, Service};
 pub use places::Places;
 pub use site::{Addresses, Site};
 pub use users::{User, Users};
+pub use yanqian_p11_chaos as chaos;

@@ -44,6 +44,8 @@ pub struct Options {
     pub log: &'static str,
     /// Run daemon and worker as their units would: listeners and the PIN from the service manager, logs in JSON.
     pub managed: bool,
+    /// Put the module that fails on demand before the token's; [`crate::Site::chaos`] drives it.
+    pub chaos: bool,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
     pub(crate) changes: Vec<Change>,
@@ -60,6 +62,7 @@ impl Options {
             repository: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")),
             log: "info",
             managed: false,
+            chaos: false,
             progress: |_| {},
             changes: Vec::new(),
         }

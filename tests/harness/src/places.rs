@@ -95,6 +95,11 @@ impl Places {
         self.hsm().join("token")
     }
 
+    /// Orders to the module that fails on demand, and its counts; the worker's user writes there, everybody reads.
+    pub(crate) fn chaos(&self) -> PathBuf {
+        self.root.join("hsm-chaos")
+    }
+
     /// The worker's own state: the PIN latch.
     pub fn worker_state(&self) -> PathBuf {
         self.hsm().join("state")
@@ -147,7 +152,7 @@ impl Places {
         let open = 0o755;
         let closed = 0o700;
         mode(&self.root, open)?;
-        let directories: [(&str, u32, Option<User>); 10] = [
+        let directories: [(&str, u32, Option<User>); 11] = [
             ("bin", open, None),
             ("pki", open, None),
             ("etc", open, None),
@@ -157,6 +162,7 @@ impl Places {
             ("hsm", closed, users.worker),
             ("hsm/state", closed, users.worker),
             ("hsm-run", open, users.worker),
+            ("hsm-chaos", open, users.worker),
             ("platform", open, users.platform),
         ];
         for (name, bits, owner) in directories {

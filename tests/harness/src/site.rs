@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use yanqian_devpki::Pair;
+use yanqian_p11_chaos::Chaos;
 
 use crate::caller::Caller;
 use crate::cli::{self, Output};
@@ -47,6 +48,7 @@ pub struct Site {
     platform_address: SocketAddr,
     /// What the service manager holds, in a managed site.
     sockets: Option<Arc<Sockets>>,
+    chaos: Option<Arc<Chaos>>,
     binaries: Binaries,
     options: Options,
     places: Places,
@@ -77,13 +79,15 @@ impl Site {
 
         say("token: initialised through the PKCS#11 module");
         let pin_file = ("pin_file", places.pin().display().to_string().into());
-        config::write_worker(&places, &options, &binaries.token_module, pin_file)?;
+        let chaos = options.chaos.then(|| Chaos::at(places.chaos()).map(Arc::new)).transpose();
+        let chaos = chaos.doing(|| "orders to the PKCS#11 module".to_owned())?;
+        config::write_worker(&places, &options, &binaries, pin_file)?;
         enrol::init_token(&binaries.yanqian, &places, users.worker)?;
         let mut sockets = None;
         if options.managed {
             managed::lay_credential(&places, users.worker)?;
             let credential = ("pin_credential", managed::CREDENTIAL.into());
-            config::write_worker(&places, &options, &binaries.token_module, credential)?;
+            config::write_worker(&places, &options, &binaries, credential)?;
             sockets = Some(Arc::new(Sockets::open(&places)?));
         }
 
@@ -103,6 +107,7 @@ impl Site {
             control,
             platform_address,
             sockets,
+            chaos,
             binaries,
             options,
             places,
@@ -175,6 +180,11 @@ impl Site {
     /// The platform's controls.
     pub fn sim(&self) -> Control {
         self.control
+    }
+
+    /// Drives the module that fails on demand, in a site with [`Options::chaos`].
+    pub fn chaos(&self) -> Option<Arc<Chaos>> {
+        self.chaos.clone()
     }
 
     /// Runs the appliance's command line under the daemon's user.
@@ -254,6 +264,11 @@ impl Site {
     /// Times that the worker was started.
     pub fn worker_starts(&self) -> usize {
         self.worker.as_ref().map_or(0, Supervisor::starts)
+    }
+
+    /// Why the worker is not started again, if it is not.
+    pub fn worker_gave_up(&self) -> Option<String> {
+        self.worker.as_ref().and_then(Supervisor::gave_up)
     }
 
     /// SIGKILL to the worker; its supervisor starts it again.

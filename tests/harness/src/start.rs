@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::binaries::Binaries;
 use crate::cli;
-use crate::error::HarnessError;
+use crate::error::{Doing as _, HarnessError};
 use crate::managed::{Sockets, activated};
 use crate::options::Options;
 use crate::places::Places;
@@ -21,9 +21,8 @@ use crate::users::User;
 
 /// How long a process may take until it is ready; generous, because test machines are busy.
 pub(crate) const READY: Duration = Duration::from_mins(1);
-/// As the unit file of the worker has it: starting again cannot mend a configuration (78) or a refused PIN (77).
-const WORKER_POLICY: Policy =
-    Policy { pause: Duration::from_millis(200), limit: 30, window: Duration::from_mins(1), prevent: &[77, 78] };
+/// Says when the worker is started again.
+const WORKER_UNIT: &str = "systemd/yanqian-hsm.service";
 
 pub(crate) fn may_read(file: &Path, user: Option<User>) -> bool {
     let file = file.display().to_string();
@@ -58,7 +57,10 @@ pub(crate) fn start_worker(
 ) -> Result<Supervisor, HarnessError> {
     let (program, places, level) = (binaries.yanqian.clone(), places.clone(), options.log);
     let user = options.users.worker;
-    Supervisor::start(WORKER_POLICY, move || {
+    let unit = std::fs::read_to_string(options.repository.join(WORKER_UNIT)).doing(|| WORKER_UNIT.to_owned())?;
+    let policy = Policy::of_unit(&unit)
+        .ok_or_else(|| HarnessError::Unexpected(format!("{WORKER_UNIT} does not say when to start again")))?;
+    Supervisor::start(policy, move || {
         let mut command = program_command(&program, sockets.as_ref().map(|sockets| sockets.worker()).transpose()?);
         command.args(["hsm-worker", "--config"]).arg(places.worker_config()).env("YANQIAN_LOG", level);
         if sockets.is_some() {

@@ -9,16 +9,32 @@ use std::time::{Duration, Instant};
 use crate::error::HarnessError;
 use crate::process::{LOOK, Process};
 
-/// When to start again.
-#[derive(Debug, Clone, Copy)]
+/// When to start again, as systemd.service(5) and systemd.unit(5) have it.
+#[derive(Debug, Clone)]
 pub(crate) struct Policy {
-    /// Between an end and the next start.
-    pub(crate) pause: Duration,
-    /// Starts within [`Policy::window`] at most.
-    pub(crate) limit: usize,
-    pub(crate) window: Duration,
-    /// Exit statuses after which it stays down.
-    pub(crate) prevent: &'static [i32],
+    /// Between an end and the next start (`RestartSec=`).
+    pause: Duration,
+    /// Starts within a window at most (`StartLimitBurst=`, `StartLimitIntervalSec=`).
+    limit: Option<(usize, Duration)>,
+    /// Exit statuses after which it stays down (`RestartPreventExitStatus=`).
+    prevent: Vec<i32>,
+}
+
+impl Policy {
+    /// The policy of a unit file that restarts always; none when it does not say all of it, or in units not expected here.
+    pub(crate) fn of_unit(unit: &str) -> Option<Self> {
+        let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let span = |key| match value(key)? {
+            text if text.ends_with("ms") => Some(Duration::from_millis(text.trim_end_matches("ms").parse().ok()?)),
+            text => Some(Duration::from_secs(text.parse().ok()?)),
+        };
+        let limit = match span("StartLimitIntervalSec")? {
+            Duration::ZERO => None,
+            window => Some((value("StartLimitBurst")?.parse().ok()?, window)),
+        };
+        let prevent = value("RestartPreventExitStatus")?.split_whitespace().map(str::parse).collect::<Result<_, _>>();
+        (value("Restart")? == "always").then_some(Self { pause: span("RestartSec")?, limit, prevent: prevent.ok()? })
+    }
 }
 
 struct State {
@@ -42,7 +58,7 @@ impl Supervisor {
         let first = State { process: start()?, starts: vec![Instant::now()], stopping: false, gave_up: None };
         let state = Arc::new(Mutex::new(first));
         let watched = Arc::clone(&state);
-        let thread = std::thread::spawn(move || watch(&watched, policy, &start));
+        let thread = std::thread::spawn(move || watch(&watched, &policy, &start));
         Ok(Self { state, thread: Some(thread) })
     }
 
@@ -105,7 +121,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn watch(state: &Mutex<State>, policy: Policy, start: &dyn Fn() -> Result<Process, HarnessError>) {
+fn watch(state: &Mutex<State>, policy: &Policy, start: &dyn Fn() -> Result<Process, HarnessError>) {
     loop {
         std::thread::sleep(LOOK);
         {
@@ -137,12 +153,13 @@ fn watch(state: &Mutex<State>, policy: Policy, start: &dyn Fn() -> Result<Proces
     }
 }
 
-fn refuse(starts: &[Instant], policy: Policy, status: ExitStatus) -> Option<String> {
+fn refuse(starts: &[Instant], policy: &Policy, status: ExitStatus) -> Option<String> {
     if status.code().is_some_and(|code| policy.prevent.contains(&code)) {
         return Some(format!("ended with {status}, after which it is not started again"));
     }
-    let recent = starts.iter().filter(|at| at.elapsed() < policy.window).count();
-    (recent >= policy.limit).then(|| format!("ended with {status} after {recent} starts in a short time"))
+    let (limit, window) = policy.limit?;
+    let recent = starts.iter().filter(|at| at.elapsed() < window).count();
+    (recent >= limit).then(|| format!("ended with {status} after {recent} starts in a short time"))
 }
 
 #[cfg(test)]
@@ -151,14 +168,14 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    const QUICK: Policy =
-        Policy { pause: Duration::from_millis(5), limit: 3, window: Duration::from_mins(1), prevent: &[78] };
+    const QUICK: &str = "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=3\n[Service]\nRestart=always\nRestartSec=5ms\n\
+                         RestartPreventExitStatus=77 78\n";
 
     fn supervised(script: &'static str) -> (Supervisor, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
         let start = move || Process::start("script", Command::new("sh").args(["-c", script]), &log, None);
-        (Supervisor::start(QUICK, start).unwrap(), directory)
+        (Supervisor::start(Policy::of_unit(QUICK).unwrap(), start).unwrap(), directory)
     }
 
     fn settled(supervisor: &Supervisor) -> String {
@@ -169,6 +186,18 @@ mod tests {
             std::thread::sleep(LOOK);
         }
         panic!("it never gave up");
+    }
+
+    #[test]
+    fn a_unit_file_says_when_to_start_again_or_is_not_taken() {
+        let policy = Policy::of_unit(QUICK).unwrap();
+        assert_eq!((policy.pause, policy.prevent), (Duration::from_millis(5), vec![77, 78]));
+        assert_eq!(policy.limit, Some((3, Duration::from_mins(1))));
+        let unlimited = QUICK.replace("IntervalSec=60", "IntervalSec=0");
+        assert_eq!(Policy::of_unit(&unlimited).unwrap().limit, None);
+        for (from, to) in [("always", "no"), ("RestartSec=5ms\n", ""), ("IntervalSec=60", "IntervalSec=1min")] {
+            assert!(Policy::of_unit(&QUICK.replace(from, to)).is_none(), "{to}");
+        }
     }
 
     #[test]

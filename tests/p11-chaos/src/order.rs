@@ -23,7 +23,7 @@ pub enum Place {
 pub enum Fault {
     /// The call gives this `CK_RV` and is not forwarded.
     Return(u64),
-    /// The call is forwarded after this many milliseconds.
+    /// The call is forwarded after this many milliseconds, or when the order has ended.
     Sleep(u64),
     /// The call is forwarded only when the order has ended.
     Hang,

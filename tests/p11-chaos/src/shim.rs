@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cryptoki_sys::{
     CK_FUNCTION_LIST, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CKR_DEVICE_REMOVED, CKR_GENERAL_ERROR, CKR_SLOT_ID_INVALID,
@@ -17,7 +17,7 @@ use crate::sessions::Sessions;
 use crate::target::Target;
 use crate::{DIRECTORY, MODULE};
 
-/// Looks at whether a hang has ended.
+/// Looks at whether an order still holds.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// The module of this process.
@@ -133,8 +133,8 @@ impl Shim {
     fn strike(&self, id: u64, fault: &Fault, session: Option<CK_SESSION_HANDLE>, plan: &mut Plan) -> Result<(), CK_RV> {
         match (fault, session) {
             (Fault::Return(rv), _) => return Err(*rv),
-            (Fault::Sleep(time), _) => std::thread::sleep(Duration::from_millis(*time)),
-            (Fault::Hang, _) => self.hang(id)?,
+            (Fault::Sleep(time), _) => self.sleep(id, Duration::from_millis(*time))?,
+            (Fault::Hang, _) => self.sleep(id, Duration::MAX)?,
             (Fault::Abort, _) => std::process::abort(),
             (Fault::Shorten, _) => plan.spoil = Some(Spoil::Shorten),
             (Fault::Corrupt, _) => plan.spoil = Some(Spoil::Corrupt),
@@ -154,10 +154,14 @@ impl Shim {
         Ok(())
     }
 
-    /// Until the order is taken back or its time has passed.
-    fn hang(&self, id: u64) -> Result<(), CK_RV> {
-        while self.orders()?.iter().any(|(other, order)| *other == id && !order.is_over(now())) {
-            std::thread::sleep(LOOK);
+    /// For so long, but not longer than the order holds.
+    fn sleep(&self, id: u64, time: Duration) -> Result<(), CK_RV> {
+        let began = Instant::now();
+        while let Some(left) = time.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+            if !self.orders()?.iter().any(|(other, order)| *other == id && !order.is_over(now())) {
+                break;
+            }
+            std::thread::sleep(left.min(LOOK));
         }
         Ok(())
     }

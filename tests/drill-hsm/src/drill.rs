@@ -1,0 +1,237 @@
+//! One site through all scenarios, under load all the time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use yanqian_harness::chaos::Function;
+use yanqian_harness::{Binaries, File, HarnessError, Options, Site};
+
+use crate::load::{End, Load};
+use crate::operators::Operators;
+use crate::scenario::{Scenario, io};
+
+/// Label of a second signing key in the token.
+pub(crate) const OTHER_KEY: &str = "yanqian-other";
+/// Sessions that sign; with the one that holds the login there are eight.
+const SIGNERS: i64 = 7;
+/// A call that takes longer ends the worker. More than the slow token takes.
+const CALL_TIMEOUT_MS: i64 = 4000;
+/// How long a site may take to become well again before the drill gives up on it.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// After a recovery, before the next fault.
+const REST: Duration = Duration::from_millis(500);
+/// Codes of a check that the token could not serve: it is told to come again.
+const AWAY: [&str; 3] = ["signer-unavailable", "signer-busy", "overloaded"];
+
+/// How hard and how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    pub(crate) name: &'static str,
+    /// Checks a second.
+    pub(crate) rate: u32,
+    pub(crate) burst: Duration,
+    pub(crate) hang: Duration,
+    pub(crate) gone: Duration,
+    pub(crate) slow: Duration,
+}
+
+impl Scale {
+    pub(crate) const FULL: Self = Self {
+        name: "full",
+        rate: 200,
+        burst: Duration::from_secs(3),
+        hang: Duration::from_secs(30),
+        gone: Duration::from_secs(20),
+        slow: Duration::from_secs(8),
+    };
+    pub(crate) const SHORT: Self = Self {
+        name: "short",
+        rate: 50,
+        burst: Duration::from_secs(1),
+        hang: Duration::from_secs(6),
+        gone: Duration::from_secs(2),
+        slow: Duration::from_secs(3),
+    };
+}
+
+/// What a scenario cost.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) checks: usize,
+    pub(crate) good: usize,
+    pub(crate) refused: BTreeMap<String, usize>,
+    pub(crate) wrong: usize,
+    pub(crate) unanswered: usize,
+    pub(crate) daemon_restarts: usize,
+    pub(crate) worker_starts: usize,
+    /// From the fault's end to the first good answer to a check sent after it.
+    pub(crate) recovery: Option<Duration>,
+    /// What is not as it must be.
+    pub(crate) problems: Vec<String>,
+}
+
+pub(crate) struct Drill {
+    // Before the site: nothing may ask a site that is being taken down.
+    load: Load,
+    operators: Option<Operators>,
+    site: Site,
+    scale: Scale,
+    daemon: Option<u32>,
+}
+
+impl Drill {
+    pub(crate) async fn begin(binaries: Binaries, scale: Scale) -> Result<Self, HarnessError> {
+        let mut options = Options::new(binaries).with(File::Worker, "threads", SIGNERS).with(
+            File::Worker,
+            "call_timeout_ms",
+            CALL_TIMEOUT_MS,
+        );
+        options.chaos = true;
+        options.progress = |step| println!("  {step}");
+        println!("A site on loopback, its token behind a module that fails on demand ({})", options.users.describe());
+        let site = Site::build(options).await?;
+        let config = site.places().worker_config().display().to_string();
+        let made = site.yanqian_as_worker(&["hsm", "keygen", "--config", &config, "--label", OTHER_KEY])?;
+        if made.code != Some(0) {
+            return Err(HarnessError::Unexpected(format!("a second key: {}", made.all())));
+        }
+        let (load, operators) = (Load::start(&site, scale.rate).await?, Operators::start(&site));
+        let daemon = site.daemon_pid();
+        let drill = Self { load, operators: Some(operators), site, scale, daemon };
+        drill.settle().await?;
+        Ok(drill)
+    }
+
+    /// Waits until checks are good, and then a little.
+    async fn settle(&self) -> Result<(), HarnessError> {
+        let well = |load: &Load| load.good_of_last(20) == 20;
+        if !eventually(PATIENCE, || well(&self.load)).await {
+            return Err(HarnessError::Unexpected(format!("the site is not well in {PATIENCE:?}")));
+        }
+        tokio::time::sleep(REST).await;
+        Ok(())
+    }
+
+    pub(crate) async fn run(&mut self, scenario: Scenario) -> Result<Row, HarnessError> {
+        println!("  {}", scenario.name());
+        let chaos = self.site.chaos().ok_or_else(|| HarnessError::Unexpected("a site without faults".to_owned()))?;
+        let (began, before) = (Instant::now(), chaos.calls().map_err(io)?);
+        let struck = scenario.strike(&mut self.site, self.scale).await?;
+        let first_good = || self.load.first_good_since(struck.ended);
+        eventually(PATIENCE, || first_good().is_some()).await;
+        let recovery = first_good().map(|good| good.duration_since(struck.ended));
+        let settled = self.settle().await;
+        let ended = Instant::now();
+        eventually(PATIENCE, || self.load.ended_before(ended)).await;
+        let mut row = self.tally(scenario, began, ended);
+        row.recovery = recovery;
+        let calls = chaos.calls().map_err(io)?;
+        row.worker_starts = calls.since(&before).of(Function::C_Initialize);
+        let logins = calls.since(&struck.before).of(Function::C_Login);
+        if scenario.logins().is_some_and(|most| logins > most) {
+            row.problem(format!("{logins} C_Login"));
+        }
+        row.problems.extend(struck.problems);
+        if recovery.is_none() {
+            row.problems.push("no good signature after the fault".to_owned());
+        }
+        row.problems.extend(settled.err().map(|error| error.to_string()));
+        Ok(row)
+    }
+
+    /// Judges every check that was sent in a span of time.
+    fn tally(&mut self, scenario: Scenario, from: Instant, to: Instant) -> Row {
+        let mut row = Row { name: scenario.name(), ..Row::default() };
+        for sample in self.load.sent_between(from, to) {
+            row.checks += 1;
+            match sample.end {
+                End::Good => row.good += 1,
+                End::Refused(code) if AWAY.contains(&&*code) || scenario.also_refused().contains(&&*code) => {
+                    *row.refused.entry(code).or_default() += 1;
+                }
+                End::Refused(code) => row.wrong(format!("refused with {code}")),
+                End::Wrong(what) => row.wrong(what),
+                End::Unanswered(why) => {
+                    row.unanswered += 1;
+                    row.problem(why);
+                }
+            }
+        }
+        if self.site.daemon_pid() != self.daemon || self.site.daemon_ended().is_some() {
+            row.daemon_restarts += 1;
+        }
+        row
+    }
+
+    /// Stops everything and looks at what is left: the ledger, the platform's view, and how the processes end.
+    pub(crate) async fn end(mut self, logs: Option<&Path>) -> Result<Row, HarnessError> {
+        self.load.stop().await;
+        eventually(PATIENCE, || self.load.ended_before(Instant::now())).await;
+        let mut row = Row { name: "afterwards", ..Row::default() };
+        if let Some(seen) = self.operators.take().map(Operators::stop) {
+            println!("  the command line looked {} times and found {} times all well", seen.looks, seen.well);
+            row.problems.extend(seen.crashes);
+        }
+        if self.load.left_out() > 0 {
+            println!("  {} checks of the plan were left out: too many were under way", self.load.left_out());
+        }
+        let platform = self.site.sim().stats().await?;
+        let verified = self.site.ledger_verify()?;
+        for (count, what) in [(platform.refused, "refused by the platform"), (platform.duplicates, "sent twice")] {
+            for _ in 0..count {
+                row.wrong(what.to_owned());
+            }
+        }
+        if verified.code != Some(0) {
+            row.problem(format!("the ledger: {}", verified.all()));
+        }
+        if let Some(directory) = logs {
+            keep(&self.site, directory)?;
+        }
+        let (daemon, worker) = self.site.stop();
+        for (process, status) in [("daemon", daemon), ("worker", worker)] {
+            if !status.is_some_and(|status| status.success()) {
+                row.problem(format!("the {process} did not stop in order: {status:?}"));
+            }
+        }
+        Ok(row)
+    }
+}
+
+impl Row {
+    fn wrong(&mut self, what: String) {
+        self.wrong += 1;
+        self.problem(what);
+    }
+
+    /// Told once, however often.
+    fn problem(&mut self, what: String) {
+        if !self.problems.contains(&what) {
+            self.problems.push(what);
+        }
+    }
+}
+
+/// Copies the logs out of a site that goes with its directory.
+fn keep(site: &Site, directory: &Path) -> Result<(), HarnessError> {
+    let failed = |source| HarnessError::Io { what: directory.display().to_string(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    for log in [site.places().daemon_log(), site.places().worker_log(), site.places().platform_log()] {
+        std::fs::copy(&log, directory.join(log.file_name().unwrap_or_default())).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether it holds within `limit`.
+pub(crate) async fn eventually(limit: Duration, holds: impl Fn() -> bool) -> bool {
+    let began = Instant::now();
+    while !holds() {
+        if began.elapsed() > limit {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    true
+}

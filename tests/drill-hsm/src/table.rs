@@ -1,0 +1,49 @@
+//! What it cost.
+
+use std::time::Duration;
+
+use crate::drill::{Row, Scale};
+
+/// Prints the table and what is wrong; whether everything that must hold holds.
+pub(crate) fn print(rows: &[Row], scale: Scale) -> bool {
+    println!("\nHSM drill, {}: {} checks a second planned", scale.name, scale.rate);
+    println!(
+        "{:<38} {:>6} {:>6} {:>7} {:>5} {:>10} {:>8} {:>7} {:>10}",
+        "scenario", "checks", "good", "refused", "wrong", "unanswered", "restarts", "workers", "recovery s"
+    );
+    for row in rows {
+        let refused: usize = row.refused.values().sum();
+        println!(
+            "{:<38} {:>6} {:>6} {:>7} {:>5} {:>10} {:>8} {:>7} {:>10}",
+            row.name,
+            row.checks,
+            row.good,
+            refused,
+            row.wrong,
+            row.unanswered,
+            row.daemon_restarts,
+            row.worker_starts,
+            row.recovery.map_or("-".to_owned(), seconds)
+        );
+    }
+    let told: Vec<_> = rows.iter().flat_map(|row| row.problems.iter().map(move |what| (row.name, what))).collect();
+    for (name, what) in &told {
+        println!("NOT AS IT MUST BE: {name}: {what}");
+    }
+    let sum = |count: fn(&Row) -> usize| rows.iter().map(count).sum::<usize>();
+    let worst = rows.iter().filter_map(|row| row.recovery).max().unwrap_or_default();
+    // The last row is no scenario.
+    println!(
+        "scenarios {} wrong {} unanswered {} daemon-restarts {} worst-recovery-s {}",
+        rows.len().saturating_sub(1),
+        sum(|row| row.wrong),
+        sum(|row| row.unanswered),
+        sum(|row| row.daemon_restarts),
+        seconds(worst)
+    );
+    told.is_empty()
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2}", time.as_secs_f64())
+}
