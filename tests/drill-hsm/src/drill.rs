@@ -19,6 +19,11 @@ const SIGNERS: i64 = 7;
 const CALL_TIMEOUT_MS: i64 = 4000;
 /// How long a site may take to become well again before the drill gives up on it.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// A trial without a fault, and within what a check is prompt in it.
+const TRIAL: Duration = Duration::from_secs(3);
+const PROMPT: Duration = Duration::from_millis(500);
+/// Below this a rate is not lowered.
+const LEAST_RATE: u32 = 20;
 /// After a recovery, before the next fault.
 const REST: Duration = Duration::from_millis(500);
 /// Codes of a check that the token could not serve: it is told to come again.
@@ -99,9 +104,35 @@ impl Drill {
         }
         let (load, operators) = (Load::start(&site, scale.rate).await?, Operators::start(&site));
         let daemon = site.daemon_pid();
-        let drill = Self { load, operators: Some(operators), site, scale, daemon };
-        drill.settle().await?;
+        let mut drill = Self { load, operators: Some(operators), site, scale, daemon };
+        drill.pace().await?;
         Ok(drill)
+    }
+
+    /// Lowers the rate until the machine carries it without a fault: what the token costs must not be hidden by what the machine
+    /// costs.
+    async fn pace(&mut self) -> Result<(), HarnessError> {
+        loop {
+            self.settle().await?;
+            let began = Instant::now();
+            tokio::time::sleep(TRIAL).await;
+            let ended = Instant::now();
+            eventually(PATIENCE, || self.load.ended_before(ended)).await;
+            let sent = self.load.sent_between(began, ended);
+            let good = sent.iter().filter(|sample| sample.end == End::Good && sample.took() < PROMPT).count();
+            if good * 100 >= sent.len() * 98 || self.scale.rate <= LEAST_RATE {
+                return Ok(());
+            }
+            println!("  without a fault, {good} of {} checks were good and prompt: less load", sent.len());
+            self.scale.rate = (self.scale.rate * 2 / 3).max(LEAST_RATE);
+            self.load.stop().await;
+            self.load = Load::start(&self.site, self.scale.rate).await?;
+        }
+    }
+
+    /// Checks a second, as paced.
+    pub(crate) fn rate(&self) -> u32 {
+        self.scale.rate
     }
 
     /// Waits until checks are good, and then a little.

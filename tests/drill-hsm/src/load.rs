@@ -39,6 +39,12 @@ pub(crate) struct Sample {
     pub(crate) end: End,
 }
 
+impl Sample {
+    pub(crate) fn took(&self) -> Duration {
+        self.done.duration_since(self.sent)
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     samples: Mutex<Vec<Sample>>,

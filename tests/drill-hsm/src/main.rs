@@ -29,7 +29,7 @@ struct Arguments {
     /// Short faults and less load, for every change
     #[arg(long)]
     short: bool,
-    /// Checks a second [default: 200, short: 50]
+    /// Checks a second, less where the machine does not carry it [default: 200, short: 50]
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
     /// Only scenarios whose name contains this
@@ -66,10 +66,10 @@ async fn run(arguments: &Arguments) -> Result<bool, HarnessError> {
     let scale = if arguments.short { Scale::SHORT } else { Scale::FULL };
     let scale = Scale { rate: arguments.rate.unwrap_or(scale.rate).max(1), ..scale };
     let mut drill = Drill::begin(Binaries::beside_this_program()?, scale).await?;
-    let mut rows = Vec::new();
+    let (mut rows, carried) = (Vec::new(), drill.rate());
     for scenario in scenario::ALL.iter().filter(|scenario| scenario.name().contains(&arguments.only)) {
         rows.push(drill.run(*scenario).await?);
     }
     rows.push(drill.end(arguments.logs.as_deref()).await?);
-    Ok(table::print(&rows, scale))
+    Ok(table::print(&rows, scale, carried))
 }

@@ -5,20 +5,22 @@ use std::time::Duration;
 use crate::drill::{Row, Scale};
 
 /// Prints the table and what is wrong; whether everything that must hold holds.
-pub(crate) fn print(rows: &[Row], scale: Scale) -> bool {
-    println!("\nHSM drill, {}: {} checks a second planned", scale.name, scale.rate);
+pub(crate) fn print(rows: &[Row], scale: Scale, carried: u32) -> bool {
+    println!("\nHSM drill, {}: {carried} checks a second ({} asked for)", scale.name, scale.rate);
     println!(
-        "{:<38} {:>6} {:>6} {:>7} {:>5} {:>10} {:>8} {:>7} {:>10}",
-        "scenario", "checks", "good", "refused", "wrong", "unanswered", "restarts", "workers", "recovery s"
+        "{:<38} {:>6} {:>6} {:>7} {:>6} {:>5} {:>10} {:>8} {:>7} {:>10}",
+        "scenario", "checks", "good", "refused", "shed", "wrong", "unanswered", "restarts", "workers", "recovery s"
     );
     for row in rows {
-        let refused: usize = row.refused.values().sum();
+        let shed = row.refused.get("overloaded").copied().unwrap_or_default();
+        let refused = row.refused.values().sum::<usize>() - shed;
         println!(
-            "{:<38} {:>6} {:>6} {:>7} {:>5} {:>10} {:>8} {:>7} {:>10}",
+            "{:<38} {:>6} {:>6} {:>7} {:>6} {:>5} {:>10} {:>8} {:>7} {:>10}",
             row.name,
             row.checks,
             row.good,
             refused,
+            shed,
             row.wrong,
             row.unanswered,
             row.daemon_restarts,
