@@ -17,8 +17,9 @@ use crate::client::SOFTWARE;
 use crate::profile::Profile;
 use crate::protocol::{CodeCount, KeyUsage, Outcome, Refusal, Status, codes};
 
-/// A key that failed its proof is given another chance after this long.
-const PROOF_PAUSE: Duration = Duration::from_secs(10);
+/// A key that failed its proof is given another chance after this long: a token that signed wrongly and does so no more serves
+/// again within a second.
+const PROOF_PAUSE: Duration = Duration::from_millis(500);
 /// Self-proofs asked for by clients: this many at once, then one each second.
 const PROOF_BURST: u32 = 5;
 
