@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use yanqian_harness::chaos::Function;
-use yanqian_harness::{Binaries, File, HarnessError, Options, Site};
+use yanqian_harness::{File, HarnessError, Options, Site};
 
 use crate::load::{End, Load};
 use crate::operators::Operators;
@@ -87,12 +87,9 @@ pub(crate) struct Drill {
 }
 
 impl Drill {
-    pub(crate) async fn begin(binaries: Binaries, scale: Scale) -> Result<Self, HarnessError> {
-        let mut options = Options::new(binaries).with(File::Worker, "threads", SIGNERS).with(
-            File::Worker,
-            "call_timeout_ms",
-            CALL_TIMEOUT_MS,
-        );
+    pub(crate) async fn begin(options: Options, scale: Scale) -> Result<Self, HarnessError> {
+        let options = options.with(File::Worker, "threads", SIGNERS);
+        let mut options = options.with(File::Worker, "call_timeout_ms", CALL_TIMEOUT_MS);
         options.chaos = true;
         options.progress = |step| println!("  {step}");
         println!("A site on loopback, its token behind a module that fails on demand ({})", options.users.describe());
@@ -176,19 +173,7 @@ impl Drill {
     fn tally(&mut self, scenario: Scenario, from: Instant, to: Instant) -> Row {
         let mut row = Row { name: scenario.name(), ..Row::default() };
         for sample in self.load.sent_between(from, to) {
-            row.checks += 1;
-            match sample.end {
-                End::Good => row.good += 1,
-                End::Refused(code) if AWAY.contains(&&*code) || scenario.also_refused().contains(&&*code) => {
-                    *row.refused.entry(code).or_default() += 1;
-                }
-                End::Refused(code) => row.wrong(format!("refused with {code}")),
-                End::Wrong(what) => row.wrong(what),
-                End::Unanswered(why) => {
-                    row.unanswered += 1;
-                    row.problem(why);
-                }
-            }
+            row.count(sample.end, scenario.also_refused());
         }
         if self.site.daemon_pid() != self.daemon || self.site.daemon_ended().is_some() {
             row.daemon_restarts += 1;
@@ -232,6 +217,23 @@ impl Drill {
 }
 
 impl Row {
+    /// Counts one check. Besides a token that is away or busy, `also` are codes that it may be refused with.
+    fn count(&mut self, end: End, also: &[&str]) {
+        self.checks += 1;
+        match end {
+            End::Good => self.good += 1,
+            End::Refused(code) if AWAY.contains(&&*code) || also.contains(&&*code) => {
+                *self.refused.entry(code).or_default() += 1;
+            }
+            End::Refused(code) => self.wrong(format!("refused with {code}")),
+            End::Wrong(what) => self.wrong(what),
+            End::Unanswered(why) => {
+                self.unanswered += 1;
+                self.problem(why);
+            }
+        }
+    }
+
     fn wrong(&mut self, what: String) {
         self.wrong += 1;
         self.problem(what);
@@ -265,4 +267,27 @@ pub(crate) async fn eventually(limit: Duration, holds: impl Fn() -> bool) -> boo
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_as_it_must_be_is_counted_and_told_once() {
+        let mut row = Row::default();
+        for code in AWAY {
+            row.count(End::Refused(code.into()), &[]);
+        }
+        row.count(End::Good, &[]);
+        row.count(End::Refused("signature-defective".into()), &["signature-defective"]);
+        assert_eq!((row.checks, row.good, row.wrong, row.problems.len()), (5, 1, 0, 0));
+        for end in [End::Refused("signature-defective".into()), End::Refused("outcome-unknown".into())] {
+            row.count(end.clone(), &[]);
+            row.count(end, &[]);
+        }
+        row.count(End::Wrong("verdict".into()), &[]);
+        row.count(End::Unanswered("reset".into()), &[]);
+        assert_eq!((row.wrong, row.unanswered, row.problems.len()), (5, 1, 4));
+    }
 }

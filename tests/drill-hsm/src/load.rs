@@ -210,3 +210,22 @@ impl Line {
         self.connection().await?.send(Method::POST, service_of(request), &headers, request.to_string()).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply { status, headers: http::HeaderMap::new(), body: body.to_owned().into() }
+    }
+
+    #[test]
+    fn only_the_verdict_that_is_true_is_good() {
+        assert_eq!(judge(&reply(200, r#"{"verdict":"match"}"#), "match"), End::Good);
+        assert!(matches!(judge(&reply(200, r#"{"verdict":"match"}"#), "mismatch"), End::Wrong(_)));
+        assert!(matches!(judge(&reply(200, ""), "match"), End::Wrong(_)));
+        assert!(matches!(judge(&reply(500, "oops"), "match"), End::Wrong(_)));
+        let away = judge(&reply(503, r#"{"code":"signer-unavailable"}"#), "match");
+        assert_eq!(away, End::Refused("signer-unavailable".into()));
+    }
+}

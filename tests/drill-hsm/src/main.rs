@@ -16,7 +16,7 @@ mod table;
 use std::process::ExitCode;
 
 use clap::Parser;
-use yanqian_harness::{Binaries, HarnessError};
+use yanqian_harness::{Binaries, HarnessError, Options, Token};
 
 use crate::drill::{Drill, Scale};
 
@@ -35,6 +35,9 @@ struct Arguments {
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+    /// Drill SoftHSM with SM2 in place of the soft token: its module, as tests/softhsm-sm2/build makes it
+    #[arg(long, value_name = "FILE")]
+    softhsm: Option<std::path::PathBuf>,
     /// Write the logs of daemon and worker here
     #[arg(long, value_name = "DIR")]
     logs: Option<std::path::PathBuf>,
@@ -65,7 +68,12 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<bool, HarnessError> {
     let scale = if arguments.short { Scale::SHORT } else { Scale::FULL };
     let scale = Scale { rate: arguments.rate.unwrap_or(scale.rate).max(1), ..scale };
-    let mut drill = Drill::begin(Binaries::beside_this_program()?, scale).await?;
+    let mut options = Options::new(Binaries::beside_this_program()?);
+    if let Some(module) = &arguments.softhsm {
+        options.binaries.token_module.clone_from(module);
+        options.token = Token::SoftHsm;
+    }
+    let mut drill = Drill::begin(options, scale).await?;
     let (mut rows, carried) = (Vec::new(), drill.rate());
     for scenario in scenario::ALL.iter().filter(|scenario| scenario.name().contains(&arguments.only)) {
         rows.push(drill.run(*scenario).await?);

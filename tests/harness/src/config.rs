@@ -44,6 +44,9 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
         agreed = agreed.with(File::Agreement, "platform", options.form.to_string());
     }
     copy_changed(&agreed, "samples/agreement.toml", Some(File::Agreement), &places.agreement())?;
+    if !options.token.imports() {
+        agree_on_no_readings(&places.agreement())?;
+    }
     let profile = format!("platform-profiles/{}.toml", options.form);
     copy_changed(options, &profile, Some(File::Profile), &places.platform_profile())?;
 
@@ -99,7 +102,7 @@ pub(crate) fn write_worker(
     binaries: &Binaries,
     pin: (&'static str, Value),
 ) -> Result<(), HarnessError> {
-    copy_changed(options, token::PROFILE, None, &places.hsm_profile())?;
+    copy_changed(options, options.token.profile(), None, &places.hsm_profile())?;
     let Loaded { module, environment } = token::loaded(places, options, binaries)?;
     let clients = options.users.daemon.map(|user| Value::from(i64::from(user.uid)));
     let config = table([
@@ -121,14 +124,16 @@ fn daemon_hsm(places: &Places, options: &Options) -> Value {
         ("socket", text(&places.socket())),
         ("signing_key", SIGNING_KEY.into()),
         ("signing_certificate", "entity-signing.pem".into()),
-        ("encryption_key", ENCRYPTION_KEY.into()),
-        ("encryption_certificate", "entity-encryption.pem".into()),
     ]);
     // The kernel names who made the socket: the worker, or the service manager, which is this process here.
     let maker = options.users.worker.map(|user| user.uid);
     let maker = if options.managed { Some(rustix::process::geteuid().as_raw()) } else { maker };
-    if let (Some(uid), Value::Table(hsm)) = (maker, &mut hsm) {
-        hsm.insert("worker_uid".to_owned(), i64::from(uid).into());
+    let encryption: [(_, Value); 2] =
+        [("encryption_key", ENCRYPTION_KEY.into()), ("encryption_certificate", "entity-encryption.pem".into())];
+    let encryption = options.token.imports().then_some(encryption).into_iter().flatten();
+    let maker = maker.map(|uid| ("worker_uid", i64::from(uid).into()));
+    if let Value::Table(hsm) = &mut hsm {
+        hsm.extend(encryption.chain(maker).map(|(key, value)| (key.to_owned(), value)));
     }
     hsm
 }
@@ -149,6 +154,25 @@ fn changed(mut value: Value, options: &Options, file: File) -> Result<String, Ha
         put(&mut value, &change.key, change.value.clone())?;
     }
     toml::to_string(&value).map_err(|error| HarnessError::Unexpected(format!("{file:?}: {error}")))
+}
+
+/// Takes chip readings, which need an encryption key, out of an agreement.
+fn agree_on_no_readings(path: &Path) -> Result<(), HarnessError> {
+    fn without_readings(value: &mut Value) {
+        match value {
+            Value::Array(items) => {
+                items.retain(|item| !matches!(item.as_str(), Some("chip-reading" | "chip")));
+                items.iter_mut().for_each(without_readings);
+            }
+            Value::Table(table) => table.iter_mut().for_each(|(_, value)| without_readings(value)),
+            _ => {}
+        }
+    }
+    let wrong = |error: &dyn std::fmt::Display| HarnessError::Unexpected(format!("{}: {error}", path.display()));
+    let content = std::fs::read_to_string(path).doing(|| path.display().to_string())?;
+    let mut whole = toml::from_str(&content).map_err(|error| wrong(&error))?;
+    without_readings(&mut whole);
+    write_public(path, toml::to_string(&whole).map_err(|error| wrong(&error))?.as_bytes())
 }
 
 /// Changes one value of a file of a running site; a process sees it at its next start.

@@ -34,7 +34,7 @@ pub(crate) fn init_token(program: &Path, places: &Places, worker: Option<User>) 
 
 /// Key pair in the token, request, certificate, and the certificate beside its key and in the daemon's configuration. All
 /// of it through the running worker.
-pub(crate) fn enrol(program: &Path, places: &Places, worker: Option<User>) -> Result<(), HarnessError> {
+pub(crate) fn enrol(program: &Path, places: &Places, worker: Option<User>, imports: bool) -> Result<(), HarnessError> {
     let config = path(&places.worker_config());
     let request = path(&places.hsm().join("entity.csr"));
     let certificate = path(&places.signing_certificate());
@@ -50,6 +50,9 @@ pub(crate) fn enrol(program: &Path, places: &Places, worker: Option<User>) -> Re
     write_public(&places.signing_certificate(), &pem)?;
     hsm(&["import-cert", "--label", SIGNING_KEY, "--cert", &certificate])?;
 
+    if !imports {
+        return Ok(());
+    }
     // The second of the dual certificates: made by the authority, wrapped to the key that the token has just made.
     let issued = yanqian_devpki::issue_entity_encryption(&places.pki(), &pem, OffsetDateTime::now_utc(), 365)?;
     let enveloped = places.hsm().join("entity-encryption.env");

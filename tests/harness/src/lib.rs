@@ -37,7 +37,7 @@ pub use http::{Connection, Protocol, Reply};
 pub use ledger::Record;
 pub use metrics::Metrics;
 pub use open_files::raise_open_files;
-pub use options::{File, Form, Options, Service};
+pub use options::{File, Form, Options, Service, Token};
 pub use places::Places;
 pub use site::{Addresses, Site};
 pub use users::{User, Users};

@@ -29,12 +29,23 @@ pub(crate) struct Change {
     pub(crate) value: toml::Value,
 }
 
+/// What the worker's token is. Its module is among the [`Binaries`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// The soft token of this project.
+    Soft,
+    /// `SoftHSM` with SM2, as `tests/softhsm-sm2` builds it: a token that is not ours. It imports no wrapped pair, so the site has
+    /// no encryption key and no service that needs one.
+    SoftHsm,
+}
+
 /// What kind of site to build.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where; none: a new temporary directory that goes with the site.
     pub directory: Option<PathBuf>,
     pub binaries: Binaries,
+    pub token: Token,
     /// The platform's wire form, and with it the daemon's platform profile.
     pub form: Form,
     pub users: Users,
@@ -57,6 +68,7 @@ impl Options {
         Self {
             directory: None,
             binaries,
+            token: Token::Soft,
             form: Form::Reference,
             users: Users::for_this_process(),
             repository: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")),

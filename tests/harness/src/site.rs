@@ -81,6 +81,7 @@ impl Site {
         let pin_file = ("pin_file", places.pin().display().to_string().into());
         let chaos = options.chaos.then(|| Chaos::at(places.chaos()).map(Arc::new)).transpose();
         let chaos = chaos.doing(|| "orders to the PKCS#11 module".to_owned())?;
+        options.token.prepare(&places, users.worker)?;
         config::write_worker(&places, &options, &binaries, pin_file)?;
         enrol::init_token(&binaries.yanqian, &places, users.worker)?;
         let mut sockets = None;
@@ -116,7 +117,7 @@ impl Site {
         site.worker_ready().await?;
 
         say("signing key made in the token, certificate issued for it");
-        enrol::enrol(&site.binaries.yanqian, &site.places, users.worker)?;
+        enrol::enrol(&site.binaries.yanqian, &site.places, users.worker, site.options.token.imports())?;
 
         say("daemon");
         config::write_daemon(&site.places, &site.options, &site.endpoint())?;

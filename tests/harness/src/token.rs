@@ -7,12 +7,41 @@ use yanqian_p11_chaos as chaos;
 
 use crate::binaries::Binaries;
 use crate::error::{Doing as _, HarnessError};
-use crate::options::Options;
-use crate::places::{Places, write_private};
+use crate::options::{Options, Token};
+use crate::places::{Places, write_private, write_public};
 use crate::site::Site;
+use crate::users::{User, give};
 
-/// The profile of the soft token, in the repository.
-pub(crate) const PROFILE: &str = "hsm-profiles/softtoken.toml";
+impl Token {
+    /// Its profile, in the repository.
+    pub(crate) const fn profile(self) -> &'static str {
+        match self {
+            Self::Soft => "hsm-profiles/softtoken.toml",
+            Self::SoftHsm => "hsm-profiles/softhsm-sm2.toml",
+        }
+    }
+
+    /// Whether an encryption pair can be imported.
+    pub(crate) const fn imports(self) -> bool {
+        matches!(self, Self::Soft)
+    }
+
+    /// Makes what the module does not make itself.
+    pub(crate) fn prepare(self, places: &Places, worker: Option<User>) -> Result<(), HarnessError> {
+        if self == Self::Soft {
+            return Ok(());
+        }
+        std::fs::create_dir(places.token()).doing(|| "the token's directory".to_owned())?;
+        give(&places.token(), worker)?;
+        let config = format!("directories.tokendir = {}\nlog.level = ERROR\n", places.token().display());
+        write_public(&configuration(places), config.as_bytes())
+    }
+}
+
+/// `SoftHSM`'s own configuration.
+fn configuration(places: &Places) -> PathBuf {
+    places.hsm().join("softhsm2.conf")
+}
 
 /// What the worker loads, and the environment that this reads.
 pub(crate) struct Loaded {
@@ -25,10 +54,11 @@ fn text(path: &Path) -> Value {
 }
 
 pub(crate) fn loaded(places: &Places, options: &Options, binaries: &Binaries) -> Result<Loaded, HarnessError> {
-    let token = Loaded {
-        module: binaries.token_module.clone(),
-        environment: vec![("YANQIAN_SOFTTOKEN_DIR", text(&places.token()))],
+    let variable = match options.token {
+        Token::Soft => ("YANQIAN_SOFTTOKEN_DIR", text(&places.token())),
+        Token::SoftHsm => ("SOFTHSM2_CONF", text(&configuration(places))),
     };
+    let token = Loaded { module: binaries.token_module.clone(), environment: vec![variable] };
     if !options.chaos {
         return Ok(token);
     }

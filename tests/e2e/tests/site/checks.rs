@@ -7,7 +7,7 @@ use yanqian_harness::{Form, Site};
 use crate::support::{Marks, assert_verdict, site, site_with};
 
 /// Every number form of every document type, then each field wrong in turn.
-async fn every_document_is_verified(site: &Site) {
+pub(crate) async fn every_document_is_verified(site: &Site) {
     let caller = site.caller("core-banking").unwrap();
     let before = Marks::of(site).await;
     let mut asked = 0;

@@ -26,6 +26,7 @@ mod prometheus;
 mod receipts;
 mod services;
 mod signature;
+mod softhsm;
 mod support;
 mod trust;
 mod units;
