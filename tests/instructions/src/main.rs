@@ -8,8 +8,8 @@ use std::hint::black_box;
 
 use rand_core::{TryCryptoRng, TryRng};
 use yanqian_sm::{
-    Backend, BatchItem, DistinguishingId, E, EncryptionKey, FixedKey, KeyRef, PublicKey, Signature, sm2_encrypt, sm3,
-    verify, verify_batch,
+    Backend, BatchItem, DistinguishingId, E, EncryptionKey, FixedKey, KeyRef, PublicKey, Signature, VerifyingKey,
+    sm2_encrypt, sm3, verify, verify_batch,
 };
 
 /// GB/T 32918.5-2017 Annex A.2: the key, and its signature of "message digest".
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let signature = Signature::from_raw(&octets(SIGNATURE)?)?;
     let id = DistinguishingId::default();
     let e = E::of_message(&key, &id, &[b"message digest"]);
-    let (fixed, recipient) = (FixedKey::new(&key), EncryptionKey::new(&key));
+    let (fixed, prepared, recipient) = (FixedKey::new(&key), VerifyingKey::new(&key), EncryptionKey::new(&key));
     let item = |key| BatchItem { key, e, signature };
     let (plain_batch, fixed_batch) = ([item(KeyRef::Plain(&key)); 16], [item(KeyRef::Fixed(&fixed)); 64]);
     let (message, sec1) = ([0x42; 1024], key.to_sec1());
@@ -78,8 +78,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         verdicts[..batch.len()].iter().all(|verdict| *verdict)
     };
 
-    let mut pieces: [(&str, &mut dyn FnMut() -> bool); 11] = [
+    let mut pieces: [(&str, &mut dyn FnMut() -> bool); 12] = [
         ("verify-generic", &mut || verify(&key, &e, &signature).is_ok()),
+        ("verify-prepared", &mut || prepared.verify(&e, &signature).is_ok()),
         ("verify-fixed", &mut || fixed.verify(&e, &signature).is_ok()),
         ("verify-batch-of-16-generic", &mut || all(&plain_batch)),
         ("verify-batch-of-64-fixed", &mut || all(&fixed_batch)),
