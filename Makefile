@@ -61,7 +61,7 @@ drill-hsm: ## faults of the token, one after the other, under 200 checks a secon
 	@module=$$(tests/softhsm-sm2/build) && target/release/yanqian-drill-hsm --softhsm "$$module" || [ $$? -eq 3 ]
 
 bench: ## speeds as ratios to a named baseline of the same run
-	cargo bench --locked -p yanqian-sm -p yanqian-ledger
+	cargo bench --locked -p yanqian-sm -p yanqian-trust -p yanqian-ledger
 
 bench-sm2: ## SM2 and SM3 of every back end against OpenSSL, RustCrypto and ECDSA P-256; ONLY=name measures what has it in its name
 	cargo bench --locked -p yanqian-sm --bench sm2 -- $(ONLY)

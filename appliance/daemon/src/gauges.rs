@@ -18,6 +18,7 @@ pub(crate) struct Gauges {
     open_intents: IntGauge,
     stalled: Gauge,
     free_octets: IntGauge,
+    pub(crate) route_stopped: IntGauge,
 }
 
 /// A counter of another process or component, followed by its increases: its own restarts do not take anything back.
@@ -100,6 +101,11 @@ impl Gauges {
             open_intents: gauge(registry, "yanqian_ledger_open_intents", "Checks with an intent and without an end.")?,
             stalled,
             free_octets: gauge(registry, "yanqian_state_free_bytes", "Free space where the ledger lies.")?,
+            route_stopped: gauge(
+                registry,
+                "yanqian_platform_route_stopped",
+                "1 while nothing is asked of the platform until an operator opens its route.",
+            )?,
         })
     }
 

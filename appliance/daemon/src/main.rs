@@ -11,6 +11,7 @@ mod parts;
 mod record_json;
 mod serve;
 mod tls;
+mod verification;
 mod watch;
 
 use std::process::ExitCode;

@@ -184,6 +184,11 @@ pub(crate) fn software() -> Result<SoftwareVersion, PartError> {
     SoftwareVersion::new(env!("CARGO_PKG_VERSION")).map_err(|error| PartError(error.to_string()))
 }
 
+/// The file that stops the platform's route while it exists.
+pub(crate) fn route_file(config: &Config) -> PathBuf {
+    config.state_dir.join("platform-stopped.json")
+}
+
 pub(crate) fn ledger_directory(config: &Config) -> PathBuf {
     config.state_dir.join("ledger")
 }

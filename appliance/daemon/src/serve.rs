@@ -19,7 +19,8 @@ use yanqian_gateway::{
 use yanqian_hsm::protocol::codes;
 use yanqian_hsm::{ClientConfig, Status, WorkerClient, WorkerError};
 use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
-use yanqian_trust::SharedTrust;
+use yanqian_platform::Route;
+use yanqian_trust::{KeyOwner, KnownKeys, SharedTrust, Verifier};
 use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
 
 use crate::admin::{self, Readiness};
@@ -29,7 +30,8 @@ use crate::gauges::Gauges;
 use crate::hardening;
 use crate::parts;
 use crate::tls;
-use crate::watch::{Watch, tell_expiries};
+use crate::verification::VerificationMetrics;
+use crate::watch::{Watch, follow_store};
 
 /// Why the daemon ended or did not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +88,14 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
     let metrics = Metrics::register(&registry).map_err(failed)?;
     let gauges = Gauges::register(&registry).map_err(failed)?;
+    let verifier = Arc::new(Verifier::new(config.verification));
+    registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
     let admin_address = admin.local_addr().map_err(failed)?;
     let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
 
-    let (core, ledger, state_thread, trust, worker) = tokio::select! {
-        started = start(&config, metrics.clone(), &readiness) => started?,
+    let (core, ledger, state_thread, trust, route, worker) = tokio::select! {
+        started = start(&config, metrics.clone(), &verifier, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
@@ -109,6 +113,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         core: Arc::clone(&core),
         ledger: Arc::clone(&ledger),
         trust,
+        route,
+        verifier,
         worker,
         metrics,
         gauges,
@@ -162,9 +168,14 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, WorkerClient);
+type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, WorkerClient);
 
-async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Result<Started, ServeError> {
+async fn start(
+    config: &Config,
+    metrics: Metrics,
+    verifier: &Arc<Verifier>,
+    readiness: &Readiness,
+) -> Result<Started, ServeError> {
     let (agreement, agreement_hash) = parts::agreement(config).map_err(configuration)?;
     let (profile, client) = parts::platform(config).map_err(configuration)?;
     parts::services(config, &agreement, &profile).map_err(configuration)?;
@@ -181,15 +192,7 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
     worker.expected_uid = config.hsm.worker_uid;
     let worker = WorkerClient::new(worker);
     let status = reach_worker(&worker, readiness).await;
-    let grade: TokenGrade = status.grade.parse().map_err(failed)?;
-    if grade == TokenGrade::Development {
-        tracing::warn!(
-            token = status.token_label,
-            model = status.token_model,
-            "THE TOKEN IS OF DEVELOPMENT GRADE: a soft token protects no key; every record says so"
-        );
-    }
-
+    let grade = grade_of(&status)?;
     let context =
         parts::context(config, agreement_hash, &profile, &certificate, encryption.as_ref(), grade).map_err(failed)?;
     let (ledger, recovery) = open_ledger(config).map_err(failed)?;
@@ -217,9 +220,11 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
         metrics.certificate_expiry.with_label_values(&[role]).set(certificate.not_after());
         archive.put(Archived::Certificate, certificate.as_der()).map_err(failed)?;
     }
+    verifier.keep(KeyOwner::Entity, &KnownKeys { verifying: vec![public_key], ..KnownKeys::default() });
     if let Ok(store) = trust.current() {
-        tell_expiries(&metrics, &store);
+        follow_store(&metrics, verifier, &store);
     }
+    let route = Arc::new(Route::new(parts::route_file(config)));
     let core = Core::new(CoreParts {
         clock: Arc::new(SystemClock),
         context,
@@ -246,9 +251,11 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
             profile,
             client,
             trust: Arc::clone(&trust),
+            route: Arc::clone(&route),
             customer_number: config.platform.customer_number.clone(),
             application: config.platform.application.clone(),
         },
+        verifier: Arc::clone(verifier),
         metrics,
         limits: CoreLimits {
             max_in_flight: config.limits.max_in_flight,
@@ -259,11 +266,23 @@ async fn start(config: &Config, metrics: Metrics, readiness: &Readiness) -> Resu
     });
     core.append(loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
-    prove_key(&core, &worker, &config.hsm.signing_key, &public_key).await?;
+    prove_key(&core, &worker, &config.hsm.signing_key, &public_key, verifier).await?;
     if let (Some(pair), Some(key)) = (&config.hsm.encryption, &encryption_key) {
         prove_encryption_key(&worker, &pair.label, key).await?;
     }
-    Ok((core, ledger, state_thread, trust, worker))
+    Ok((core, ledger, state_thread, trust, route, worker))
+}
+
+fn grade_of(status: &Status) -> Result<TokenGrade, ServeError> {
+    let grade = status.grade.parse().map_err(failed)?;
+    if grade == TokenGrade::Development {
+        tracing::warn!(
+            token = status.token_label,
+            model = status.token_model,
+            "THE TOKEN IS OF DEVELOPMENT GRADE: a soft token protects no key; every record says so"
+        );
+    }
+    Ok(grade)
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -294,15 +313,16 @@ async fn prove_key(
     worker: &WorkerClient,
     label: &str,
     key: &yanqian_sm::PublicKey,
+    verifier: &Verifier,
 ) -> Result<(), ServeError> {
     // The worker makes one self-proof a second, and a daemon that starts again at once has just had it.
-    let mut proven = worker.self_proof(label, key).await;
+    let mut proven = worker.self_proof(label, key, verifier).await;
     for _ in 0..SELF_PROOF_TRIES {
         if !matches!(&proven, Err(WorkerError::Refused { code, .. }) if code == codes::RATE_LIMITED) {
             break;
         }
         tokio::time::sleep(SELF_PROOF_RETRY).await;
-        proven = worker.self_proof(label, key).await;
+        proven = worker.self_proof(label, key, verifier).await;
     }
     let refused = proven.is_err().then_some(yanqian_vocabulary::Reason::SignatureDefective);
     core.append(Management::SelfProof { refused }.into()).await.map_err(failed)?;

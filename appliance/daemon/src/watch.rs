@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use yanqian_evidence::Management;
+use yanqian_evidence::{Label, Management};
 use yanqian_gateway::{COMPONENTS, Core, Metrics};
 use yanqian_hsm::WorkerClient;
 use yanqian_ledger::{Ledger, LedgerState};
-use yanqian_trust::{SharedTrust, TrustStore};
-use yanqian_vocabulary::TrustHash;
+use yanqian_platform::Route;
+use yanqian_trust::{KeyOwner, SharedTrust, TrustStore, Verifier};
+use yanqian_vocabulary::{Reason, TrustHash};
 
 use crate::admin::Readiness;
 use crate::gauges::Gauges;
@@ -31,8 +32,14 @@ const AGGREGATE: Duration = Duration::from_mins(1);
 /// Roles that a store may have, or have no more once it has changed.
 const STORE_ROLES: [&str; 4] = ["anchor", "intermediate", "tls-anchor", "platform-encryption"];
 
+/// A store came into force: its keys are the ones that every check meets, and its certificates the ones that may expire.
+pub(crate) fn follow_store(metrics: &Metrics, verifier: &Verifier, store: &TrustStore) {
+    verifier.keep(KeyOwner::Platform, &store.known_keys());
+    tell_expiries(metrics, store);
+}
+
 /// Tells metrics when the store's certificates and lists end, the soonest of each role.
-pub(crate) fn tell_expiries(metrics: &Metrics, store: &TrustStore) {
+fn tell_expiries(metrics: &Metrics, store: &TrustStore) {
     let mut soonest = BTreeMap::from([("crl", store.revocation_deadline().unwrap_or(0))]);
     for certificate in store.certificates() {
         let end = soonest.entry(certificate.role).or_insert(i64::MAX);
@@ -51,6 +58,8 @@ pub(crate) struct Watch {
     pub(crate) core: Arc<Core>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) trust: Arc<SharedTrust>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) worker: WorkerClient,
     pub(crate) metrics: Metrics,
     pub(crate) gauges: Gauges,
@@ -68,11 +77,14 @@ impl Watch {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut seldom = Instant::now();
         let mut signer = Ok(());
+        // As the ledger has it: a route that a former run left stopped is recorded as such once more.
+        let mut open = true;
         loop {
             tokio::select! {
                 _ = aggregate.tick() => self.settle_accounts().await,
                 _ = look.tick() => {
                     self.follow_trust().await;
+                    self.follow_route(&mut open).await;
                     if Instant::now() >= seldom {
                         seldom = Instant::now() + SELDOM;
                         self.reopen_ledger().await;
@@ -98,11 +110,32 @@ impl Watch {
         let followed = Arc::clone(&self.trust);
         let changed = tokio::task::spawn_blocking(move || followed.refresh_if_changed()).await.unwrap_or(false);
         if changed && let Ok(store) = self.trust.current() {
-            tell_expiries(&self.metrics, &store);
+            follow_store(&self.metrics, &self.verifier, &store);
             let record = Management::TrustLoaded { trust: TrustHash::new(*store.hash()) };
             if let Err(error) = self.core.append(record.into()).await {
                 tracing::error!(%error, "trust store's change cannot be recorded");
             }
+        }
+    }
+
+    /// Sees whether an operator opened or stopped the platform's route, and records what became of it since the last look.
+    async fn follow_route(&self, recorded_open: &mut bool) {
+        let followed = Arc::clone(&self.route);
+        let _ = tokio::task::spawn_blocking(move || followed.refresh()).await;
+        let stopped = self.route.stopped();
+        if stopped.is_none() == *recorded_open {
+            return;
+        }
+        let (state, reason) = if let Some(why) = &stopped {
+            tracing::error!(why, "nothing is asked of the platform until an operator opens its route");
+            ("suspended", Some(Reason::PlatformStopped))
+        } else {
+            tracing::warn!("an operator opened the platform's route");
+            ("serving", None)
+        };
+        match self.core.append(Management::ServiceState { state: Label::new(state), reason }.into()).await {
+            Ok(_) => *recorded_open = stopped.is_none(),
+            Err(error) => tracing::error!(%error, "the state of the platform's route cannot be recorded"),
         }
     }
 
@@ -146,6 +179,11 @@ impl Watch {
         }
         if let Err(error) = signer {
             reasons.push(format!("signer: {error}"));
+        }
+        let stopped = self.route.stopped();
+        self.gauges.route_stopped.set(stopped.is_some().into());
+        if let Some(why) = stopped {
+            reasons.push(format!("platform route: {why}"));
         }
         let up = [trust.is_ok(), state == LedgerState::Writing, signer.is_ok()];
         for (component, up) in COMPONENTS.into_iter().zip(up) {

@@ -11,9 +11,9 @@ use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCo
 use yanqian_hsm::WorkerClient;
 use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
 use yanqian_messages::Certificate;
-use yanqian_platform::{Found, PlatformClient, Profile};
+use yanqian_platform::{Found, PlatformClient, Profile, Route};
 use yanqian_sm::PublicKey;
-use yanqian_trust::{SharedTrust, TrustStore};
+use yanqian_trust::{SharedTrust, TrustStore, Verifier};
 use yanqian_vocabulary::{CallerId, EntityId, Mode, PlatformId, Timestamp, VerificationId};
 
 use crate::api::BodyLimits;
@@ -49,6 +49,8 @@ pub struct PlatformLink {
     pub profile: Arc<Profile>,
     pub client: PlatformClient,
     pub trust: Arc<SharedTrust>,
+    /// Whether anything may be asked of it.
+    pub route: Arc<Route>,
     /// The entity's number at the platform.
     pub customer_number: String,
     pub application: String,
@@ -78,6 +80,7 @@ pub struct CoreParts {
     pub signing: SigningKey,
     pub encryption: Option<EncryptionKey>,
     pub platform: PlatformLink,
+    pub verifier: Arc<Verifier>,
     pub metrics: Metrics,
     pub limits: CoreLimits,
 }
@@ -97,6 +100,8 @@ pub struct Core {
     pub(crate) signing: SigningKey,
     pub(crate) encryption: Option<EncryptionKey>,
     pub(crate) platform: PlatformLink,
+    /// Verifies every SM2 signature that counts.
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) metrics: Metrics,
     pub(crate) reply_retention_millis: i64,
     pub(crate) receipt_retention_millis: i64,
@@ -145,6 +150,7 @@ impl Core {
             signing: parts.signing,
             encryption: parts.encryption,
             platform: parts.platform,
+            verifier: parts.verifier,
             metrics: parts.metrics,
             reply_retention_millis: parts.limits.reply_retention_millis,
             receipt_retention_millis: parts.limits.receipt_retention_millis,

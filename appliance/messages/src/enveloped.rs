@@ -1,6 +1,6 @@
 use der::Tag;
 use rand_core::TryCryptoRng;
-use yanqian_sm::{Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
+use yanqian_sm::{EncryptionKey, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt};
 use zeroize::Zeroizing;
 
 use crate::certificate::Certificate;
@@ -22,8 +22,42 @@ pub struct EnvelopedData {
     pub ciphertext: Vec<u8>,
 }
 
+/// To whom a message is sealed: an encryption certificate, and the table of its key where there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipient<'a> {
+    certificate: &'a Certificate,
+    table: Option<&'a EncryptionKey>,
+}
+
+impl<'a> Recipient<'a> {
+    /// A table of another key than the certificate's is left aside: with it the message would be somebody else's.
+    pub fn new(certificate: &'a Certificate, table: Option<&'a EncryptionKey>) -> Self {
+        let table = table.filter(|table| certificate.public_key() == Some(table.public_key()));
+        Self { certificate, table }
+    }
+
+    fn encrypt<R: TryCryptoRng>(&self, secret: &[u8], rng: &mut R) -> Result<Sm2Ciphertext, MessageError> {
+        let key = self.certificate.public_key().ok_or(MessageError::NotSm2)?;
+        let sealed = match self.table {
+            Some(table) => table.encrypt(secret, rng),
+            None => sm2_encrypt(key, secret, rng),
+        };
+        sealed.map_err(|_| MessageError::Seal)
+    }
+}
+
+impl<'a> From<&'a Certificate> for Recipient<'a> {
+    fn from(certificate: &'a Certificate) -> Self {
+        Self { certificate, table: None }
+    }
+}
+
 /// Seals a message to a recipient's encryption certificate: fresh SM4 key and IV, version 1, no parameters but the IV.
-pub fn seal<R: TryCryptoRng>(recipient: &Certificate, message: &[u8], rng: &mut R) -> Result<Vec<u8>, MessageError> {
+pub fn seal<'a, R: TryCryptoRng>(
+    recipient: impl Into<Recipient<'a>>,
+    message: &[u8],
+    rng: &mut R,
+) -> Result<Vec<u8>, MessageError> {
     let mut out = Vec::new();
     let mut sealer = Sealer::new(recipient, message.len(), rng, |octets: &[u8]| out.extend_from_slice(octets))?;
     sealer.push(message)?;
@@ -49,8 +83,8 @@ impl<S: FnMut(&[u8])> std::fmt::Debug for Sealer<S> {
 
 impl<S: FnMut(&[u8])> Sealer<S> {
     /// Begins an envelope for a message of `length` octets.
-    pub fn new<R: TryCryptoRng>(
-        recipient: &Certificate,
+    pub fn new<'a, R: TryCryptoRng>(
+        recipient: impl Into<Recipient<'a>>,
         length: usize,
         rng: &mut R,
         mut sink: S,
@@ -58,12 +92,12 @@ impl<S: FnMut(&[u8])> Sealer<S> {
         if length > tlv::MAX_MESSAGE {
             return Err(MessageError::TooLarge(tlv::MAX_MESSAGE));
         }
-        let key = recipient.public_key().ok_or(MessageError::NotSm2)?;
+        let recipient = recipient.into();
         let session = Sm4Key::generate(rng).map_err(|_| MessageError::Seal)?;
         let mut iv = [0; 16];
         rng.try_fill_bytes(&mut iv).map_err(|_| MessageError::Seal)?;
-        let encrypted_key = sm2_encrypt(key, session.expose(), rng).map_err(|_| MessageError::Seal)?;
-        sink(&head(recipient, &encrypted_key, &iv, Sm4CbcEncryptor::ciphertext_length(length)));
+        let encrypted_key = recipient.encrypt(session.expose(), rng)?;
+        sink(&head(recipient.certificate, &encrypted_key, &iv, Sm4CbcEncryptor::ciphertext_length(length)));
         Ok(Self { encryptor: Sm4CbcEncryptor::new(&session, &iv), owed: length, sink })
     }
 
@@ -85,7 +119,8 @@ impl<S: FnMut(&[u8])> Sealer<S> {
 }
 
 /// Octets of an envelope around a message of `length` octets at most: for capacities.
-pub fn sealed_length(recipient: &Certificate, length: usize) -> usize {
+pub fn sealed_length(recipient: Recipient<'_>, length: usize) -> usize {
+    let recipient = recipient.certificate;
     // Object identifiers, the wrapped key and headers come to less than 400 octets.
     Sm4CbcEncryptor::ciphertext_length(length) + recipient.issuer_der().len() + recipient.serial().len() + 512
 }

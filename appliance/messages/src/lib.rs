@@ -16,12 +16,14 @@ mod request;
 mod signed;
 mod sm2cipher;
 mod tlv;
+mod verifier;
 
 pub use attributes::SignedAttributes;
 pub use certificate::{Certificate, KeyUsage};
-pub use enveloped::{EnvelopedData, Sealer, seal, sealed_length};
+pub use enveloped::{EnvelopedData, Recipient, Sealer, seal, sealed_length};
 pub use error::MessageError;
 pub use pem::{certificates_from_pem_or_der, pem_encode};
 pub use request::{CertificationRequestInfo, Subject};
 pub use signed::{SignedData, SignerInfo, VerifiedSignature, encode_detached};
 pub use sm2cipher::{sm2_cipher_from_der, sm2_cipher_to_der};
+pub use verifier::{PlainVerifier, SignatureVerifier};

@@ -1,12 +1,13 @@
 use der::Tag;
 use der::asn1::ObjectIdentifier;
-use yanqian_sm::{DistinguishingId, E, Signature, verify};
+use yanqian_sm::{DistinguishingId, E, Signature};
 
 use crate::attributes::SignedAttributes;
 use crate::certificate::Certificate;
 use crate::error::MessageError;
 use crate::oid;
 use crate::tlv::{self, Element, Elements, context};
+use crate::verifier::SignatureVerifier;
 
 const WHAT: &str = "SignedData";
 /// Certificates that a message may embed; a chain has three or four.
@@ -92,18 +93,19 @@ impl SignedData {
             .ok_or(MessageError::SignerCertificateMissing)
     }
 
-    /// Verifies a detached signature over `content` with the key of `certificate`, which must be the one the signer
-    /// names. Whether that certificate is to be trusted is another question.
+    /// Lets `verifier` verify a detached signature over `content` with the key of `certificate`, which must be the one the
+    /// signer names. Whether that certificate is to be trusted is another question.
     pub fn verify_detached(
         &self,
         certificate: &Certificate,
         id: &DistinguishingId,
         content: &[u8],
+        verifier: &dyn SignatureVerifier,
     ) -> Result<VerifiedSignature, MessageError> {
         if self.content.is_some() {
             return Err(MessageError::NotDetached);
         }
-        self.signer.verify(certificate, id, content)
+        self.signer.verify(certificate, id, content, verifier)
     }
 }
 
@@ -136,6 +138,7 @@ impl SignerInfo {
         certificate: &Certificate,
         id: &DistinguishingId,
         content: &[u8],
+        verifier: &dyn SignatureVerifier,
     ) -> Result<VerifiedSignature, MessageError> {
         if !self.names(certificate) {
             return Err(MessageError::SignerCertificateMissing);
@@ -147,7 +150,7 @@ impl SignerInfo {
             None => content,
         };
         let e = E::of_message(key, id, &[signed]);
-        verify(key, &e, &self.signature).map_err(|_| MessageError::Signature)?;
+        verifier.verify(key, &e, &self.signature).map_err(|_| MessageError::Signature)?;
         Ok(VerifiedSignature { signing_time: self.attributes.as_ref().and_then(SignedAttributes::signing_time) })
     }
 }

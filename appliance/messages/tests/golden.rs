@@ -9,7 +9,9 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use openssl::x509::{X509, X509NameBuilder};
-use yanqian_messages::{Certificate, EnvelopedData, MessageError, SignedData, sm2_cipher_from_der, sm2_cipher_to_der};
+use yanqian_messages::{
+    Certificate, EnvelopedData, MessageError, PlainVerifier, SignedData, sm2_cipher_from_der, sm2_cipher_to_der,
+};
 use yanqian_sm::{DistinguishingId, E, Signature, Sm4Key, verify};
 
 fn golden(name: &str) -> Vec<u8> {
@@ -42,10 +44,10 @@ fn signed_messages_of_gmssl_verify_with_and_without_attributes() {
         let message = SignedData::parse(&golden(file)).unwrap();
         let certificate = message.signer_certificate().unwrap().clone();
         assert_eq!(certificate, signer(), "{file}");
-        let verified = message.verify_detached(&certificate, &id, &content).unwrap();
+        let verified = message.verify_detached(&certificate, &id, &content, &PlainVerifier).unwrap();
         assert_eq!(verified.signing_time.is_some(), with_attributes, "{file}");
         let expected = if with_attributes { MessageError::ContentDigest } else { MessageError::Signature };
-        let other = message.verify_detached(&certificate, &id, b"other").err();
+        let other = message.verify_detached(&certificate, &id, b"other", &PlainVerifier).err();
         assert_eq!(other, Some(expected), "{file}");
     }
 }
@@ -88,7 +90,9 @@ fn a_cms_message_of_openssl_is_read_where_the_forms_meet() {
     let message = SignedData::parse(&golden("openssl-cms-signed.der")).unwrap();
     let certificate = Certificate::from_der(&golden("openssl-certificate.der")).unwrap();
     assert_eq!(message.signer_certificate().unwrap(), &certificate);
-    message.verify_detached(&certificate, &DistinguishingId::default(), &golden("gmssl-content.txt")).unwrap();
+    message
+        .verify_detached(&certificate, &DistinguishingId::default(), &golden("gmssl-content.txt"), &PlainVerifier)
+        .unwrap();
 }
 
 /// Writes the OpenSSL files anew; run by hand.

@@ -8,10 +8,10 @@ use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use proptest::prelude::*;
 use yanqian_messages::{
-    Certificate, CertificationRequestInfo, EnvelopedData, MessageError, SignedAttributes, SignedData, Subject,
-    certificates_from_pem_or_der, encode_detached, seal, sm2_cipher_from_der,
+    Certificate, CertificationRequestInfo, EnvelopedData, MessageError, PlainVerifier, Recipient, SignedAttributes,
+    SignedData, Subject, certificates_from_pem_or_der, encode_detached, seal, sm2_cipher_from_der, sm2_cipher_to_der,
 };
-use yanqian_sm::{DistinguishingId, PublicKey, Signature, Sm4Key, sm3};
+use yanqian_sm::{DistinguishingId, EncryptionKey, PublicKey, Signature, Sm4Key, sm3};
 
 fn golden(name: &str) -> Vec<u8> {
     std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
@@ -55,11 +55,15 @@ fn what_is_written_is_read_and_verified() {
         let message = encode_detached(&certificate, Some(&attributes), &sign(&key, attributes.as_der())).unwrap();
         let read = SignedData::parse(&message).unwrap();
         assert_eq!(read.signer().attributes(), Some(&attributes));
-        let verified = read.verify_detached(&certificate, &DistinguishingId::default(), content).unwrap();
+        let verified =
+            read.verify_detached(&certificate, &DistinguishingId::default(), content, &PlainVerifier).unwrap();
         assert_eq!(verified.signing_time, Some(time));
     }
     let plain = encode_detached(&certificate, None, &sign(&key, content)).unwrap();
-    SignedData::parse(&plain).unwrap().verify_detached(&certificate, &DistinguishingId::default(), content).unwrap();
+    SignedData::parse(&plain)
+        .unwrap()
+        .verify_detached(&certificate, &DistinguishingId::default(), content, &PlainVerifier)
+        .unwrap();
 }
 
 #[test]
@@ -69,10 +73,10 @@ fn a_signature_verifies_only_with_the_certificate_that_the_signer_names() {
     let message = encode_detached(&certificate, None, &sign(&key, b"x")).unwrap();
     let read = SignedData::parse(&message).unwrap();
     // Same issuer and serial, other key.
-    let error = read.verify_detached(&stranger, &DistinguishingId::default(), b"x").err();
+    let error = read.verify_detached(&stranger, &DistinguishingId::default(), b"x", &PlainVerifier).err();
     assert_eq!(error, Some(MessageError::Signature));
     let foreign = Certificate::from_der(&golden("gmssl-certificate.der")).unwrap();
-    let error = read.verify_detached(&foreign, &DistinguishingId::default(), b"x").err();
+    let error = read.verify_detached(&foreign, &DistinguishingId::default(), b"x", &PlainVerifier).err();
     assert_eq!(error, Some(MessageError::SignerCertificateMissing));
 }
 
@@ -88,6 +92,29 @@ fn an_envelope_is_for_its_recipient_and_holds_no_plaintext() {
         read.open(&Sm4Key::new([0; 16])).is_err()
             || read.open(&Sm4Key::new([0; 16])).unwrap().as_slice() != "机密 secret".as_bytes()
     );
+}
+
+/// Opens an envelope with a private key, by OpenSSL.
+fn opened(key: &PKey<Private>, envelope: &[u8]) -> Option<Vec<u8>> {
+    let read = EnvelopedData::parse(envelope).unwrap();
+    let mut context = openssl::pkey_ctx::PkeyCtx::new(key).unwrap();
+    context.decrypt_init().unwrap();
+    let mut session = Vec::new();
+    context.decrypt_to_vec(&sm2_cipher_to_der(&read.encrypted_key), &mut session).ok()?;
+    Some(read.open(&Sm4Key::new(session.try_into().unwrap())).unwrap().to_vec())
+}
+
+#[test]
+fn a_table_is_used_for_its_own_recipient_only() {
+    let (key, other) = (key(), key());
+    let (certificate, stranger) = (certificate_for(&key), certificate_for(&other));
+    for owner in [&certificate, &stranger] {
+        let table = EncryptionKey::new(owner.public_key().unwrap());
+        let recipient = Recipient::new(&certificate, Some(&table));
+        let sealed = seal(recipient, b"secret", &mut getrandom::SysRng).unwrap();
+        assert_eq!(opened(&key, &sealed).as_deref(), Some(b"secret".as_slice()));
+        assert_eq!(opened(&other, &sealed), None);
+    }
 }
 
 #[test]
@@ -133,7 +160,12 @@ fn no_changed_octet_lets_other_content_pass() {
             let mut changed = octets.clone();
             changed[index] ^= flip;
             if let Ok(message) = SignedData::parse(&changed) {
-                let passed = message.verify_detached(&certificate, &DistinguishingId::default(), b"other content");
+                let passed = message.verify_detached(
+                    &certificate,
+                    &DistinguishingId::default(),
+                    b"other content",
+                    &PlainVerifier,
+                );
                 assert!(passed.is_err(), "octet {index}");
             }
         }

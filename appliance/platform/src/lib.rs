@@ -9,6 +9,7 @@ mod json;
 mod payload;
 mod profile;
 mod request;
+mod route;
 mod transport;
 
 pub use answer::{
@@ -17,4 +18,5 @@ pub use answer::{
 };
 pub use profile::{Profile, ProfileError};
 pub use request::{EncodeError, Outbound, RequestContext, SignedRequest};
+pub use route::{Route, Stop};
 pub use transport::{EndpointError, PlatformClient, RawAnswer, SendError};

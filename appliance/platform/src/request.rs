@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use bytes::Bytes;
 use rand_core::TryCryptoRng;
-use yanqian_messages::{Certificate, Sealer, SignedAttributes, encode_detached, sealed_length};
+use yanqian_messages::{Certificate, Recipient, Sealer, SignedAttributes, encode_detached, sealed_length};
 use yanqian_sm::{DistinguishingId, E, PublicKey, Signature};
 use yanqian_vocabulary::{Claim, ContentDigest, Mode, Nonce, Timestamp};
 
@@ -86,12 +86,12 @@ impl fmt::Debug for SignedRequest {
 }
 
 impl Profile {
-    /// Builds the request for a claim, sealed to `recipient`, the platform's encryption certificate.
+    /// Builds the request for a claim, sealed to `recipient`: the platform's encryption certificate, at best with its table.
     pub fn encode<R: TryCryptoRng>(
         &self,
         context: &RequestContext<'_>,
         claim: &Claim,
-        recipient: &Certificate,
+        recipient: Recipient<'_>,
         rng: &mut R,
     ) -> Result<Outbound, EncodeError> {
         let mode = self.request.modes.get(&claim.mode()).ok_or(EncodeError::Mode)?;

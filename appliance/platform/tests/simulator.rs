@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -21,12 +22,13 @@ use yanqian_platform_sim::form::Service;
 use yanqian_platform_sim::registry::{Holder, first_with, seeded};
 use yanqian_platform_sim::{Config, DEFAULT_SEED, Misbehaviour, Running, Simulator, form::Form, numbers::NumberForm};
 use yanqian_sm::{Signature, sm3};
-use yanqian_trust::TrustStore;
+use yanqian_trust::{SecondOpinion, SignedContent, Subject, TrustStore, Verifier, VerifierSettings};
 use yanqian_vocabulary::{
     BirthDate, CivilDate, Claim, DocumentClaim, DocumentNumber, DocumentType, Field, FieldVerdict, Mode, Nonce,
     PersonalName, Reason, Timestamp, Verdict,
 };
 
+const SETTINGS: VerifierSettings = VerifierSettings { table_octets: 4 << 20, shadow_every: NonZeroU32::MIN };
 const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
 
 #[derive(Default)]
@@ -48,6 +50,7 @@ struct Site {
     simulator: Running,
     client: PlatformClient,
     memory: Memory,
+    verifier: Verifier,
 }
 
 fn entity(layout: &Layout, now: time::OffsetDateTime) -> (PKey<Private>, Certificate) {
@@ -77,7 +80,17 @@ async fn site(form: Form) -> Site {
     let profile = Arc::new(Profile::parse(&text, &file).unwrap());
     let client = PlatformClient::new(Arc::clone(&profile), &format!("https://{}", simulator.https_addr)).unwrap();
     let trust = TrustStore::load(&layout.trust(), 0).unwrap();
-    Site { directory, profile, trust, key, certificate, simulator, client, memory: Memory::default() }
+    Site {
+        directory,
+        profile,
+        trust,
+        key,
+        certificate,
+        simulator,
+        client,
+        memory: Memory::default(),
+        verifier: Verifier::new(SETTINGS),
+    }
 }
 
 fn now() -> Timestamp {
@@ -113,7 +126,7 @@ impl Site {
             nonce: Nonce::new(nonce),
             applied: None,
         };
-        let recipient = self.trust.encryption_certificate();
+        let recipient = self.trust.encryption_certificate().into();
         self.profile.encode(&context, &Claim::RealName(claim.clone()), recipient, &mut getrandom::SysRng).unwrap()
     }
 
@@ -126,7 +139,12 @@ impl Site {
     }
 
     fn check(&self, request: &SignedRequest, answer: &RawAnswer) -> CheckedAnswer<PlatformVerdict> {
-        let checker = AnswerChecker { profile: &self.profile, trust: &self.trust, replay: &self.memory };
+        let checker = AnswerChecker {
+            profile: &self.profile,
+            trust: &self.trust,
+            verifier: &self.verifier,
+            replay: &self.memory,
+        };
         checker.check(
             answer,
             &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None },
@@ -248,20 +266,30 @@ async fn no_altered_octet_of_an_answer_changes_a_verdict() {
     let site = site(Form::Reference).await;
     let request = site.request(&claim_of(&holder()));
     let answer = site.client.send(&request, &site.trust).await.unwrap();
-    let verdict = AnswerChecker { profile: &site.profile, trust: &site.trust, replay: &Memory::default() }
-        .check(
-            &answer,
-            &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None },
-            now(),
-        )
-        .result
-        .unwrap();
+    let verdict = AnswerChecker {
+        profile: &site.profile,
+        trust: &site.trust,
+        verifier: &site.verifier,
+        replay: &Memory::default(),
+    }
+    .check(
+        &answer,
+        &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None },
+        now(),
+    )
+    .result
+    .unwrap();
     // Every octet, each with three alterations; a fresh memory each time so that replay does not hide an acceptance.
     for index in 0..answer.body.len() {
         for flip in [0x01u8, 0x20, 0x80] {
             let mut altered = answer.clone();
             altered.body[index] ^= flip;
-            let checker = AnswerChecker { profile: &site.profile, trust: &site.trust, replay: &Memory::default() };
+            let checker = AnswerChecker {
+                profile: &site.profile,
+                trust: &site.trust,
+                verifier: &site.verifier,
+                replay: &Memory::default(),
+            };
             let expected =
                 Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None };
             if let Ok(accepted) = checker.check(&altered, &expected, now()).result {
@@ -269,6 +297,54 @@ async fn no_altered_octet_of_an_answer_changes_a_verdict() {
             }
         }
     }
+    assert_eq!(
+        site.verifier.stats().disputed,
+        [0; 3],
+        "whatever was altered, both implementations said the same of it"
+    );
+}
+
+/// An implementation that says the same of everything.
+struct Stubborn(bool);
+
+impl SecondOpinion for Stubborn {
+    fn holds(&self, _: &SignedContent<'_>) -> bool {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_two_implementations_judge_differently_is_refused_whichever_accepts_it() {
+    let mut site = site(Form::Reference).await;
+    let request = site.request(&claim_of(&holder()));
+    let good = site.client.send(&request, &site.trust).await.unwrap();
+    site.simulator.misbehave(Misbehaviour::BrokenSignature, Some(1));
+    let bad = site.client.send(&site.request(&claim_of(&holder())), &site.trust).await.unwrap();
+    for (second, answer, reason) in [
+        (false, &good, Reason::PlatformSignatureDisputed),
+        (true, &bad, Reason::PlatformSignatureDisputed),
+        (false, &bad, Reason::PlatformSignature),
+    ] {
+        site.verifier = Verifier::with_second_opinion(SETTINGS, Box::new(Stubborn(second)));
+        let checked = site.check(&request, answer);
+        assert_eq!(checked.result, Err(reason));
+        assert_eq!(checked.found.steps.last().map(|step| step.name), Some(StepName::Signature));
+        assert!(checked.found.serial.is_none(), "nothing of it is read");
+        let disputed = u64::from(reason == Reason::PlatformSignatureDisputed);
+        assert_eq!(site.verifier.stats().disputed[Subject::Answer as usize], disputed);
+    }
+}
+
+#[tokio::test]
+async fn every_nth_answer_has_a_second_opinion() {
+    let mut site = site(Form::Reference).await;
+    let every = NonZeroU32::new(3).unwrap();
+    site.verifier = Verifier::new(VerifierSettings { shadow_every: every, ..SETTINGS });
+    for _ in 0..7 {
+        site.ask(&claim_of(&holder())).await.unwrap().result.unwrap();
+    }
+    let stats = site.verifier.stats();
+    assert_eq!((stats.agreed[Subject::Answer as usize], stats.disputed), (3, [0; 3]), "the first, fourth and seventh");
 }
 
 #[tokio::test]

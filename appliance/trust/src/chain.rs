@@ -1,12 +1,14 @@
 use openssl::stack::Stack;
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::X509VerifyParam;
-use openssl::x509::{X509, X509StoreContext, X509VerifyResult};
+use openssl::x509::{X509, X509StoreContext};
 use yanqian_messages::Certificate;
 
 use crate::error::SignerError;
-use crate::revocation::{self, CrlEvidence};
+use crate::revocation::{self, CrlEvidence, Question};
+use crate::signed::Sm2Signed;
 use crate::store::TrustStore;
+use crate::verifier::{Subject, Verifier};
 
 /// A signer that is believed, and what that rests on.
 #[derive(Debug, Clone)]
@@ -17,9 +19,20 @@ pub struct SignerVerdict {
     pub crls: Vec<CrlEvidence>,
 }
 
-/// X.509 verification results (OpenSSL's `X509_V_ERR_*`) that mean "outside its validity".
+// X.509 verification results (OpenSSL's `X509_V_ERR_*`).
+const OK: i32 = 0;
+const SIGNATURE_FAILURE: i32 = 7;
 const NOT_YET_VALID: i32 = 9;
 const HAS_EXPIRED: i32 = 10;
+
+/// What OpenSSL says of a chain.
+struct Judged {
+    result: i32,
+    /// Place in the chain of the certificate that the result is about.
+    depth: usize,
+    /// DER of the certificates from the leaf up, as far as they were found.
+    chain: Vec<Vec<u8>>,
+}
 
 impl TrustStore {
     /// Whether the key is pinned for signing.
@@ -34,21 +47,32 @@ impl TrustStore {
         if may_sign && !signer.is_ca() { Ok(()) } else { Err(SignerError::KeyUsage) }
     }
 
-    /// Chains the signer to an anchor at `now` (seconds since 1970), with every signature and validity on the way.
+    /// Chains the signer to an anchor at `now` (seconds since 1970), with every signature and validity on the way. OpenSSL
+    /// decides; of each SM2 signature on the way our own engine must say the same.
     pub fn build_chain(
         &self,
         signer: &Certificate,
         embedded: &[Certificate],
         now: i64,
+        verifier: &Verifier,
     ) -> Result<Vec<Certificate>, SignerError> {
         let leaf = X509::from_der(signer.as_der()).map_err(|_| SignerError::Chain)?;
-        let (result, chain) = self.openssl_chain(&leaf, embedded, now).map_err(|_| SignerError::Chain)?;
-        match result.as_raw() {
-            0 => {}
+        let judged = self.openssl_chain(&leaf, embedded, now).map_err(|_| SignerError::Chain)?;
+        let chain = judged.chain.iter().map(|der| Certificate::from_der(der).map_err(|_| SignerError::Chain));
+        let mut chain = chain.collect::<Result<Vec<_>, _>>()?;
+        match judged.result {
+            OK => {}
             NOT_YET_VALID | HAS_EXPIRED => return Err(SignerError::Validity),
+            SIGNATURE_FAILURE => {
+                let broken = chain.iter().skip(judged.depth).zip(chain.iter().skip(judged.depth + 1)).take(1);
+                agree(broken, false, verifier)?;
+                return Err(SignerError::Chain);
+            }
             _ => return Err(SignerError::Chain),
         }
-        chain.iter().skip(1).map(|der| Certificate::from_der(der).map_err(|_| SignerError::Chain)).collect()
+        agree(chain.iter().zip(chain.iter().skip(1)), true, verifier)?;
+        chain.remove(0);
+        Ok(chain)
     }
 
     fn openssl_chain(
@@ -56,7 +80,7 @@ impl TrustStore {
         leaf: &X509,
         embedded: &[Certificate],
         now: i64,
-    ) -> Result<(X509VerifyResult, Vec<Vec<u8>>), openssl::error::ErrorStack> {
+    ) -> Result<Judged, openssl::error::ErrorStack> {
         let mut untrusted = Stack::new()?;
         for certificate in self.intermediates.iter().chain(embedded) {
             untrusted.push(X509::from_der(certificate.as_der())?)?;
@@ -78,7 +102,8 @@ impl TrustStore {
             for certificate in context.chain().into_iter().flatten() {
                 chain.push(certificate.to_der()?);
             }
-            Ok((context.error(), chain))
+            let depth = usize::try_from(context.error_depth()).unwrap_or(usize::MAX);
+            Ok(Judged { result: context.error().as_raw(), depth, chain })
         })
     }
 
@@ -88,6 +113,7 @@ impl TrustStore {
         signer: &Certificate,
         chain: &[Certificate],
         now: i64,
+        verifier: &Verifier,
     ) -> Result<Vec<CrlEvidence>, SignerError> {
         let subjects = std::iter::once(signer).chain(chain);
         subjects
@@ -98,8 +124,8 @@ impl TrustStore {
                 if !revocation::is_valid_at(&authority, now) {
                     return Err(SignerError::Validity);
                 }
-                let name = issuer.subject_der();
-                revocation::check(&self.crls, &certificate, &authority, name, now, self.grace_seconds)
+                let question = Question { certificate: &certificate, authority: &authority, issuer, now };
+                revocation::check(&self.crls, &question, self.grace_seconds, verifier)
             })
             .collect()
     }
@@ -110,11 +136,27 @@ impl TrustStore {
         signer: &Certificate,
         embedded: &[Certificate],
         now: i64,
+        verifier: &Verifier,
     ) -> Result<SignerVerdict, SignerError> {
         self.check_pin(signer)?;
         self.check_usage(signer)?;
-        let chain = self.build_chain(signer, embedded, now)?;
-        let crls = self.check_revocation(signer, &chain, now)?;
+        let chain = self.build_chain(signer, embedded, now, verifier)?;
+        let crls = self.check_revocation(signer, &chain, now, verifier)?;
         Ok(SignerVerdict { chain, crls })
     }
+}
+
+/// Holds our engine's verdict on certificates, each with its issuer's, against OpenSSL's. Those signed otherwise than by SM2 are
+/// OpenSSL's alone.
+fn agree<'a>(
+    signed: impl Iterator<Item = (&'a Certificate, &'a Certificate)>,
+    openssl: bool,
+    verifier: &Verifier,
+) -> Result<(), SignerError> {
+    for (subject, issuer) in signed {
+        let Some(signed) = Sm2Signed::of_certificate(subject.as_der()) else { continue };
+        let ours = signed.is_by(issuer, verifier);
+        verifier.compare(Subject::Certificate, ours, openssl).map_err(|_| SignerError::Disputed)?;
+    }
+    Ok(())
 }

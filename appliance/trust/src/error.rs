@@ -18,6 +18,8 @@ pub enum SignerError {
     NotPinned,
     #[error("the signer's certificate does not chain to an anchor")]
     Chain,
+    #[error("two implementations disagree about a signature of the chain or of its revocation lists")]
+    Disputed,
     #[error("a certificate of the chain is outside its validity")]
     Validity,
     #[error("the certificate may not sign")]

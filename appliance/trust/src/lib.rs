@@ -4,18 +4,30 @@
 //! OpenSSL builds and checks chains, because it is what the field checks against. Revocation is decided here over lists
 //! that OpenSSL verifies, because the grace of invariant I6 (use a list past its `nextUpdate` for a configured time, then
 //! refuse) is not something that OpenSSL can express.
+//!
+//! SM2 signatures themselves are judged twice. [`Verifier`] is the daemon's own way, over tables of known keys and in batches;
+//! OpenSSL is the second opinion: on every certificate of a chain, on every list, and on every n-th answer.
+//! Where the two disagree nothing is believed.
 #![forbid(unsafe_code)]
 
+mod batcher;
 mod chain;
 mod error;
 mod revocation;
+mod second_opinion;
 mod self_test;
+mod signed;
 mod store;
+mod tables;
+mod verifier;
 mod watch;
 
 pub use chain::SignerVerdict;
 pub use error::{SignerError, TrustError};
 pub use revocation::CrlEvidence;
+pub use second_opinion::{Disputed, SecondOpinion, SignedContent};
 pub use self_test::{SelfTestError, openssl_self_test};
 pub use store::{NamedCertificate, TrustStore};
+pub use tables::{KeyClass, KeyOwner, KeyUse, KnownKeys, TableStats, Tabled};
+pub use verifier::{Subject, Verifier, VerifierSettings, VerifierStats};
 pub use watch::SharedTrust;

@@ -1,17 +1,30 @@
+use std::sync::{Mutex, PoisonError};
+
 use openssl::asn1::Asn1Time;
 use openssl::x509::{CrlStatus, X509, X509Crl};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use yanqian_messages::Certificate;
 
 use crate::error::SignerError;
+use crate::second_opinion::Disputed;
+use crate::signed::Sm2Signed;
+use crate::verifier::{Subject, Verifier};
 
 /// A revocation list as loaded. Whether its issuer signed it is decided when a chain names the issuer.
 pub(crate) struct Crl {
     parsed: X509Crl,
+    /// None when it is signed otherwise than by SM2.
+    signed: Option<Sm2Signed>,
     issuer: Vec<u8>,
     this_update: i64,
     next_update: i64,
     hash: [u8; 32],
+    /// What was last found: neither list nor key changes, and lists may be long.
+    judged: Mutex<Option<Judged>>,
 }
+
+/// An issuer's `SubjectPublicKeyInfo`, and whether its key signed the list.
+type Judged = (Vec<u8>, Result<bool, Disputed>);
 
 /// The revocation data that a verdict rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +54,8 @@ impl Crl {
             this_update: list.last_update().timestamp(),
             next_update: list.next_update().ok_or("has no nextUpdate")?.timestamp(),
             hash: yanqian_sm::sm3(&[&der]),
+            signed: Sm2Signed::of_list(&list),
+            judged: Mutex::default(),
             parsed,
         })
     }
@@ -67,33 +82,60 @@ impl Crl {
         }
     }
 
-    /// Signed by this issuer, which may sign lists, and not from the future.
-    fn is_of(&self, issuer: &X509, issuer_name: &[u8], now: i64) -> bool {
-        self.issuer == issuer_name
-            && self.this_update <= now
-            && issuer.public_key().and_then(|key| self.parsed.verify(&key)).unwrap_or(false)
+    /// Signed by the issuer, by OpenSSL's verdict and, of an SM2 signature, by ours too; and not from the future.
+    fn is_for(&self, question: &Question<'_>, verifier: &Verifier) -> Result<bool, Disputed> {
+        if self.issuer != question.issuer.subject_der() || self.this_update > question.now {
+            return Ok(false);
+        }
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*judged {
+            Some((key, verdict)) if key == question.issuer.spki_der() => *verdict,
+            _ => {
+                let verdict = self.is_signed(question, verifier);
+                *judged = Some((question.issuer.spki_der().to_vec(), verdict));
+                verdict
+            }
+        }
     }
+
+    fn is_signed(&self, question: &Question<'_>, verifier: &Verifier) -> Result<bool, Disputed> {
+        let theirs = question.authority.public_key().and_then(|key| self.parsed.verify(&key)).unwrap_or(false);
+        if let Some(signed) = &self.signed {
+            verifier.compare(Subject::RevocationList, signed.is_by(question.issuer, verifier), theirs)?;
+        }
+        Ok(theirs)
+    }
+}
+
+/// A certificate that lists are asked about.
+pub(crate) struct Question<'a> {
+    pub(crate) certificate: &'a X509,
+    /// The issuer, as OpenSSL and as we read it.
+    pub(crate) authority: &'a X509,
+    pub(crate) issuer: &'a Certificate,
+    /// Seconds since 1970.
+    pub(crate) now: i64,
 }
 
 /// Asks the newest valid list of the issuer about one certificate. No list, or only lists past their grace: refuse (I6).
 pub(crate) fn check(
     crls: &[Crl],
-    certificate: &X509,
-    issuer: &X509,
-    issuer_name: &[u8],
-    now: i64,
+    question: &Question<'_>,
     grace_seconds: i64,
+    verifier: &Verifier,
 ) -> Result<CrlEvidence, SignerError> {
-    let newest = crls
-        .iter()
-        .filter(|crl| crl.is_of(issuer, issuer_name, now))
-        .max_by_key(|crl| crl.this_update)
-        .ok_or(SignerError::RevocationStale)?;
+    let mut valid = Vec::new();
+    for crl in crls {
+        if crl.is_for(question, verifier).map_err(|_| SignerError::Disputed)? {
+            valid.push(crl);
+        }
+    }
+    let newest = valid.into_iter().max_by_key(|crl| crl.this_update).ok_or(SignerError::RevocationStale)?;
     // A list that says "revoked" is believed however old it is; one that does not, only within its grace.
-    if matches!(newest.parsed.get_by_cert(certificate), CrlStatus::Revoked(_)) {
+    if matches!(newest.parsed.get_by_cert(question.certificate), CrlStatus::Revoked(_)) {
         return Err(SignerError::Revoked);
     }
-    if now > newest.next_update.saturating_add(grace_seconds) {
+    if question.now > newest.next_update.saturating_add(grace_seconds) {
         return Err(SignerError::RevocationStale);
     }
     Ok(newest.evidence())

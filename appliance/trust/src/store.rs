@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use openssl::x509::X509;
 use serde::Deserialize;
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
+use yanqian_sm::PublicKey;
 
 use crate::error::TrustError;
 use crate::revocation::Crl;
+use crate::tables::KnownKeys;
 
 /// Files of one directory at most.
 const MAX_FILES: usize = 256;
@@ -23,6 +25,8 @@ pub struct TrustStore {
     pub(crate) grace_seconds: i64,
     tls_anchors: Vec<X509>,
     encryption: Certificate,
+    /// SM2 keys of anchors and intermediates.
+    authorities: Vec<PublicKey>,
     named: Vec<NamedCertificate>,
     hash: [u8; 32],
 }
@@ -79,6 +83,7 @@ impl TrustStore {
         let crls = crls(&directory.join("crls"), &mut content)?;
         let encryption = encryption(&directory.join("encryption.pem"), &mut content, &mut named)?;
         let pinned = pins(&directory.join("signers.toml"), &mut content)?;
+        let authorities = anchors.iter().chain(&intermediates).filter_map(Certificate::public_key).copied().collect();
         Ok(Self {
             anchors: to_openssl(&anchors)?,
             intermediates,
@@ -87,6 +92,7 @@ impl TrustStore {
             grace_seconds: grace_seconds.into(),
             tls_anchors: to_openssl(&tls)?,
             encryption,
+            authorities,
             named,
             hash: yanqian_sm::sm3(&[&content]),
         })
@@ -116,6 +122,15 @@ impl TrustStore {
     /// The DER of a list of this store by its SM3, for evidence.
     pub fn crl(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
         self.crls.iter().find(|crl| crl.hash() == hash).and_then(Crl::to_der)
+    }
+
+    /// The keys that every check meets: authorities, pinned signers, and the key to which claims are sealed.
+    pub fn known_keys(&self) -> KnownKeys {
+        KnownKeys {
+            verifying: self.authorities.clone(),
+            pinned: self.pinned.clone(),
+            sealing: self.encryption.public_key().copied().into_iter().collect(),
+        }
     }
 
     pub fn certificates(&self) -> &[NamedCertificate] {

@@ -1,11 +1,12 @@
 //! Signers of the development PKI against its trust store: each way to be refused, by its reason.
 #![allow(clippy::unwrap_used)]
 
+use std::num::NonZeroU32;
 use std::path::Path;
 
-use yanqian_devpki::{Authority, Layout, Options, generate, reissue_crl};
+use yanqian_devpki::{Authority, Compressed, Layout, Options, generate, reissue_crl, with_compressed_key};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
-use yanqian_trust::{SharedTrust, SignerError, TrustStore, openssl_self_test};
+use yanqian_trust::{SharedTrust, SignerError, Subject, TrustStore, Verifier, VerifierSettings, openssl_self_test};
 
 struct Site {
     _directory: tempfile::TempDir,
@@ -19,6 +20,10 @@ fn site() -> Site {
     let now = options.now.unix_timestamp();
     let layout = generate(&directory.path().join("pki"), &options).unwrap();
     Site { _directory: directory, layout, now }
+}
+
+fn verifier() -> Verifier {
+    Verifier::new(VerifierSettings { table_octets: 4 << 20, shadow_every: NonZeroU32::MIN })
 }
 
 fn certificate(file: &Path) -> Certificate {
@@ -35,7 +40,9 @@ impl Site {
     }
 
     fn verdict(&self, name: &str, later: i64) -> Result<usize, SignerError> {
-        self.store(0).verify_signer(&self.signer(name), &[], self.now + later).map(|verdict| verdict.crls.len())
+        self.store(0)
+            .verify_signer(&self.signer(name), &[], self.now + later, &verifier())
+            .map(|verdict| verdict.crls.len())
     }
 }
 
@@ -47,7 +54,7 @@ fn the_linked_openssl_verifies_sm2_with_the_default_id() {
 #[test]
 fn the_pinned_signer_is_believed_with_a_list_for_each_certificate_but_the_anchor() {
     let site = site();
-    let verdict = site.store(0).verify_signer(&site.signer("signing"), &[], site.now + 60).unwrap();
+    let verdict = site.store(0).verify_signer(&site.signer("signing"), &[], site.now + 60, &verifier()).unwrap();
     assert_eq!(verdict.chain.len(), 2, "issuing authority and root");
     assert_eq!(verdict.crls.len(), 2);
 }
@@ -73,7 +80,7 @@ fn an_encryption_certificate_cannot_sign_even_when_pinned() {
         hex::encode(encryption.key_id())
     );
     std::fs::write(&signers, pin).unwrap();
-    let error = site.store(0).verify_signer(&encryption, &[], site.now + 60).expect_err("cannot sign");
+    let error = site.store(0).verify_signer(&encryption, &[], site.now + 60, &verifier()).expect_err("cannot sign");
     assert_eq!(error, SignerError::KeyUsage);
 }
 
@@ -89,7 +96,7 @@ fn a_pinned_signer_of_another_authority_does_not_chain() {
     );
     std::fs::write(&signers, pin).unwrap();
     let embedded = [site.signer("other-ca")];
-    let error = site.store(0).verify_signer(&other, &embedded, site.now + 60).expect_err("no chain");
+    let error = site.store(0).verify_signer(&other, &embedded, site.now + 60, &verifier()).expect_err("no chain");
     assert_eq!(error, SignerError::Chain, "an embedded certificate is no anchor");
 }
 
@@ -101,8 +108,9 @@ fn revocation_data_serves_until_its_grace_ends_and_then_refuses() {
     for authority in [Authority::Root, Authority::Issuing] {
         reissue_crl(&site.layout, authority, &[], start, start + day).unwrap();
     }
-    let ask =
-        |grace, later| site.store(grace).verify_signer(&site.signer("signing"), &[], site.now + later).map(|_| ());
+    let ask = |grace, later| {
+        site.store(grace).verify_signer(&site.signer("signing"), &[], site.now + later, &verifier()).map(|_| ())
+    };
     assert_eq!(ask(0, 86_400), Ok(()));
     assert_eq!(ask(0, 86_401), Err(SignerError::RevocationStale));
     assert_eq!(ask(3_600, 86_400 + 3_600), Ok(()));
@@ -146,4 +154,60 @@ fn a_faulty_store_is_refused_by_file() {
         let error = TrustStore::load(&site.layout.trust(), 0).expect_err(file).to_string();
         assert!(error.contains(file), "{file}: {error}");
     }
+}
+
+fn count(verifier: &Verifier, subject: Subject) -> (u64, u64) {
+    let stats = verifier.stats();
+    (stats.agreed[subject as usize], stats.disputed[subject as usize])
+}
+
+#[test]
+fn our_engine_must_agree_to_every_sm2_signature_of_a_chain_and_its_lists() {
+    let site = site();
+    let (store, verifier) = (site.store(0), verifier());
+    let ask = || store.verify_signer(&site.signer("signing"), &[], site.now + 60, &verifier).map(|_| ());
+    assert_eq!(ask(), Ok(()));
+    assert_eq!(count(&verifier, Subject::Certificate), (2, 0), "the signer's and the issuing authority's");
+    assert_eq!(count(&verifier, Subject::RevocationList), (2, 0));
+    assert_eq!(ask(), Ok(()));
+    assert_eq!(count(&verifier, Subject::Certificate), (4, 0));
+    assert_eq!(count(&verifier, Subject::RevocationList), (2, 0), "a list is judged once for an issuer");
+}
+
+#[test]
+fn a_chain_that_openssl_takes_and_our_engine_does_not_is_disputed() {
+    let site = site();
+    let start = time::OffsetDateTime::from_unix_timestamp(site.now).unwrap();
+    // In order, but with a key that our engine does not read.
+    let reissued = with_compressed_key(&site.layout, Compressed::Issuing, start).unwrap();
+    let [issuing, signer] =
+        [&reissued.issuing, &reissued.signing].map(|pem| certificates_from_pem_or_der(pem).unwrap().remove(0));
+    std::fs::write(site.layout.trust().join("intermediates/issuing.pem"), &reissued.issuing).unwrap();
+    let (store, verifier) = (site.store(0), verifier());
+    let error = store.verify_signer(&signer, &[], site.now + 60, &verifier).expect_err("disputed");
+    assert_eq!(error, SignerError::Disputed);
+    assert_eq!(count(&verifier, Subject::Certificate), (0, 1));
+
+    let chain = [issuing, certificate(&site.layout.platform("root").certificate)];
+    for _ in 0..2 {
+        let error = store.check_revocation(&signer, &chain, site.now + 60, &verifier).expect_err("disputed");
+        assert_eq!(error, SignerError::Disputed);
+    }
+    assert_eq!(count(&verifier, Subject::RevocationList), (0, 1), "and it stays so");
+}
+
+#[test]
+fn a_broken_signature_of_a_chain_is_broken_for_both_and_no_dispute() {
+    let site = site();
+    let good = site.signer("signing");
+    let (store, verifier) = (site.store(0), verifier());
+    for from_end in [1, 40] {
+        let mut der = good.as_der().to_vec();
+        let place = der.len() - from_end;
+        der[place] ^= 1;
+        let broken = Certificate::from_der(&der).unwrap();
+        let error = store.build_chain(&broken, &[], site.now + 60, &verifier).expect_err("broken");
+        assert_eq!(error, SignerError::Chain);
+    }
+    assert_eq!(count(&verifier, Subject::Certificate), (2, 0));
 }

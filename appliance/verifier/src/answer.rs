@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use yanqian_evidence::Answer;
-use yanqian_messages::{Certificate, SignedAttributes, SignedData};
+use yanqian_messages::{Certificate, PlainVerifier, SignedAttributes, SignedData};
 use yanqian_sm::{DistinguishingId, sm3};
 
 use crate::json::Members;
@@ -53,7 +53,7 @@ pub(crate) fn open<'a>(answer: &'a Answer, signer: &Certificate) -> Result<Signe
         return Err("the signed attributes name another content than the answer's object".to_owned());
     }
     message
-        .verify_detached(signer, &DistinguishingId::default(), object.as_bytes())
+        .verify_detached(signer, &DistinguishingId::default(), object.as_bytes(), &PlainVerifier)
         .map_err(|error| format!("the platform's signature over the answer: {error}"))?;
     let texts = Members::parse(object.as_bytes()).ok_or("the signed object holds a key twice")?.texts();
     Ok(SignedAnswer { object, texts })

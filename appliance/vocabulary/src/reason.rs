@@ -136,6 +136,10 @@ reasons! {
         /// Revocation data is missing or older than its grace (I6).
         PlatformRevocationStale = "platform-revocation-stale",
         PlatformSignature = "platform-signature",
+        /// Two implementations disagree about a signature of the signer's chain or of a revocation list.
+        PlatformChainDisputed = "platform-chain-disputed",
+        /// Two implementations disagree about an answer's signature, this one's or one shortly before.
+        PlatformSignatureDisputed = "platform-signature-disputed",
         PlatformNonce = "platform-nonce",
         PlatformDigest = "platform-digest",
         PlatformTime = "platform-time",
@@ -148,6 +152,8 @@ reasons! {
         PlatformRefused = "platform-refused",
         /// The trust store cannot be used at all.
         PlatformTrustUnusable = "platform-trust-unusable",
+        /// The route to the platform is stopped, after a dispute, until an operator opens it again.
+        PlatformStopped = "platform-stopped",
         /// The outbound message could not be built from the profile.
         PlatformEncoding = "platform-encoding",
     }

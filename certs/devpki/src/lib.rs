@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod caller;
+mod compressed;
 mod crl;
 mod entity;
 mod error;
@@ -22,6 +23,7 @@ use openssl::nid::Nid;
 use time::{Duration, OffsetDateTime};
 
 pub use caller::issue_caller;
+pub use compressed::{Compressed, Reissued, with_compressed_key};
 pub use crl::{reissue_crl, serial};
 pub use entity::{EntityEncryption, issue_entity_encryption, issue_entity_signing};
 pub use error::DevPkiError;

@@ -84,6 +84,8 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
             ]),
         ),
         ("hsm", daemon_hsm(places, options)),
+        // Every answer has a second opinion in tests.
+        ("verification", table([("shadow_every", 1.into())])),
         ("limits", Value::Table(Table::new())),
     ]);
     let config = changed(config, options, File::Daemon)?;

@@ -13,6 +13,7 @@ use yanqian_hsm::protocol::KeyUsage;
 use yanqian_hsm::worker::WorkerConfig;
 use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient};
 use yanqian_messages::Certificate;
+use yanqian_platform::Route;
 use yanqian_sm::PublicKey;
 use yanqian_vocabulary::Timestamp;
 
@@ -137,6 +138,7 @@ fn rows(config: &Config) -> Vec<Row> {
         row("services", services),
         row("trust-store", trust(config)),
         row("revocation-lists", lists(config)),
+        row("platform-route", route(config)),
         row("internal-tls", internal_tls(config)),
         row("state-key", parts::state_keys(config).map(|_| config.state_key_file.display().to_string()).map_err(text)),
         row("state-directory", state_directory(&config.state_dir)),
@@ -259,6 +261,13 @@ fn lists(config: &Config) -> Found {
             let left = days_left(deadline);
             warn_if(left < LIST_SOON, format!("the first to end serves {left} days more, its grace included"))
         }
+    }
+}
+
+fn route(config: &Config) -> Result<String, String> {
+    match Route::written(&parts::route_file(config)) {
+        None => Ok("open".to_owned()),
+        Some(why) => Err(format!("{why}: every check ends with 503 until `yanqian platform resume`")),
     }
 }
 

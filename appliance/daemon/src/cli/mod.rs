@@ -5,6 +5,7 @@ mod check;
 mod hsm;
 mod ledger;
 mod output;
+mod platform;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ enum Command {
     /// Keys and certificates in the token, through the worker
     #[command(subcommand)]
     Hsm(hsm::Command),
+    /// The route to the platform
+    #[command(subcommand)]
+    Platform(platform::Command),
     /// The evidence on disk
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -118,6 +122,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::HsmWorker(argument) => hsm::run_worker(&argument.config),
         Command::Check(argument) => check::run(&argument.config, argument.worker_config.as_deref(), argument.json),
         Command::Hsm(command) => hsm::run(command),
+        Command::Platform(command) => platform::run(&command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Schema(argument) => {
             say(format_args!("{:#}", argument.file.schema().as_value()));

@@ -3,12 +3,14 @@
 mod raw;
 #[cfg(test)]
 mod reference;
+mod verification;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use yanqian_gateway::{BodyLimits, ServerLimits};
+use yanqian_trust::VerifierSettings;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
 pub(crate) use raw::{parse, schema};
@@ -37,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) metrics_address: SocketAddr,
     pub(crate) platform: Platform,
     pub(crate) hsm: Hsm,
+    pub(crate) verification: VerifierSettings,
     pub(crate) limits: Limits,
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
+use super::verification::RawVerification;
 use super::{Config, ConfigError, Encryption, Hsm, Limits, Listen, Platform};
 
 const FORMAT_VERSION: u32 = 1;
@@ -27,6 +28,8 @@ struct RawConfig {
     metrics: RawMetrics,
     platform: RawPlatform,
     hsm: RawHsm,
+    #[serde(default)]
+    verification: RawVerification,
     #[serde(default)]
     limits: RawLimits,
 }
@@ -354,6 +357,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
                 .zip(raw.hsm.encryption_certificate)
                 .map(|(label, certificate)| Encryption { label, certificate: at(certificate) }),
         },
+        verification: raw.verification.into(),
         limits: raw.limits.into(),
     })
 }

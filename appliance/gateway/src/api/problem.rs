@@ -131,6 +131,8 @@ fn describe(reason: Reason) -> (StatusCode, &'static str, &'static str) {
         Reason::PlatformSignerRevoked => (S::BAD_GATEWAY, "Platform answer refused: revoked", "A certificate of the signer's chain is revoked."),
         Reason::PlatformRevocationStale => (S::BAD_GATEWAY, "Platform answer refused: revocation data", "Revocation data is missing or older than its grace."),
         Reason::PlatformSignature => (S::BAD_GATEWAY, "Platform answer refused: signature", "The answer's signature is not valid."),
+        Reason::PlatformChainDisputed => (S::BAD_GATEWAY, "Chain disputed", "Two independent verifications of the signer's chain disagree, so nothing is believed."),
+        Reason::PlatformSignatureDisputed => (S::BAD_GATEWAY, "Signature disputed", "Two independent verifications of the platform's signatures disagree, so nothing is believed."),
         Reason::PlatformNonce => (S::BAD_GATEWAY, "Platform answer refused: nonce", "The answer belongs to another request."),
         Reason::PlatformDigest => (S::BAD_GATEWAY, "Platform answer refused: request digest", "The answer belongs to other request octets."),
         Reason::PlatformTime => (S::BAD_GATEWAY, "Platform answer refused: time", "The answer's time lies outside the window."),
@@ -140,6 +142,7 @@ fn describe(reason: Reason) -> (StatusCode, &'static str, &'static str) {
         Reason::PlatformReading => (S::BAD_GATEWAY, "Platform answer refused: reading", "The sealed reading is missing, is not the one that the answer signs, is not for this entity, or cannot be read."),
         Reason::PlatformRefused => (S::BAD_GATEWAY, "Platform refused", "The platform states, with a valid signature, that it did not perform the check."),
         Reason::PlatformTrustUnusable => (S::SERVICE_UNAVAILABLE, "Trust store unusable", "The trust store cannot be used, so no answer could be proven."),
+        Reason::PlatformStopped => (S::SERVICE_UNAVAILABLE, "Platform route stopped", "The route to the platform is stopped until an operator opens it again. Nothing was sent."),
         Reason::PlatformEncoding => (S::SERVICE_UNAVAILABLE, "Request not encodable", "The request could not be built from the platform profile. Nothing was sent."),
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use yanqian_evidence::Der;
 use yanqian_hsm::WorkerError;
+use yanqian_messages::SignatureVerifier as _;
 use yanqian_platform::{RawAnswer, SendError, SignedRequest};
-use yanqian_sm::{DistinguishingId, Signature, verify};
+use yanqian_sm::{DistinguishingId, Signature};
 use yanqian_vocabulary::{ContentDigest, Nonce, Reason};
 
 use super::dossier::{Dossier, Refused};
@@ -50,7 +51,7 @@ impl<S> RecordedIntent<S> {
         };
         core.metrics.signatures.inc();
         let signature = match Signature::from_raw(&raw) {
-            Ok(signature) if verify(&signing.public_key, &e, &signature).is_ok() => signature,
+            Ok(signature) if core.verifier.verify(&signing.public_key, &e, &signature).is_ok() => signature,
             _ => {
                 tracing::error!("the token's signature does not verify against the configured certificate");
                 return Err(dossier.refused(Reason::SignatureDefective, None));
@@ -74,6 +75,9 @@ impl<S> Signed<S> {
         let Ok(trust) = core.platform.trust.current() else {
             return Err(dossier.refused(Reason::PlatformTrustUnusable, None));
         };
+        if !core.platform.route.is_open() {
+            return Err(dossier.refused(Reason::PlatformStopped, None));
+        }
         dossier.sent_at = Some(core.clock.now());
         match core.platform.client.send(&request, &trust).await {
             Ok(answer) => {

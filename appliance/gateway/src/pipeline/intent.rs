@@ -7,7 +7,7 @@ use yanqian_evidence::{
     Body, Der, Exchange, IdempotencyTag, Intent, Label, NextRequest, Search, SignedDigest, ToBeSigned,
 };
 use yanqian_ledger::LedgerError;
-use yanqian_messages::Certificate;
+use yanqian_messages::{Certificate, Recipient};
 use yanqian_platform::{Applied, Outbound, RequestContext};
 use yanqian_sm::DistinguishingId;
 use yanqian_vocabulary::{Claim, DocumentNumber, DocumentType, Mode, Nonce, Reason, Timestamp};
@@ -133,8 +133,12 @@ fn not_recorded(dossier: Dossier, error: LedgerError) -> Box<Refused> {
     }
 }
 
-/// The entity's own certificates must be valid before anything is signed or can be sealed to it.
-fn check_certificates(core: &Core, mode: Mode, now: Timestamp) -> Result<(), Reason> {
+/// The platform's route must be open, and the entity's own certificates valid, before anything is signed or can be sealed
+/// to it.
+fn check_ready(core: &Core, mode: Mode, now: Timestamp) -> Result<(), Reason> {
+    if !core.platform.route.is_open() {
+        return Err(Reason::PlatformStopped);
+    }
     let valid =
         |certificate: &Certificate| (certificate.not_before()..=certificate.not_after()).contains(&now.unix_seconds());
     if !valid(&core.signing.certificate) {
@@ -159,7 +163,7 @@ fn context<'a>(core: &'a Core, mode: Mode, purpose_code: &'a str, applied: Optio
 }
 
 fn build_application(core: &Core, dossier: &Dossier, platform_code: &str) -> Result<Outbound, Reason> {
-    check_certificates(core, dossier.mode, core.clock.now())?;
+    check_ready(core, dossier.mode, core.clock.now())?;
     let context = context(core, dossier.mode, platform_code, None);
     core.platform.profile.encode_application(&context).map_err(|error| {
         tracing::error!(%error, "application cannot be built");
@@ -174,10 +178,12 @@ fn build_check(
     platform_code: &str,
     applied: Option<&Applied>,
 ) -> Result<Outbound, Reason> {
-    check_certificates(core, dossier.mode, core.clock.now())?;
+    check_ready(core, dossier.mode, core.clock.now())?;
     let trust = core.platform.trust.current().map_err(|_| Reason::PlatformTrustUnusable)?;
     let context = context(core, dossier.mode, platform_code, applied);
-    let recipient = trust.encryption_certificate();
+    let certificate = trust.encryption_certificate();
+    let table = certificate.public_key().and_then(|key| core.verifier.sealing_table(key));
+    let recipient = Recipient::new(certificate, table.as_deref().map(|table| &**table));
     core.platform.profile.encode(&context, claim, recipient, &mut getrandom::SysRng).map_err(|error| {
         tracing::error!(%error, "request cannot be built");
         Reason::PlatformEncoding

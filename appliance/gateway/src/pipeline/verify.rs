@@ -7,11 +7,12 @@ use yanqian_hsm::WorkerError;
 use yanqian_hsm::protocol::codes;
 use yanqian_platform::{
     AnswerChecker, Applied, CheckedAnswer, Expected, Found, PlatformVerdict, RawAnswer, ReplayError, ReplayGuard,
-    SealedReading,
+    SealedReading, Stop,
 };
 use yanqian_sm::Sm4Key;
 use yanqian_vocabulary::{
     CertificateHash, ContentDigest, FieldVerdicts, Nonce, Reading, Reason, Timestamp, TrustHash, Verdict,
+    VerificationId,
 };
 use zeroize::Zeroizing;
 
@@ -66,14 +67,16 @@ async fn prove<S, T: Send + 'static>(
     let now = dossier.answered_at.unwrap_or_else(|| core.clock.now());
     let asked = dossier.fields.clone();
     let trust_hash = TrustHash::new(*trust.hash());
-    let (owned, mode) = (Arc::clone(core), dossier.mode);
+    let (owned, id, mode) = (Arc::clone(core), dossier.id, dossier.mode);
     let checking = tokio::task::spawn_blocking(move || {
         let core = owned;
         let replay = DurableReplay { state: core.state.clone(), platform: core.platform_id().to_string() };
-        let rules = AnswerChecker { profile: &core.platform.profile, trust: &trust, replay: &replay };
+        let rules =
+            AnswerChecker { profile: &core.platform.profile, trust: &trust, verifier: &core.verifier, replay: &replay };
         let recipient = core.reading_recipient(mode);
         let expected = Expected { nonce, digest, fields: &asked, recipient };
         let CheckedAnswer { found, result } = check(&rules, &answer, &expected, now);
+        let result = core.unless_disputed(id, result);
         let archived = core.archive_proof(&found, &trust);
         (proof(answer, found, trust_hash), result, archived)
     });
@@ -89,6 +92,22 @@ async fn prove<S, T: Send + 'static>(
             Err(dossier.refused(Reason::EvidenceUnavailable, None))
         }
         (Ok(content), Ok(())) => Ok((dossier, content, step)),
+    }
+}
+
+impl Core {
+    /// Stops the platform's route when an answer's signature is disputed. What was proven while it stood stopped is not
+    /// believed either: the implementation that proved it may be the one that is wrong.
+    fn unless_disputed<T>(&self, verification: VerificationId, result: Result<T, Reason>) -> Result<T, Reason> {
+        let route = &self.platform.route;
+        match result {
+            Err(reason @ Reason::PlatformSignatureDisputed) => {
+                route.stop(&Stop { at: self.clock.now(), reason, verification: verification.to_string() });
+                Err(reason)
+            }
+            Ok(_) if !route.is_open() => Err(Reason::PlatformSignatureDisputed),
+            result => result,
+        }
     }
 }
 

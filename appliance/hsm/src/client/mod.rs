@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use yanqian_messages::sm2_cipher_to_der;
+use yanqian_messages::{SignatureVerifier, sm2_cipher_to_der};
 use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, Sm2Ciphertext};
 
 pub use error::WorkerError;
@@ -181,9 +181,14 @@ impl WorkerClient {
         }
     }
 
-    /// Lets the key sign a fresh nonce and verifies the signature against `key`, which the caller knows from elsewhere
-    /// (its certificate). Fails with [`codes::SELF_PROOF`] when the worker holds another key or signs wrongly.
-    pub async fn self_proof(&self, label: &str, key: &PublicKey) -> Result<(), WorkerError> {
+    /// Lets the key sign a fresh nonce, and `verifier` verify the signature against `key`, which the caller knows from
+    /// elsewhere (its certificate). Fails with [`codes::SELF_PROOF`] when the worker holds another key or signs wrongly.
+    pub async fn self_proof(
+        &self,
+        label: &str,
+        key: &PublicKey,
+        verifier: &dyn SignatureVerifier,
+    ) -> Result<(), WorkerError> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce)
             .map_err(|error| WorkerError::Unavailable(format!("the system's random numbers: {error}")))?;
@@ -192,8 +197,8 @@ impl WorkerClient {
             return Err(WorkerError::Protocol("a self-proof answered by something else than a signature".into()));
         };
         let e = E::of_message(key, &DistinguishingId::default(), &[&self_proof_message(&nonce)]);
-        let verified = Signature::from_raw(&raw).is_ok_and(|raw| yanqian_sm::verify(key, &e, &raw).is_ok());
-        if verified {
+        let proven = Signature::from_raw(&raw).is_ok_and(|raw| verifier.verify(key, &e, &raw).is_ok());
+        if proven {
             return Ok(());
         }
         Err(WorkerError::Refused {

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use yanqian_devpki::{EntityEncryption, Layout, Options};
 use yanqian_hsm::protocol::{KeyUsage, codes};
 use yanqian_hsm::{WorkerClient, WorkerError};
-use yanqian_messages::certificates_from_pem_or_der;
+use yanqian_messages::{PlainVerifier, certificates_from_pem_or_der};
 use yanqian_sm::{PublicKey, Sm2Ciphertext, sm2_encrypt};
 
 use crate::support::{Site, digest};
@@ -91,7 +91,7 @@ async fn each_key_does_only_what_it_is_for() {
     assert_refused(client.unseal("sign", &sealed(&signing, &[1; 16])).await, codes::KEY_USAGE);
     assert_refused(client.sign("open", &digest(&encryption, b"m"), None).await, codes::KEY_USAGE);
     assert_refused(client.csr("open", "CN=x").await, codes::KEY_USAGE);
-    assert_refused(client.self_proof("open", &encryption).await, codes::KEY_USAGE);
+    assert_refused(client.self_proof("open", &encryption, &PlainVerifier).await, codes::KEY_USAGE);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use yanqian_hsm::WorkerError;
 use yanqian_hsm::protocol::codes;
-use yanqian_messages::Certificate;
+use yanqian_messages::{Certificate, PlainVerifier};
 use yanqian_sm::PublicKey;
 
 use crate::support::{Site, digest, verifies};
@@ -27,7 +27,7 @@ async fn a_key_is_made_listed_proven_and_signs_what_software_verifies() {
     let key = client.public_key("signing").await.unwrap();
     assert_eq!(made.public_key, Some(key.to_sec1()));
     assert!(made.proven);
-    client.self_proof("signing", &key).await.unwrap();
+    client.self_proof("signing", &key, &PlainVerifier).await.unwrap();
 
     let e = digest(&key, b"a message");
     let signature = client.sign("signing", &e, None).await.unwrap();
@@ -83,7 +83,7 @@ async fn self_proofs_are_limited() {
     let key = client.public_key("signing").await.unwrap();
     let mut refused = 0;
     for _ in 0..20 {
-        if let Err(error) = client.self_proof("signing", &key).await {
+        if let Err(error) = client.self_proof("signing", &key, &PlainVerifier).await {
             assert_eq!(refusal(&error).0, codes::RATE_LIMITED);
             refused += 1;
         }
@@ -99,7 +99,7 @@ async fn a_self_proof_by_another_key_fails() {
     client.generate_key("one").await.unwrap();
     client.generate_key("other").await.unwrap();
     let other = client.public_key("other").await.unwrap();
-    let error = client.self_proof("one", &other).await.unwrap_err();
+    let error = client.self_proof("one", &other, &PlainVerifier).await.unwrap_err();
     assert_eq!(refusal(&error).0, codes::SELF_PROOF);
 }
 

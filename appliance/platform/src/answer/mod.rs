@@ -7,9 +7,9 @@ mod signer;
 
 use std::ops::Range;
 
-use yanqian_messages::{Certificate, EnvelopedData, SignedData};
+use yanqian_messages::{Certificate, EnvelopedData, SignedAttributes, SignedData};
 use yanqian_sm::DistinguishingId;
-use yanqian_trust::{CrlEvidence, TrustStore};
+use yanqian_trust::{CrlEvidence, SignedContent, TrustStore, Verifier};
 use yanqian_vocabulary::{ContentDigest, Field, FieldVerdicts, Nonce, Reason, Timestamp, Verdict};
 
 use crate::json::Members;
@@ -154,6 +154,7 @@ pub trait ReplayGuard {
 pub struct AnswerChecker<'a> {
     pub profile: &'a Profile,
     pub trust: &'a TrustStore,
+    pub verifier: &'a Verifier,
     pub replay: &'a dyn ReplayGuard,
 }
 
@@ -252,13 +253,22 @@ impl AnswerChecker<'_> {
         walk.found.attributes = signer.attributes().map(|attributes| attributes.as_der().to_vec());
 
         let certificate = self.check_signer(walk, &envelope.message, now)?;
-        let verified = envelope
-            .message
-            .verify_detached(&certificate, &DistinguishingId::default(), envelope.package)
-            .map(|_| ())
-            .map_err(|_| Reason::PlatformSignature);
-        walk.step(StepName::Signature, verified)?;
+        walk.step(StepName::Signature, self.check_signature(&envelope, &certificate))?;
         Ok(envelope)
+    }
+
+    /// The signature over the octets as received, by our own engine; now and then by another implementation too.
+    fn check_signature(&self, envelope: &Envelope<'_>, certificate: &Certificate) -> Result<(), Reason> {
+        let (message, id) = (&envelope.message, DistinguishingId::default());
+        let verified = message.verify_detached(certificate, &id, envelope.package, self.verifier);
+        let signed = SignedContent {
+            certificate: certificate.as_der(),
+            content: envelope.package,
+            attributes: message.signer().attributes().map(SignedAttributes::as_der),
+            signature: &message.signer().signature().to_der(),
+        };
+        self.verifier.shadow(&signed, verified.is_ok()).map_err(|_| Reason::PlatformSignatureDisputed)?;
+        verified.map(|_| ()).map_err(|_| Reason::PlatformSignature)
     }
 
     fn open_envelope<'a>(

@@ -8,6 +8,7 @@ const fn reason(error: SignerError) -> Reason {
     match error {
         SignerError::NotPinned => Reason::PlatformSignerUnknown,
         SignerError::Chain => Reason::PlatformChain,
+        SignerError::Disputed => Reason::PlatformChainDisputed,
         SignerError::Validity => Reason::PlatformCertificateValidity,
         SignerError::KeyUsage => Reason::PlatformCertificateUsage,
         SignerError::Revoked => Reason::PlatformSignerRevoked,
@@ -34,9 +35,9 @@ impl AnswerChecker<'_> {
         });
         let certificate = walk.step(StepName::Signer, pinned)?;
         walk.step(StepName::KeyUsage, self.trust.check_usage(&certificate).map_err(reason))?;
-        let chain = self.trust.build_chain(&certificate, message.certificates(), now).map_err(reason);
+        let chain = self.trust.build_chain(&certificate, message.certificates(), now, self.verifier).map_err(reason);
         walk.found.chain = walk.step(StepName::Chain, chain)?;
-        let crls = self.trust.check_revocation(&certificate, &walk.found.chain, now).map_err(reason);
+        let crls = self.trust.check_revocation(&certificate, &walk.found.chain, now, self.verifier).map_err(reason);
         walk.found.crls = walk.step(StepName::Revocation, crls)?;
         Ok(certificate)
     }

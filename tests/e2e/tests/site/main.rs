@@ -30,3 +30,4 @@ mod softhsm;
 mod support;
 mod trust;
 mod units;
+mod verification;

@@ -71,6 +71,7 @@ async fn the_self_check_tells_machines_the_same_under_stable_names() {
             "services",
             "trust-store",
             "revocation-lists",
+            "platform-route",
             "internal-tls",
             "state-key",
             "state-directory",
