@@ -4,8 +4,10 @@
 //! hangs ends it, a lost token ends it, and starting it again is the recovery that always works. Nothing else in the
 //! appliance maps a vendor's library or can read the PIN. No vendor number stands in this code; profiles are data.
 
+pub mod bench;
 pub mod binding;
 pub mod client;
+pub mod probe;
 pub mod profile;
 pub mod protocol;
 pub mod provision;

@@ -1,10 +1,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use yanqian_hsm::bench::{self, Bench, BenchError};
 use yanqian_hsm::provision::{self, InitToken as Order};
-use yanqian_hsm::worker::{self, PinSource, WorkerConfig};
+use yanqian_hsm::worker::{self, EXIT_CREDENTIALS, PinSource, WorkerConfig};
 use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerError};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der, pem_encode};
 use zeroize::Zeroizing;
@@ -41,6 +43,21 @@ pub(super) enum Command {
         after_help = "The wrapped key is a DER SM2EnvelopedKey (GB/T 35276-2017). It opens only inside the token.\n\nExample:\n  yanqian hsm import-encryption-key --config worker.toml --label yanqian-encrypt --wrapping-label yanqian-sign --enveloped-key entity-encryption.env --cert entity-encryption.pem"
     )]
     ImportEncryptionKey(ImportEncryptionKey),
+    /// Destroy a key pair and its certificates
+    #[command(
+        after_help = "There is no way back. The key's id stands in `hsm list`; it must be given, so that what is destroyed is what was looked at.\n\nExample:\n  yanqian hsm destroy --config worker.toml --label old-sign --confirm 5d0c…"
+    )]
+    Destroy(Destroy),
+    /// Find out what a module is and does, and print a profile for it
+    #[command(
+        after_help = "Writes nothing and destroys nothing. Findings go to standard error, the profile to standard output. A PIN is tried once, behind the worker's own latch; run it under the worker's user.\n\nExamples:\n  yanqian hsm probe --module /opt/vendor/libpkcs11.so\n  yanqian hsm probe --config worker.toml >vendor.toml"
+    )]
+    Probe(super::probe::Probe),
+    /// Measure signatures a second by sessions, and say how many threads to give the worker
+    #[command(
+        after_help = "Signs with a key pair that is gone with the measurement's session, and loads the module in a process of its own: the worker may run meanwhile, and what it does is missing from the figures.\n\nExample:\n  yanqian hsm bench --config worker.toml"
+    )]
+    Bench(BenchArguments),
     /// Show the worker's state and counters
     #[command(after_help = "Example:\n  yanqian hsm status --config worker.toml --json")]
     Status(ListArgument),
@@ -77,6 +94,31 @@ pub(super) struct ListArgument {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct BenchArguments {
+    /// The worker's configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// A key of the token to sign with, where it makes none for a session
+    #[arg(long)]
+    label: Option<String>,
+    /// Sessions at most
+    #[arg(long, default_value_t = 32)]
+    sessions: usize,
+    /// Seconds for each number of sessions
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Destroy {
+    #[command(flatten)]
+    key: KeyArgument,
+    /// The key's id, as `hsm list` prints it: 64 hexadecimal digits
+    #[arg(long, value_name = "KEY-ID")]
+    confirm: String,
 }
 
 #[derive(Args, Debug)]
@@ -139,6 +181,8 @@ impl From<WorkerError> for Failure {
 pub(super) fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::InitToken(arguments) => init_token(&arguments),
+        Command::Probe(arguments) => return super::probe::run(arguments),
+        Command::Bench(arguments) => bench(arguments),
         other => small_runtime().map_err(Failure::of).and_then(|runtime| runtime.block_on(through_worker(other))),
     };
     match result {
@@ -157,7 +201,8 @@ fn client(config: &Path) -> Result<WorkerClient, Failure> {
 
 async fn through_worker(command: Command) -> Result<(), Failure> {
     match command {
-        Command::InitToken(_) => Ok(()),
+        Command::InitToken(_) | Command::Probe(_) | Command::Bench(_) => Ok(()),
+        Command::Destroy(arguments) => destroy(&arguments).await,
         Command::Keygen(arguments) => {
             let entry = client(&arguments.config)?.generate_key(&arguments.label).await?;
             print_keys(&[entry], false);
@@ -194,6 +239,38 @@ async fn through_worker(command: Command) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status(&arguments).await,
     }
+}
+
+fn bench(arguments: BenchArguments) -> Result<(), Failure> {
+    // A latch that root made could not be read by the worker.
+    hardening::refuse_root("yanqian hsm bench").map_err(Failure::config)?;
+    let config = WorkerConfig::load(&arguments.config).map_err(Failure::config)?;
+    let order = Bench {
+        config,
+        key: arguments.label,
+        most: arguments.sessions.clamp(1, 1024),
+        time: Duration::from_secs(arguments.seconds.clamp(1, 600)),
+    };
+    let steps = bench::bench(&order).map_err(|error| match error {
+        BenchError::Latch(_) | BenchError::Pin(_) => Failure(EXIT_CREDENTIALS, error.to_string()),
+        BenchError::Profile(_) => Failure::config(error),
+        other => Failure::of(other),
+    })?;
+    say("sessions  signatures/s  failures");
+    for step in &steps {
+        say(format_args!("{:8}  {:12.0}  {:8}", step.sessions, step.per_second, step.failures));
+    }
+    let threads = bench::advice(&steps).ok_or_else(|| Failure::of("the token signed nothing"))?;
+    say(format_args!("threads = {threads}"));
+    Ok(())
+}
+
+async fn destroy(arguments: &Destroy) -> Result<(), Failure> {
+    let wrong = || Failure::of("--confirm: a key's id has 64 hexadecimal digits; `yanqian hsm list` prints it");
+    let id = hex::decode(&arguments.confirm).ok().and_then(|id| <[u8; 32]>::try_from(id).ok()).ok_or_else(wrong)?;
+    client(&arguments.key.config)?.destroy_key(&arguments.key.label, id).await?;
+    say(format_args!("{}: destroyed", arguments.key.label));
+    Ok(())
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -248,6 +325,11 @@ async fn status(arguments: &ListArgument) -> Result<(), Failure> {
         "queue_depth": status.queue_depth,
         "queue_capacity": status.queue_capacity,
         "threads": status.threads,
+        "reinitialisations_total": status.reinitialisations_total,
+        "defective_signatures_total": status.defective_signatures_total,
+        "last_success_ms": status.last_success_ms,
+        "away": status.away,
+        "return_codes": status.return_codes.iter().map(|code| (code.name.clone(), code.total.into())).collect::<serde_json::Map<_, _>>(),
     });
     if arguments.json {
         say(values);

@@ -6,6 +6,7 @@ mod hsm;
 mod ledger;
 mod output;
 mod platform;
+mod probe;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -14,6 +14,11 @@ pub(crate) fn write(octets: &[u8]) -> std::io::Result<()> {
     std::io::stdout().write_all(octets)
 }
 
+/// A line beside a command's result, on standard error.
+pub(crate) fn note(line: impl Display) {
+    eprintln!("{line}");
+}
+
 /// Why a command failed.
 pub(crate) fn complain(problem: &dyn Display) {
     eprintln!("yanqian: {problem}");

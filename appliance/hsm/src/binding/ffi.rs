@@ -7,9 +7,9 @@ use std::path::Path;
 use std::ptr;
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FALSE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV,
-    CK_SESSION_HANDLE, CK_SLOT_ID, CK_TRUE, CK_ULONG, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
-    CKR_BUFFER_TOO_SMALL, CKR_OK,
+    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FALSE, CK_FLAGS, CK_FUNCTION_LIST, CK_MECHANISM, CK_MECHANISM_INFO,
+    CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_TRUE, CK_ULONG, CKR_ATTRIBUTE_SENSITIVE,
+    CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_OK,
 };
 
 /// A value of a template, kept where a C pointer to it is aligned as the module expects.
@@ -99,6 +99,15 @@ impl RawModule {
         check(NAME, unsafe { call(slot, list.as_mut_ptr(), &raw mut count) })?;
         list.truncate(usize::try_from(count).unwrap_or(room));
         Ok(list)
+    }
+
+    /// Flags of a mechanism.
+    pub(crate) fn mechanism_flags(&self, slot: CK_SLOT_ID, mechanism: u64) -> Result<CK_FLAGS, RawError> {
+        let call = function!(self, C_GetMechanismInfo);
+        let mut info = CK_MECHANISM_INFO::default();
+        // SAFETY: the structure is a valid place for what the function writes.
+        check("C_GetMechanismInfo", unsafe { call(slot, mechanism, &raw mut info) })?;
+        Ok(info.flags)
     }
 
     /// `C_SignInit` and `C_Sign`. Without `ask_length`, exactly these two calls; `out` bounds the signature either way.

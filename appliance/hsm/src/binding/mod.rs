@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Info, Pkcs11};
 use cryptoki::error::{Error, Rv, RvError};
 use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
@@ -159,6 +159,11 @@ impl Caller {
         self.module.codes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A caller for another thread.
+    pub(crate) fn another(&self) -> Self {
+        self.module.caller()
+    }
+
     /// Slots with a token in them.
     pub(crate) fn slots(&self) -> Result<Vec<Slot>, BindingError> {
         self.call("C_GetSlotList", |module| module.pkcs11.get_slots_with_token())
@@ -171,6 +176,15 @@ impl Caller {
     /// All mechanism numbers of a slot, vendors' included.
     pub(crate) fn mechanisms(&self, slot: Slot) -> Result<Vec<u64>, BindingError> {
         self.raw("C_GetMechanismList", |raw| raw.mechanisms(slot.into()))
+    }
+
+    /// Flags of a mechanism; none when the module does not tell.
+    pub(crate) fn mechanism_flags(&self, slot: Slot, mechanism: u64) -> Option<u64> {
+        self.raw("C_GetMechanismInfo", |raw| raw.mechanism_flags(slot.into(), mechanism)).ok()
+    }
+
+    pub(crate) fn library(&self) -> Result<Info, BindingError> {
+        self.call("C_GetInfo", |module| module.pkcs11.get_library_info())
     }
 
     pub(crate) fn init_token(&self, slot: Slot, so_pin: &AuthPin, label: &str) -> Result<(), BindingError> {

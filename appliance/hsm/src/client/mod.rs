@@ -173,6 +173,15 @@ impl WorkerClient {
         }
     }
 
+    /// Destroys a key pair and its certificates, if the key has this id: SM3 of its `SubjectPublicKeyInfo`.
+    pub async fn destroy_key(&self, label: &str, key_id: [u8; 32]) -> Result<(), WorkerError> {
+        let operation = Operation::DestroyKey { label: label.to_owned(), key_id };
+        match self.call(operation, self.inner.config.management_timeout).await? {
+            Answer::Destroyed => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Random octets of the token, at most [`crate::protocol::MAX_RANDOM`].
     pub async fn random(&self, count: u32) -> Result<Vec<u8>, WorkerError> {
         match self.call(Operation::Random { count }, self.inner.config.call_timeout).await? {
@@ -253,6 +262,7 @@ fn unexpected(answer: &Answer) -> WorkerError {
         Answer::Random(_) => "random octets of another count",
         Answer::Status(_) => "status",
         Answer::Opened(_) => "opened secret",
+        Answer::Destroyed => "destruction",
     };
     WorkerError::Protocol(format!("the reply answers another question ({kind})"))
 }

@@ -238,6 +238,17 @@ pub enum CipherForm {
     C1c2c3,
 }
 
+impl CipherForm {
+    /// The word in the profile.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Der => "der",
+            Self::C1c3c2 => "c1c3c2",
+            Self::C1c2c3 => "c1c2c3",
+        }
+    }
+}
+
 /// How an imported private key is handed to the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -25,6 +25,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         (label(), octets.clone()).prop_map(|(label, nonce)| Operation::SelfProof { label, nonce }),
         Just(Operation::Status),
         (label(), octets.clone()).prop_map(|(label, cipher)| Operation::Unseal { label, cipher }),
+        (label(), any::<[u8; 32]>()).prop_map(|(label, key_id)| Operation::DestroyKey { label, key_id }),
         (label(), label(), octets.clone(), octets).prop_map(|(label, wrapping_label, enveloped_key, certificate)| {
             Operation::ImportEncryptionKey { label, wrapping_label, enveloped_key, certificate }
         }),

@@ -12,20 +12,20 @@ use super::ecdsa::is_ecdsa;
 use crate::profile::{SignEncoding, SignForm, SignInput};
 
 /// One signature and how it came about.
-pub(super) struct Case<'a> {
+pub(crate) struct Case<'a> {
     /// The key that should have signed.
-    pub(super) key: &'a PublicKey,
+    pub(crate) key: &'a PublicKey,
     /// Other keys of the token, by label.
-    pub(super) others: &'a [(String, PublicKey)],
+    pub(crate) others: &'a [(String, PublicKey)],
     /// What the module was handed.
-    pub(super) handed: &'a [u8],
+    pub(crate) handed: &'a [u8],
     /// What it gave.
-    pub(super) given: &'a [u8],
+    pub(crate) given: &'a [u8],
 }
 
 /// What the mechanism does with what it is handed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Digest {
+pub(crate) enum Digest {
     /// Nothing: it takes e.
     AsIs,
     /// It takes 32 octets of it as e and forgets the rest.
@@ -40,7 +40,7 @@ pub(super) enum Digest {
 
 /// How the signature is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Encoding(SignEncoding),
     /// `s ‖ r`.
     Swapped,
@@ -52,17 +52,17 @@ pub(super) enum Form {
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) is_sm2: bool,
-    pub(super) digest: Digest,
-    pub(super) form: Form,
+pub(crate) struct Finding {
+    pub(crate) is_sm2: bool,
+    pub(crate) digest: Digest,
+    pub(crate) form: Form,
     /// The label of another key that signed.
-    pub(super) other: Option<String>,
+    pub(crate) other: Option<String>,
 }
 
 impl Case<'_> {
     /// The way in which the signature is one; none when it is none in any known way.
-    pub(super) fn find(&self) -> Option<Finding> {
+    pub(crate) fn find(&self) -> Option<Finding> {
         let forms = self.forms();
         let keys = std::iter::once((None, self.key)).chain(self.others.iter().map(|(label, key)| (Some(label), key)));
         for (label, key) in keys {
@@ -122,7 +122,7 @@ impl Case<'_> {
 
 impl Finding {
     /// What `sign.input` would have to be for this mechanism, where one of its values fits.
-    pub(super) const fn input(&self) -> Option<SignInput> {
+    pub(crate) const fn input(&self) -> Option<SignInput> {
         match self.digest {
             Digest::AsIs | Digest::Cut => Some(SignInput::E),
             Digest::Alone => Some(SignInput::MessageWithoutZ),
@@ -132,7 +132,7 @@ impl Finding {
     }
 
     /// What `sign.encoding` would have to be, where one of its values fits.
-    pub(super) const fn encoding(&self) -> Option<SignEncoding> {
+    pub(crate) const fn encoding(&self) -> Option<SignEncoding> {
         match self.form {
             Form::Encoding(encoding) => Some(encoding),
             Form::Swapped | Form::LittleEndian | Form::Wide => None,
@@ -140,7 +140,7 @@ impl Finding {
     }
 
     /// What the module did, and which key of the profile to change.
-    pub(super) fn advice(&self, form: &SignForm) -> String {
+    pub(crate) fn advice(&self, form: &SignForm) -> String {
         let mut advice = String::new();
         if let Some(other) = &self.other {
             let _ = write!(advice, "another key signed, the one with the label {other:?}; the token mixes its keys up");

@@ -13,7 +13,7 @@ const N: [u8; 32] = [
 ///
 /// ECDSA asks whether x(u₁G + u₂P) = r with u₁ = h/s and u₂ = r/s; SM2 asks whether e + x(s′G + (r′+s′)P) = r′. With
 /// s′ = u₁, r′ = u₂ − u₁ and e = r′ − r the second question is the first.
-pub(super) fn is_ecdsa(key: &PublicKey, hash: &[u8; 32], signature: &Signature) -> bool {
+pub(crate) fn is_ecdsa(key: &PublicKey, hash: &[u8; 32], signature: &Signature) -> bool {
     let n = BigUint::from_bytes_be(&N);
     let raw = signature.to_raw();
     let (r, s) = (BigUint::from_bytes_be(&raw[..32]), BigUint::from_bytes_be(&raw[32..]));

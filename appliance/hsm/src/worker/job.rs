@@ -92,7 +92,8 @@ pub(super) const fn line(operation: &Operation) -> Option<Line> {
         | Operation::GenerateKey { .. }
         | Operation::Csr { .. }
         | Operation::ImportCertificate { .. }
-        | Operation::ImportEncryptionKey { .. } => Some(Line::Manage),
+        | Operation::ImportEncryptionKey { .. }
+        | Operation::DestroyKey { .. } => Some(Line::Manage),
     }
 }
 
@@ -104,6 +105,7 @@ pub(super) const fn is_management(operation: &Operation) -> bool {
             | Operation::Csr { .. }
             | Operation::ImportCertificate { .. }
             | Operation::ImportEncryptionKey { .. }
+            | Operation::DestroyKey { .. }
     )
 }
 
@@ -147,7 +149,8 @@ pub(super) fn check(operation: &Operation) -> Result<(), Refusal> {
         Operation::PublicKey { label }
         | Operation::GenerateKey { label }
         | Operation::Csr { label, .. }
-        | Operation::ImportCertificate { label, .. } => label,
+        | Operation::ImportCertificate { label, .. }
+        | Operation::DestroyKey { label, .. } => label,
         Operation::ListKeys | Operation::Status => return Ok(()),
     };
     if label.is_empty() || label.len() > MAX_LABEL || label.chars().any(char::is_control) {
@@ -203,6 +206,7 @@ impl Lane {
             Operation::ImportEncryptionKey { label, wrapping_label, enveloped_key, certificate } => {
                 self.import_encryption_key(label, wrapping_label, enveloped_key, certificate)
             }
+            Operation::DestroyKey { label, key_id } => self.destroy_key(label, key_id),
             Operation::Status => Ok(Answer::Status(Box::new(self.engine.status()))),
         }
     }

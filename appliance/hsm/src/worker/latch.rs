@@ -25,7 +25,7 @@ use super::pin::Pin;
 
 const FORMAT_VERSION: u32 = 1;
 /// Tries in a row whose outcome was never learnt, for a PIN that succeeded before.
-pub(super) const UNDECIDED_LIMIT: u32 = 3;
+pub(crate) const UNDECIDED_LIMIT: u32 = 3;
 
 /// No login is tried.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +50,12 @@ pub enum LatchError {
 
 /// What the token reports about tries.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct TokenTries {
+pub(crate) struct TokenTries {
     /// A wrong PIN was given since the last success. Not every token tells.
-    pub(super) wrong_before: bool,
+    pub(crate) wrong_before: bool,
     /// One more wrong PIN locks it.
-    pub(super) final_try: bool,
-    pub(super) locked: bool,
+    pub(crate) final_try: bool,
+    pub(crate) locked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ struct Content {
 
 /// The latch of one token.
 #[derive(Debug)]
-pub(super) struct Latch {
+pub(crate) struct Latch {
     path: PathBuf,
     token: String,
     pin_path: PathBuf,
@@ -99,7 +99,7 @@ pub(super) struct Latch {
 /// The right to call `C_Login` once. How that ended must be told.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Permit<'a> {
+pub(crate) struct Permit<'a> {
     latch: &'a Latch,
     content: Content,
     before: Option<Content>,
@@ -109,7 +109,7 @@ pub(super) struct Permit<'a> {
 
 impl Latch {
     /// The latch of a token, in the worker's state directory. `pin_path` is for messages.
-    pub(super) fn new(state_dir: &Path, label: &str, serial: &str, pin_path: PathBuf) -> Self {
+    pub(crate) fn new(state_dir: &Path, label: &str, serial: &str, pin_path: PathBuf) -> Self {
         let token = format!("{label} {serial}");
         // Serial numbers may hold any octet, so the name is made from their digest.
         let name = hex::encode(&sm3(&[token.as_bytes()])[..8]);
@@ -117,7 +117,7 @@ impl Latch {
     }
 
     /// Sets the latch, or says why no login may be tried.
-    pub(super) fn set(&self, pin: &Pin, tries: TokenTries) -> Result<Permit<'_>, LatchError> {
+    pub(crate) fn set(&self, pin: &Pin, tries: TokenTries) -> Result<Permit<'_>, LatchError> {
         if tries.locked {
             return Err(LatchError::Token("the user PIN is locked"));
         }
@@ -226,14 +226,14 @@ impl Latch {
 
 impl Permit<'_> {
     /// The token took the PIN.
-    pub(super) fn clear(mut self) -> Result<(), LatchError> {
+    pub(crate) fn clear(mut self) -> Result<(), LatchError> {
         self.content.state = State::Clear;
         self.content.undecided = 0;
         self.latch.write(&self.content)
     }
 
     /// The token never looked at the PIN: as if nothing had been tried.
-    pub(super) fn not_tried(self) -> Result<(), LatchError> {
+    pub(crate) fn not_tried(self) -> Result<(), LatchError> {
         match &self.before {
             Some(before) => self.latch.write(before),
             None => std::fs::remove_file(&self.latch.path).map_err(|error| self.latch.error(error)),
@@ -241,7 +241,7 @@ impl Permit<'_> {
     }
 
     /// The token refused the PIN.
-    pub(super) fn refused(mut self, code: String) -> LatchError {
+    pub(crate) fn refused(mut self, code: String) -> LatchError {
         self.content.state = State::Refused;
         self.content.code.clone_from(&code);
         match self.latch.write(&self.content) {

@@ -9,7 +9,7 @@ use crate::binding::{BindingError, Mark, Remedy, TokenSession, code_name};
 
 /// No login.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LoginError {
+pub(crate) enum LoginError {
     /// Stays so until a person acts.
     #[error(transparent)]
     Latch(#[from] LatchError),
@@ -19,7 +19,7 @@ pub(super) enum LoginError {
 }
 
 /// The only way to `C_Login` as user: one thread at a time, behind the latch.
-pub(super) struct LoginGuard {
+pub(crate) struct LoginGuard {
     latch: Latch,
     pin: Pin,
     user: u64,
@@ -30,17 +30,17 @@ pub(super) struct LoginGuard {
 }
 
 impl LoginGuard {
-    pub(super) fn new(latch: Latch, pin: Pin, user: u64) -> Self {
+    pub(crate) fn new(latch: Latch, pin: Pin, user: u64) -> Self {
         Self { latch, pin, user, turn: Mutex::new(()), logins: AtomicU64::new(0), hides_login: AtomicBool::new(false) }
     }
 
     /// Calls of `C_Login` so far.
-    pub(super) fn logins(&self) -> u64 {
+    pub(crate) fn logins(&self) -> u64 {
         self.logins.load(Ordering::Relaxed)
     }
 
     /// Logs in unless the application is logged in already. The login counts for all its sessions.
-    pub(super) fn ensure(
+    pub(crate) fn ensure(
         &self,
         session: &TokenSession,
         tries: impl FnOnce() -> Result<TokenTries, BindingError>,
@@ -79,7 +79,7 @@ impl LoginGuard {
 
     /// Whether the login is there, as far as can be told: a module that hides it is believed, since its sessions log in when they
     /// are opened.
-    pub(super) fn is_there(&self, session: &TokenSession) -> Result<bool, BindingError> {
+    pub(crate) fn is_there(&self, session: &TokenSession) -> Result<bool, BindingError> {
         Ok(self.hides_login.load(Ordering::Relaxed) || session.logged_in()?)
     }
 }

@@ -69,7 +69,8 @@ impl Lane {
         let mut id = vec![0; ID_LENGTH];
         getrandom::fill(&mut id)
             .map_err(|error| Refusal::new(codes::TOKEN, format!("the system's random numbers: {error}")))?;
-        let (public, private) = templates(&profile.key, profile.import.is_some(), label, &id);
+        let (public, private) =
+            templates(&profile.key, KeyKind { on_token: true, unwraps: profile.import.is_some() }, label, &id);
         session.generate_key_pair(mechanism, &public, &private)?;
         tracing::info!(label, "made a key pair");
         // A recovery of its own: trying the whole again would find the label in use.
@@ -117,6 +118,30 @@ impl Lane {
         }
         self.store_certificate(label, &key.id, &certificate)?;
         Ok(Answer::Imported)
+    }
+
+    /// Destroys the pair and its certificates. The private key goes first: whatever fails then, it signs no more.
+    pub(super) fn destroy_key(&mut self, label: &str, key_id: &[u8; 32]) -> Result<Answer, Problem> {
+        let (handle, key) = self.key(label)?;
+        if key.public.key_id() != *key_id {
+            let why = format!(
+                "key {label:?} has the id {}, another than the one to be destroyed",
+                hex::encode(key.public.key_id())
+            );
+            return Err(Refusal::new(codes::OTHER_KEY, why).into());
+        }
+        let session = self.session()?;
+        session.destroy(handle)?;
+        tracing::warn!(label, key_id = hex::encode(key_id), "destroyed a private key");
+        if !key.id.is_empty() {
+            for class in [ObjectClass::PUBLIC_KEY, ObjectClass::CERTIFICATE] {
+                for left in session.find(&[Attribute::Class(class), Attribute::Id(key.id.clone())])? {
+                    session.destroy(left)?;
+                }
+            }
+        }
+        self.forget(label);
+        Ok(Answer::Destroyed)
     }
 
     /// Stores a certificate under a key's `CKA_ID`, replacing the ones that are there.
@@ -168,13 +193,21 @@ fn integer(value: &[u8]) -> Vec<u8> {
     [&[0x02, length], &value[..usize::from(length)]].concat()
 }
 
+/// What a new signing pair is to be beside that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyKind {
+    /// Else it is gone with its session.
+    pub(crate) on_token: bool,
+    pub(crate) unwraps: bool,
+}
+
 /// Templates of a new signing pair: private key sensitive, not extractable, for signing, and, where the family imports
 /// encryption keys, for unwrapping them. No `CKA_DECRYPT`, which would open anything sealed to it, and no `CKA_DERIVE`: with it
 /// the token would multiply any point by the key.
-fn templates(form: &KeyForm, unwraps: bool, label: &str, id: &[u8]) -> (Template, Template) {
+pub(crate) fn templates(form: &KeyForm, kind: KeyKind, label: &str, id: &[u8]) -> (Template, Template) {
     let class = |class: u64| (ck::CKA_CLASS, Value::from(class));
     let common = [
-        (ck::CKA_TOKEN, Value::from(true)),
+        (ck::CKA_TOKEN, Value::from(kind.on_token)),
         (ck::CKA_LABEL, Value::from(label.as_bytes().to_vec())),
         (ck::CKA_ID, Value::from(id.to_vec())),
     ];
@@ -195,7 +228,7 @@ fn templates(form: &KeyForm, unwraps: bool, label: &str, id: &[u8]) -> (Template
     private.extend(optional("CKA_SENSITIVE", ck::CKA_SENSITIVE, Value::from(true)));
     private.extend(optional("CKA_EXTRACTABLE", ck::CKA_EXTRACTABLE, Value::from(false)));
     private.extend(optional("CKA_SIGN", ck::CKA_SIGN, Value::from(true)));
-    if unwraps {
+    if kind.unwraps {
         private.extend(optional("CKA_UNWRAP", ck::CKA_UNWRAP, Value::from(true)));
     }
     (public, private)

@@ -7,27 +7,28 @@
 //! keeps running meanwhile and finds the socket again.
 
 mod config;
-mod diagnosis;
+pub(crate) mod diagnosis;
 mod ecdsa;
 mod engine;
 mod exit;
-mod hardening;
+mod fit;
+pub(crate) mod hardening;
 mod health;
 mod import;
 mod job;
 mod keys;
 mod lane;
-mod latch;
-mod login;
-mod management;
-mod pin;
+pub(crate) mod latch;
+pub(crate) mod login;
+pub(crate) mod management;
+pub(crate) mod pin;
 mod prove;
 mod queue;
 mod recover;
 mod server;
 mod socket;
 mod start;
-mod token;
+pub(crate) mod token;
 mod unseal;
 
 use std::future::poll_fn;
@@ -41,6 +42,7 @@ pub use config::{ConfigError, WorkerConfig};
 pub use exit::{EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_HANG, EXIT_SOCKET, EXIT_STOPPED, EXIT_TOKEN, WorkerExit};
 pub use latch::LatchError;
 pub use pin::{PinError, PinSource};
+pub(crate) use start::SOFTWARE_TOKENS;
 
 use self::engine::Engine;
 use self::lane::Lane;

@@ -35,7 +35,7 @@ pub enum PinError {
 }
 
 /// A PIN: wiped when dropped, never printed.
-pub(super) struct Pin(Zeroizing<Vec<u8>>);
+pub(crate) struct Pin(Zeroizing<Vec<u8>>);
 
 impl fmt::Debug for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,23 +45,23 @@ impl fmt::Debug for Pin {
 
 impl Pin {
     #[cfg(test)]
-    pub(super) fn from_octets(octets: &[u8]) -> Self {
+    pub(crate) fn from_octets(octets: &[u8]) -> Self {
         Self(Zeroizing::new(octets.to_vec()))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// A copy in the type that `C_Login` takes; it is wiped too.
-    pub(super) fn to_auth(&self) -> RawAuthPin {
+    pub(crate) fn to_auth(&self) -> RawAuthPin {
         RawAuthPin::new(Box::new(self.0.to_vec()))
     }
 }
 
 impl PinSource {
     /// The file, for messages too.
-    pub(super) fn path(&self) -> Result<PathBuf, PinError> {
+    pub(crate) fn path(&self) -> Result<PathBuf, PinError> {
         match self {
             Self::File(path) => Ok(path.clone()),
             Self::Credential(name) => {
@@ -72,7 +72,7 @@ impl PinSource {
     }
 
     /// Reads the PIN: one line, its end not included.
-    pub(super) fn read(&self) -> Result<Pin, PinError> {
+    pub(crate) fn read(&self) -> Result<Pin, PinError> {
         let path = self.path()?;
         let failed = |source| PinError::Read { path: path.clone(), source };
         let mut file = File::open(&path).map_err(failed)?;

@@ -8,8 +8,9 @@ use yanqian_sm::{DistinguishingId, E};
 
 use super::diagnosis::Case;
 use super::engine::{KnownKey, Proof, count};
+use super::fit::decode;
 use super::keys;
-use super::lane::{Lane, Problem, Signed, decode};
+use super::lane::{Lane, Problem, Signed};
 use crate::profile::SignForm;
 use crate::protocol::{Answer, KeyUsage, Operation, Outcome, Refusal, codes};
 use crate::self_proof::self_proof_message;
@@ -22,7 +23,7 @@ pub(super) fn prove_all(lane: &mut Lane) -> Result<(), Outcome> {
         Outcome::Done(_) => Vec::new(),
         outcome => return Err(outcome),
     };
-    let (mut proven, mut unasked) = (0, None);
+    let (mut proven, mut unasked) = (0, Vec::new());
     for key in keys {
         if let Some(problem) = key.problem {
             tracing::error!(label = key.label, problem, "a key does not serve");
@@ -36,16 +37,26 @@ pub(super) fn prove_all(lane: &mut Lane) -> Result<(), Outcome> {
             // One key's trouble, or for now.
             Err(Outcome::Refused(refusal)) => tracing::error!(label = key.label, "{}", refusal.message),
             Err(Outcome::Busy) => tracing::warn!(label = key.label, "the token is busy; proof later"),
-            Err(outcome) => unasked = Some(outcome),
+            Err(outcome) => unasked.push((key.label, outcome)),
         }
         if lane.engine.exit.reason().is_some() {
             break;
         }
     }
-    match unasked {
-        Some(outcome) if proven == 0 => Err(outcome),
-        _ => Ok(()),
+    if proven == 0
+        && let Some((_, outcome)) = unasked.pop()
+    {
+        return Err(outcome);
     }
+    // The token is there, and these keys make it fail: not every request for one of them may cost the others a recovery.
+    for (label, outcome) in unasked {
+        if let (Some(key), Outcome::Unavailable(why)) = (lane.engine.known_key(&label), outcome) {
+            let why = format!("key {label:?} could not prove itself: {why}");
+            tracing::error!(label, "{why}");
+            key.set_proof(Proof::Failed(Instant::now(), why));
+        }
+    }
+    Ok(())
 }
 
 impl Lane {

@@ -1,6 +1,5 @@
 //! From a configuration to a token that is logged in, with its keys proven.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use cryptoki::slot::{Limit, Slot, TokenInfo};
 use super::config::WorkerConfig;
 use super::engine::Engine;
 use super::exit::{EXIT_HANG, WorkerExit};
+use super::hardening;
 use super::lane::Lane;
 use super::latch::Latch;
 use super::login::LoginGuard;
@@ -36,7 +36,7 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
     let profile = Profile::load(&config.profile).map_err(|error| WorkerExit::Config(error.to_string()))?;
     let pin_path = config.pin.path().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
     let pin = config.pin.read().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
-    prepare_directory(&config.state_dir)?;
+    hardening::prepare_directory(&config.state_dir).map_err(WorkerExit::Config)?;
 
     let module = load(config, &profile)?;
     let caller = module.caller();
@@ -74,12 +74,6 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
     Ok(Ready { engine, anchor, signers, caller })
 }
 
-fn prepare_directory(directory: &Path) -> Result<(), WorkerExit> {
-    // The umask leaves it to its owner.
-    std::fs::create_dir_all(directory)
-        .map_err(|error| WorkerExit::Config(format!("state_dir {}: {error}", directory.display())))
-}
-
 fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerExit> {
     let watchdog = Arc::new(Watchdog::default());
     let dog = Arc::clone(&watchdog);
@@ -105,7 +99,7 @@ fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerE
 }
 
 /// Tokens that say of themselves that they are software, by manufacturer.
-const SOFTWARE_TOKENS: [&str; 2] = ["Yanqian project", "SoftHSM project"];
+pub(crate) const SOFTWARE_TOKENS: [&str; 2] = ["Yanqian project", "SoftHSM project"];
 
 /// Grades stand in records for ever: a software token is no HSM, whatever its profile says.
 fn must_be_as_good_as_said(profile: &Profile, token: &Token) -> Result<(), WorkerExit> {

@@ -8,7 +8,7 @@ use crate::binding::{BindingError, Caller};
 
 /// What the token says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
+pub(crate) struct Token {
     pub(super) label: String,
     pub(super) serial: String,
     pub(super) model: String,
@@ -28,7 +28,7 @@ impl From<&TokenInfo> for Token {
 
 /// Why there is no token to use.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoToken {
+pub(crate) enum NoToken {
     #[error(transparent)]
     Module(#[from] BindingError),
     #[error("no token has the label {label:?}; there are: [{others}]")]
@@ -47,7 +47,7 @@ impl From<NoToken> for WorkerExit {
 }
 
 /// The one token with this label, in whatever slot it is now.
-pub(super) fn find(caller: &Caller, label: &str) -> Result<(Slot, TokenInfo), NoToken> {
+pub(crate) fn find(caller: &Caller, label: &str) -> Result<(Slot, TokenInfo), NoToken> {
     let mut found = Vec::new();
     let mut others = Vec::new();
     for slot in caller.slots()? {
@@ -68,7 +68,7 @@ pub(super) fn find(caller: &Caller, label: &str) -> Result<(Slot, TokenInfo), No
 }
 
 /// What the token reports about wrong PINs.
-pub(super) fn tries(info: &TokenInfo) -> TokenTries {
+pub(crate) fn tries(info: &TokenInfo) -> TokenTries {
     TokenTries {
         wrong_before: info.user_pin_count_low() || info.user_pin_final_try(),
         final_try: info.user_pin_final_try(),

@@ -6,6 +6,7 @@ mod encryption;
 mod faults;
 mod opening;
 mod pins;
+mod probe;
 mod proof;
 mod protocol;
 mod service;

@@ -4,6 +4,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use yanqian_hsm::protocol::{self, Hello, MAX_FRAME, Operation, Outcome, PROTOCOL, Reply, Request, Welcome, codes};
 use yanqian_hsm::{ClientConfig, WorkerClient, WorkerError};
 
@@ -56,6 +59,74 @@ async fn damaged_frames_end_their_connection_and_nothing_else() {
         assert!(is_closed(&mut late), "{damage:02x?} after the greeting");
     }
     site.client().status().await.unwrap();
+}
+
+/// Any operation, most of them nonsense to a token.
+fn operation() -> impl Strategy<Value = Operation> {
+    let label = prop_oneof![Just("sign".to_owned()), "[ -~]{0,70}"];
+    let octets = || prop::collection::vec(any::<u8>(), 0..9000);
+    prop_oneof![
+        (label.clone(), any::<[u8; 32]>(), prop::option::of(octets())).prop_map(|(label, e, tbs)| Operation::Sign {
+            label,
+            e,
+            tbs
+        }),
+        (label.clone(), octets()).prop_map(|(label, cipher)| Operation::Unseal { label, cipher }),
+        (label.clone(), octets()).prop_map(|(label, nonce)| Operation::SelfProof { label, nonce }),
+        (label.clone(), octets()).prop_map(|(label, certificate)| Operation::ImportCertificate { label, certificate }),
+        (label.clone(), "[ -~]{0,70}").prop_map(|(label, subject)| Operation::Csr { label, subject }),
+        (label.clone(), any::<[u8; 32]>()).prop_map(|(label, key_id)| Operation::DestroyKey { label, key_id }),
+        (label.clone(), label, octets(), octets()).prop_map(|(label, wrapping_label, enveloped_key, certificate)| {
+            Operation::ImportEncryptionKey { label, wrapping_label, enveloped_key, certificate }
+        }),
+        any::<u32>().prop_map(|count| Operation::Random { count }),
+        Just(Operation::ListKeys),
+        Just(Operation::Status),
+    ]
+}
+
+#[tokio::test]
+async fn whatever_is_asked_gets_one_answer_and_costs_neither_worker_nor_key() {
+    let site = Site::new();
+    let _worker = site.start();
+    let client = site.client();
+    client.generate_key("sign").await.unwrap();
+    let before = client.status().await.unwrap();
+    let mut runner = TestRunner::deterministic();
+    let mut stream = connect(&site);
+    greet(&mut stream, PROTOCOL);
+    let strategy = operation();
+    for id in 0..400 {
+        let operation = strategy.new_tree(&mut runner).unwrap().current();
+        let name = operation.name();
+        let frame = protocol::encode(&Request { id, operation }).unwrap();
+        stream.write_all(&frame).unwrap();
+        let reply: Reply = protocol::decode(&read_frame(&mut stream).unwrap_or_else(|| panic!("{name}"))).unwrap();
+        assert_eq!(reply.id, id, "{name}");
+        assert!(!matches!(reply.outcome, Outcome::Unavailable(_)), "{name}: {:?}", reply.outcome);
+    }
+    drop(stream);
+    // Frames that were a request before some of their octets changed.
+    for _ in 0..100 {
+        let operation = strategy.new_tree(&mut runner).unwrap().current();
+        let mut frame = protocol::encode(&Request { id: 1, operation }).unwrap().to_vec();
+        let (place, octet) = (any::<prop::sample::Index>(), any::<u8>()).new_tree(&mut runner).unwrap().current();
+        let place = 4 + place.index(frame.len() - 4);
+        frame[place] = octet;
+        let mut stream = connect(&site);
+        greet(&mut stream, PROTOCOL);
+        stream.write_all(&frame).unwrap();
+        // An answer, or the end of this connection.
+        if let Some(content) = read_frame(&mut stream) {
+            protocol::decode::<Reply>(&content).unwrap();
+        }
+    }
+    let after = client.status().await.unwrap();
+    assert_eq!((after.pid, after.logins_total, after.reinitialisations_total), (before.pid, before.logins_total, 0));
+    let key = client.public_key("sign").await.unwrap();
+    client.sign("sign", &digest(&key, b"m"), None).await.unwrap();
+    let listed = client.list_keys().await.unwrap();
+    assert_eq!(listed.iter().map(|key| key.label.as_str()).collect::<Vec<_>>(), ["sign"]);
 }
 
 #[tokio::test]

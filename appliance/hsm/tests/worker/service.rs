@@ -280,6 +280,35 @@ async fn a_certificate_is_stored_beside_its_key_and_one_of_another_key_is_not() 
     assert_eq!(refusal(&error).0, codes::CERTIFICATE);
 }
 
+#[tokio::test]
+async fn a_key_is_destroyed_with_its_certificate_only_by_its_own_id() {
+    let mut site = Site::new();
+    site.extra = "threads = 3".into();
+    let _worker = site.start();
+    let client = site.client();
+    for label in ["old", "new"] {
+        client.generate_key(label).await.unwrap();
+    }
+    let (old, new) = (client.public_key("old").await.unwrap(), client.public_key("new").await.unwrap());
+    client.import_certificate("old", &certificate(&old, 1)).await.unwrap();
+    let error = client.destroy_key("old", new.key_id()).await.unwrap_err();
+    assert_eq!(refusal(&error).0, codes::OTHER_KEY);
+    let e = digest(&old, b"m");
+    for _ in 0..6 {
+        client.sign("old", &e, None).await.unwrap();
+    }
+    client.destroy_key("old", old.key_id()).await.unwrap();
+    // Every thread has known it.
+    for _ in 0..6 {
+        assert_eq!(refusal(&client.sign("old", &e, None).await.unwrap_err()).0, codes::UNKNOWN_KEY);
+    }
+    let listed = client.list_keys().await.unwrap();
+    assert_eq!(listed.iter().map(|key| key.label.as_str()).collect::<Vec<_>>(), ["new"]);
+    let objects = std::fs::read_dir(site.path("token").join("objects")).unwrap().count();
+    assert_eq!(objects, 2, "the other pair, and nothing of the destroyed one");
+    assert_eq!(client.status().await.unwrap().reinitialisations_total, 0);
+}
+
 /// Content of the first DER element, and what follows it.
 fn element(der: &[u8]) -> (&[u8], &[u8]) {
     let (header, length) = match der[1] {

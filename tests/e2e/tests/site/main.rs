@@ -11,6 +11,7 @@ mod check;
 mod checks;
 mod crash;
 mod demo;
+mod dialects;
 mod frames;
 mod hardening;
 mod http2;

@@ -1,0 +1,138 @@
+use minicbor::{Decode, Encode};
+
+/// What a key pair is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeyUsage {
+    #[n(0)]
+    Sign,
+    #[n(1)]
+    Encrypt,
+}
+
+impl KeyUsage {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sign => "sign",
+            Self::Encrypt => "encrypt",
+        }
+    }
+}
+
+/// A key pair of the token.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct KeyEntry {
+    /// `CKA_LABEL`.
+    #[n(0)]
+    pub label: String,
+    /// `CKA_ID`, which links private key, public key and certificate.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub id: Vec<u8>,
+    /// `04 ‖ x ‖ y`; none when the token does not give it.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub public_key: Option<[u8; 65]>,
+    /// SM3 of the DER certificate stored with the key.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub certificate_hash: Option<[u8; 32]>,
+    /// Whether a self-proof has verified since the worker started.
+    #[n(4)]
+    pub proven: bool,
+    /// Why the key cannot serve; none when it can.
+    #[n(5)]
+    pub problem: Option<String>,
+    #[n(6)]
+    pub usage: KeyUsage,
+}
+
+/// The state of a worker. Counters start at zero with the process.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Status {
+    #[n(0)]
+    pub pid: u32,
+    /// Name and version of the worker's software.
+    #[n(1)]
+    pub software: String,
+    /// UTC milliseconds since 1970.
+    #[n(2)]
+    pub started_at_ms: u64,
+    /// The profile's name.
+    #[n(3)]
+    pub profile: String,
+    /// SM3 of the profile's file.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub profile_hash: [u8; 32],
+    /// `hsm`, `sealed` or `development`.
+    #[n(5)]
+    pub grade: String,
+    #[n(6)]
+    pub token_label: String,
+    #[n(7)]
+    pub token_serial: String,
+    #[n(8)]
+    pub token_model: String,
+    #[n(9)]
+    pub token_manufacturer: String,
+    /// Every signature that the token made, self-proofs and certification requests included.
+    #[n(10)]
+    pub signatures_total: u64,
+    /// Signatures asked of the token that it did not make.
+    #[n(11)]
+    pub sign_failures_total: u64,
+    /// Calls of `C_Login`.
+    #[n(12)]
+    pub logins_total: u64,
+    /// Self-proofs that the token signed, those at start included.
+    #[n(13)]
+    pub self_proofs_total: u64,
+    /// Sessions opened again after an error.
+    #[n(14)]
+    pub sessions_reopened_total: u64,
+    /// Requests answered with `Busy`.
+    #[n(15)]
+    pub busy_total: u64,
+    /// Requests waiting now.
+    #[n(16)]
+    pub queue_depth: u32,
+    #[n(17)]
+    pub queue_capacity: u32,
+    /// Threads that sign, each with one session.
+    #[n(18)]
+    pub threads: u32,
+    /// Whether `Sign` needs the message as well as the digest.
+    #[n(19)]
+    pub needs_message: bool,
+    /// Ciphertexts that the token opened, proofs of encryption keys included.
+    #[n(20)]
+    pub unseals_total: u64,
+    /// Ciphertexts that were not opened: refused here before the token saw them, or by the token.
+    #[n(21)]
+    pub unseal_failures_total: u64,
+    /// Times that the module was initialised again, and the token came back.
+    #[n(22)]
+    pub reinitialisations_total: u64,
+    /// UTC milliseconds since 1970 of the last signature or opening; 0 before the first.
+    #[n(23)]
+    pub last_success_ms: u64,
+    /// Why the token is away now; none while it is there.
+    #[n(24)]
+    pub away: Option<String>,
+    /// What the module's functions answered, other than `CKR_OK`.
+    #[n(25)]
+    pub return_codes: Vec<CodeCount>,
+    /// Signatures that the token made, that do not verify, and that went nowhere.
+    #[n(26)]
+    pub defective_signatures_total: u64,
+}
+
+/// How often a return code was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CodeCount {
+    /// The standard's name, or the number of a code that the standard does not know.
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub total: u64,
+}
