@@ -3,15 +3,13 @@
 //! Signs with a key pair that lives as long as the session, or with a key that the operator names; what is signed is a
 //! self-proof's digest either way, so no platform could take it for a request.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::slot::Slot;
 
-use crate::binding::{BindingError, CallRules, Caller, Module, TokenSession, Watchdog, ffi};
+use crate::binding::{BindingError, CallRules, Caller, Module, TokenSession, ffi};
 use crate::profile::{Profile, ProfileError, SignForm, SignInput, Threads};
 use crate::self_proof::self_proof_message;
 use crate::worker::hardening;
@@ -21,7 +19,6 @@ use crate::worker::management::{self, KeyKind};
 use crate::worker::token::{self, tries};
 use crate::worker::{EXIT_HANG, PinError, WorkerConfig};
 
-const WATCH_PERIOD: Duration = Duration::from_millis(50);
 /// More sessions count as worth while when they bring more than this part of the best rate.
 const WORTH: f64 = 0.95;
 const LABEL: &str = "yanqian-bench";
@@ -83,7 +80,12 @@ pub fn bench(order: &Bench) -> Result<Vec<Step>, BenchError> {
     let profile = Profile::load(&config.profile)?;
     let form = profile.sign.clone().ok_or_else(|| BenchError::Other("the profile has no [sign]".into()))?;
     let (pin_path, pin) = (config.pin.path()?, config.pin.read()?);
-    let caller = load(&config.module, config, &profile)?;
+    let rules = CallRules {
+        limit: config.call_timeout.unwrap_or(profile.session.call_timeout),
+        serialise: profile.session.threads == Threads::Serialise,
+        remedies: profile.errors.clone(),
+    };
+    let caller = Module::load_watched(&config.module, rules, EXIT_HANG)?.caller();
     let (slot, info) =
         token::find(&caller, &config.token_label).map_err(|error| BenchError::Other(error.to_string()))?;
     profile.fits(info.manufacturer_id(), info.model()).map_err(BenchError::Other)?;
@@ -121,27 +123,6 @@ pub fn bench(order: &Bench) -> Result<Vec<Step>, BenchError> {
 pub fn advice(steps: &[Step]) -> Option<usize> {
     let best = steps.iter().map(|step| step.per_second).fold(0.0, f64::max);
     steps.iter().find(|step| step.per_second > 0.0 && step.per_second >= best * WORTH).map(|step| step.sessions)
-}
-
-fn load(path: &Path, config: &WorkerConfig, profile: &Profile) -> Result<Caller, BenchError> {
-    let watchdog = Arc::new(Watchdog::default());
-    let dog = Arc::clone(&watchdog);
-    let watch = move || {
-        dog.watch(WATCH_PERIOD, |function| {
-            tracing::error!(function, "a call into the module hangs; the measurement ends");
-            ffi::exit_now(EXIT_HANG);
-        });
-    };
-    std::thread::Builder::new()
-        .name("watchdog".into())
-        .spawn(watch)
-        .map_err(|error| BenchError::Other(format!("a thread to watch calls: {error}")))?;
-    let rules = CallRules {
-        limit: config.call_timeout.unwrap_or(profile.session.call_timeout),
-        serialise: profile.session.threads == Threads::Serialise,
-        remedies: profile.errors.clone(),
-    };
-    Ok(Module::load(path, rules, watchdog)?.caller())
 }
 
 fn one(session: &TokenSession, label: &str) -> Result<ObjectHandle, BenchError> {

@@ -1,12 +1,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use yanqian_hsm::bench::{self, Bench, BenchError};
 use yanqian_hsm::provision::{self, InitToken as Order};
-use yanqian_hsm::worker::{self, EXIT_CREDENTIALS, PinSource, WorkerConfig};
+use yanqian_hsm::worker::{self, PinSource, WorkerConfig};
 use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerError};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der, pem_encode};
 use zeroize::Zeroizing;
@@ -57,7 +55,7 @@ pub(super) enum Command {
     #[command(
         after_help = "Signs with a key pair that is gone with the measurement's session, and loads the module in a process of its own: the worker may run meanwhile, and what it does is missing from the figures.\n\nExample:\n  yanqian hsm bench --config worker.toml"
     )]
-    Bench(BenchArguments),
+    Bench(super::bench::Bench),
     /// Show the worker's state and counters
     #[command(after_help = "Example:\n  yanqian hsm status --config worker.toml --json")]
     Status(ListArgument),
@@ -94,22 +92,6 @@ pub(super) struct ListArgument {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct BenchArguments {
-    /// The worker's configuration file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// A key of the token to sign with, where it makes none for a session
-    #[arg(long)]
-    label: Option<String>,
-    /// Sessions at most
-    #[arg(long, default_value_t = 32)]
-    sessions: usize,
-    /// Seconds for each number of sessions
-    #[arg(long, default_value_t = 3)]
-    seconds: u64,
 }
 
 #[derive(Args, Debug)]
@@ -182,7 +164,7 @@ pub(super) fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::InitToken(arguments) => init_token(&arguments),
         Command::Probe(arguments) => return super::probe::run(arguments),
-        Command::Bench(arguments) => bench(arguments),
+        Command::Bench(arguments) => return super::bench::run(arguments),
         other => small_runtime().map_err(Failure::of).and_then(|runtime| runtime.block_on(through_worker(other))),
     };
     match result {
@@ -239,30 +221,6 @@ async fn through_worker(command: Command) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status(&arguments).await,
     }
-}
-
-fn bench(arguments: BenchArguments) -> Result<(), Failure> {
-    // A latch that root made could not be read by the worker.
-    hardening::refuse_root("yanqian hsm bench").map_err(Failure::config)?;
-    let config = WorkerConfig::load(&arguments.config).map_err(Failure::config)?;
-    let order = Bench {
-        config,
-        key: arguments.label,
-        most: arguments.sessions.clamp(1, 1024),
-        time: Duration::from_secs(arguments.seconds.clamp(1, 600)),
-    };
-    let steps = bench::bench(&order).map_err(|error| match error {
-        BenchError::Latch(_) | BenchError::Pin(_) => Failure(EXIT_CREDENTIALS, error.to_string()),
-        BenchError::Profile(_) => Failure::config(error),
-        other => Failure::of(other),
-    })?;
-    say("sessions  signatures/s  failures");
-    for step in &steps {
-        say(format_args!("{:8}  {:12.0}  {:8}", step.sessions, step.per_second, step.failures));
-    }
-    let threads = bench::advice(&steps).ok_or_else(|| Failure::of("the token signed nothing"))?;
-    say(format_args!("threads = {threads}"));
-    Ok(())
 }
 
 async fn destroy(arguments: &Destroy) -> Result<(), Failure> {

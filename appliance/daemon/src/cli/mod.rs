@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 77 the token refused the PIN, 78 wrong configuration
 //! (as `sysexits.h` has it).
 
+mod bench;
 mod check;
 mod hsm;
 mod ledger;

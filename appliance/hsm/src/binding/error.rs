@@ -33,6 +33,8 @@ pub enum BindingError {
     /// A module keeps state for the life of a process; a second initialisation would share it.
     #[error("this process has initialised a module already")]
     AlreadyLoaded,
+    #[error("a thread to watch calls: {0}")]
+    Watch(String),
     #[error("the module does not have {0}")]
     MissingFunction(&'static str),
     #[error("{function} gave {what}")]
@@ -45,6 +47,7 @@ impl BindingError {
         match self {
             Self::Pkcs11(error) => error.remedy,
             Self::Nonsense { .. } => Remedy::Reinitialise,
+            Self::Watch(_) => Remedy::Respawn,
             Self::Load { .. } | Self::AlreadyLoaded | Self::MissingFunction(_) => Remedy::Fail,
         }
     }

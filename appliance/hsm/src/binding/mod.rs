@@ -32,6 +32,9 @@ use self::ffi::{RawError, RawModule};
 /// Return codes that are counted at most; the standard has about a hundred.
 const MAX_CODES: usize = 256;
 
+/// Looks of the watchdog.
+const WATCH_PERIOD: Duration = Duration::from_millis(50);
+
 static LOADED: AtomicBool = AtomicBool::new(false);
 
 /// What a profile decides about calling a module.
@@ -68,6 +71,23 @@ impl Module {
         let module = Arc::new(Self { pkcs11, raw, rules, turn: Mutex::new(()), codes: Mutex::default(), watchdog });
         module.caller().initialise()?;
         Ok(module)
+    }
+
+    /// As [`Self::load`], with a thread that ends the process with `status` when a call goes beyond the limit.
+    pub(crate) fn load_watched(path: &Path, rules: CallRules, status: u8) -> Result<Arc<Self>, BindingError> {
+        let watchdog = Arc::new(Watchdog::default());
+        let dog = Arc::clone(&watchdog);
+        let watch = move || {
+            dog.watch(WATCH_PERIOD, |function| {
+                tracing::error!(function, "a call into the module hangs; this process ends");
+                ffi::exit_now(status);
+            });
+        };
+        std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn(watch)
+            .map_err(|error| BindingError::Watch(error.to_string()))?;
+        Self::load(path, rules, watchdog)
     }
 
     /// A caller for one thread.

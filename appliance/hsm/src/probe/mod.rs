@@ -11,7 +11,6 @@ mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use cryptoki::slot::{Slot, TokenInfo};
@@ -19,15 +18,13 @@ use cryptoki::slot::{Slot, TokenInfo};
 pub use self::keys::{KeyFound, PointForm};
 use self::trial::{Bench, candidates};
 pub use self::trial::{Meaning, Trial};
-use crate::binding::{BindingError, CallRules, Caller, Module, Watchdog, ffi};
+use crate::binding::{BindingError, CallRules, Caller, Module, ffi};
 use crate::profile::Profile;
 use crate::worker::hardening;
 use crate::worker::latch::{Latch, LatchError};
 use crate::worker::login::{LoginError, LoginGuard};
 use crate::worker::token::tries;
 use crate::worker::{EXIT_HANG, PinError, PinSource};
-
-const WATCH_PERIOD: Duration = Duration::from_millis(50);
 
 /// What to probe.
 #[derive(Debug)]
@@ -73,8 +70,6 @@ pub enum ProbeError {
     NoToken { wanted: String, found: String },
     #[error("several tokens; name one by its label: [{0}]")]
     Several(String),
-    #[error("a thread to watch calls: {0}")]
-    Watch(std::io::Error),
 }
 
 impl ProbeError {
@@ -87,7 +82,6 @@ impl ProbeError {
             Self::Latch(_) => "credentials",
             Self::NoToken { .. } => "no-token",
             Self::Several(_) => "several-tokens",
-            Self::Watch(_) => "watch",
         }
     }
 }
@@ -142,7 +136,8 @@ pub fn probe(order: &Probe) -> Result<Findings, ProbeError> {
     }
     let pin =
         order.login.as_ref().map(|login| Ok::<_, PinError>((login.pin.path()?, login.pin.read()?))).transpose()?;
-    let caller = load(order)?;
+    let rules = CallRules { limit: order.call_limit, serialise: true, remedies: BTreeMap::new() };
+    let caller = Module::load_watched(&order.module, rules, EXIT_HANG)?.caller();
     let info = caller.library()?;
     let version = info.library_version();
     let library =
@@ -194,20 +189,6 @@ pub fn probe(order: &Probe) -> Result<Findings, ProbeError> {
         tracing::debug!(%error, "the module does not finalise");
     }
     Ok(findings)
-}
-
-fn load(order: &Probe) -> Result<Caller, ProbeError> {
-    let watchdog = Arc::new(Watchdog::default());
-    let dog = Arc::clone(&watchdog);
-    let watch = move || {
-        dog.watch(WATCH_PERIOD, |function| {
-            tracing::error!(function, "a call into the module hangs; nothing more can be found out");
-            ffi::exit_now(EXIT_HANG);
-        });
-    };
-    std::thread::Builder::new().name("watchdog".into()).spawn(watch).map_err(ProbeError::Watch)?;
-    let rules = CallRules { limit: order.call_limit, serialise: true, remedies: BTreeMap::new() };
-    Ok(Module::load(&order.module, rules, watchdog)?.caller())
 }
 
 fn tokens(caller: &Caller) -> Result<Vec<(Slot, TokenInfo)>, BindingError> {

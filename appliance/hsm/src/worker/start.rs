@@ -1,7 +1,6 @@
 //! From a configuration to a token that is logged in, with its keys proven.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cryptoki::slot::{Limit, Slot, TokenInfo};
 
@@ -14,12 +13,9 @@ use super::latch::Latch;
 use super::login::LoginGuard;
 use super::prove::prove_all;
 use super::token::{self, Token};
-use crate::binding::{CallRules, Caller, Module, Watchdog, ffi};
+use crate::binding::{BindingError, CallRules, Caller, Module};
 use crate::profile::{Grade, Profile, Threads};
 use crate::protocol::Outcome;
-
-/// Looks of the watchdog.
-const WATCH_PERIOD: Duration = Duration::from_millis(50);
 
 /// A worker that is ready to serve.
 pub(super) struct Ready {
@@ -75,25 +71,13 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
 }
 
 fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerExit> {
-    let watchdog = Arc::new(Watchdog::default());
-    let dog = Arc::clone(&watchdog);
-    let watch = move || {
-        dog.watch(WATCH_PERIOD, |function| {
-            tracing::error!(function, "a call into the module hangs; the worker ends and must be started again");
-            ffi::exit_now(EXIT_HANG);
-        });
-    };
-    std::thread::Builder::new()
-        .name("watchdog".into())
-        .spawn(watch)
-        .map_err(|error| WorkerExit::Token(format!("the watchdog's thread: {error}")))?;
     let rules = CallRules {
         limit: config.call_timeout.unwrap_or(profile.session.call_timeout),
         serialise: profile.session.threads == Threads::Serialise,
         remedies: profile.errors.clone(),
     };
-    Module::load(&config.module, rules, watchdog).map_err(|error| match error {
-        crate::binding::BindingError::Pkcs11(_) => WorkerExit::Token(error.to_string()),
+    Module::load_watched(&config.module, rules, EXIT_HANG).map_err(|error| match error {
+        BindingError::Pkcs11(_) | BindingError::Watch(_) => WorkerExit::Token(error.to_string()),
         other => WorkerExit::Config(other.to_string()),
     })
 }
