@@ -33,8 +33,9 @@ test: ## everything, as CI runs it
 	  clippy 480 'cargo clippy --profile $(PROFILE) --locked --workspace --all-targets -- -D warnings' \
 	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE) $(DRILL)' \
 	  softhsm-sm2 240 'tests/softhsm-sm2/build || [ $$? -eq 3 ]' \
-  tests 420 'tools/tests $(PROFILE)' \
+	  tests 420 'tools/tests $(PROFILE)' \
 	  openapi 120 'tests/openapi/run $(PROFILE)' \
+	  pykcs11 30 'tests/pkcs11-conformance/pykcs11/run $(PROFILE)' \
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
 	  instructions 120 'tools/instructions' \
 	  no-std 60 'tools/no-std $(PROFILE)' \
