@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -28,21 +29,20 @@ struct Written {
     verification: String,
 }
 
-#[derive(Debug)]
-enum State {
-    Open,
-    Stopped {
-        why: String,
-        /// Whether the file says so. While it does not, no operator can have taken it away.
-        durable: bool,
-    },
-}
-
 /// One platform's route, stopped exactly while its file exists.
 #[derive(Debug)]
 pub struct Route {
-    file: PathBuf,
-    state: Mutex<State>,
+    /// What everybody asks; no disk is waited for.
+    open: AtomicBool,
+    why: Mutex<Option<String>>,
+    file: Mutex<StopFile>,
+}
+
+#[derive(Debug)]
+struct StopFile {
+    path: PathBuf,
+    /// Whether the file was seen or written. While it was not, no operator can have taken it away.
+    there: bool,
 }
 
 impl std::fmt::Display for Stop {
@@ -54,9 +54,10 @@ impl std::fmt::Display for Stop {
 impl Route {
     /// `file` need not exist; then the route is open.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        let file = file.into();
-        let state = Self::written(&file).map_or(State::Open, |why| State::Stopped { why, durable: true });
-        Self { file, state: Mutex::new(state) }
+        let path = file.into();
+        let why = Self::written(&path);
+        let there = why.is_some();
+        Self { open: AtomicBool::new(!there), why: Mutex::new(why), file: Mutex::new(StopFile { path, there }) }
     }
 
     /// What the file of a stopped route says; none while there is no such file. A file that cannot be read stops as well as any.
@@ -74,60 +75,49 @@ impl Route {
         ))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub fn is_open(&self) -> bool {
-        matches!(*self.state(), State::Open)
+        self.open.load(Ordering::Acquire)
     }
 
     /// Why it is stopped, for operators.
     pub fn stopped(&self) -> Option<String> {
-        match &*self.state() {
-            State::Open => None,
-            State::Stopped { why, .. } => Some(why.clone()),
-        }
+        if self.is_open() { None } else { Some(lock(&self.why).clone().unwrap_or_else(|| "stopped".to_owned())) }
     }
 
     /// Stops the route, at once for everybody who asks, and durably before this returns. Blocks. True when it was open.
     pub fn stop(&self, stop: &Stop) -> bool {
-        let mut state = self.state();
-        if !matches!(*state, State::Open) {
+        if !self.open.swap(false, Ordering::AcqRel) {
             return false;
         }
+        *lock(&self.why) = Some(stop.to_string());
         tracing::error!(verification = stop.verification, "the platform's route is stopped until an operator opens it");
-        let durable = self.write(stop).inspect_err(|error| {
-            tracing::error!(%error, file = %self.file.display(), "that the route is stopped cannot be written");
-        });
-        *state = State::Stopped { why: stop.to_string(), durable: durable.is_ok() };
+        let mut file = lock(&self.file);
+        match write(&file.path, stop) {
+            Ok(()) => file.there = true,
+            Err(error) => {
+                tracing::error!(%error, file = %file.path.display(), "that the route is stopped cannot be written");
+            }
+        }
         true
     }
 
-    fn write(&self, stop: &Stop) -> io::Result<()> {
-        let written = Written {
-            v: 1,
-            at: stop.at.to_string(),
-            reason: stop.reason.to_string(),
-            verification: stop.verification.clone(),
-        };
-        let text = serde_json::to_string(&written)?;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.file)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        sync_directory(&self.file)
-    }
-
-    /// Looks whether an operator opened the route, or stopped it. True when it changed.
+    /// Looks whether an operator opened the route, or stopped it. Blocks. True when it changed.
     pub fn refresh(&self) -> bool {
-        let mut state = self.state();
-        let next = match (&*state, Self::written(&self.file)) {
-            (State::Open, Some(why)) => State::Stopped { why, durable: true },
-            (State::Stopped { durable: true, .. }, None) => State::Open,
-            _ => return false,
-        };
-        *state = next;
-        true
+        let mut file = lock(&self.file);
+        match (self.is_open(), Self::written(&file.path)) {
+            (true, Some(why)) => {
+                *lock(&self.why) = Some(why);
+                file.there = true;
+                self.open.store(false, Ordering::Release);
+                true
+            }
+            (false, None) if file.there => {
+                file.there = false;
+                self.open.store(true, Ordering::Release);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Opens a route that its file stops, for an operator; gives what the file said. A running daemon sees it by itself.
@@ -137,6 +127,19 @@ impl Route {
         sync_directory(file)?;
         Ok(Some(why))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(path: &Path, stop: &Stop) -> io::Result<()> {
+    let (at, reason) = (stop.at.to_string(), stop.reason.to_string());
+    let text = serde_json::to_string(&Written { v: 1, at, reason, verification: stop.verification.clone() })?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    sync_directory(path)
 }
 
 fn sync_directory(file: &Path) -> io::Result<()> {

@@ -7,7 +7,7 @@ use yanqian_sm::{E, EncryptionKey, PublicKey, Signature, VerifyError};
 
 use crate::batcher::{Batcher, Item, MAX_BATCH, Sm2};
 use crate::second_opinion::{Disputed, OpenSsl, SecondOpinion, SignedContent};
-use crate::tables::{KeyOwner, KnownKeys, TableStats, Tabled, Tables};
+use crate::tables::{KeyOwner, KeyUse, KnownKeys, TableStats, Tabled, Tables};
 
 /// How a [`Verifier`] works.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,11 @@ impl Verifier {
 
     /// The table for sealing to a key, where it has been made.
     pub fn sealing_table(&self, key: &PublicKey) -> Option<Arc<Tabled<EncryptionKey>>> {
-        self.tables.sealing(key)
+        let table = self.tables.sealing(key);
+        if table.is_none() {
+            self.tables.sighted(KeyUse::Seal, key);
+        }
+        table
     }
 
     /// Of every n-th answer, holds our verdict on the signature against another implementation's over the same octets.
@@ -146,7 +150,7 @@ impl SignatureVerifier for Verifier {
             // What does not verify is cheap to come by, and earns no table.
             return Err(VerifyError);
         }
-        self.tables.sighted(key);
+        self.tables.sighted(KeyUse::Verify, key);
         Ok(())
     }
 }

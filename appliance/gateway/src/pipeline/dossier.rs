@@ -7,6 +7,7 @@ use yanqian_vocabulary::{
     Timestamp, TrustHash, VerificationId,
 };
 
+use crate::core::Core;
 use crate::reply::Shed;
 
 /// What is known of a check so far; it travels along the way and becomes the outcome record, whatever the end.
@@ -120,6 +121,16 @@ impl Dossier {
     /// is used up: there are never two platform calls for one key (I4).
     pub(super) const fn reached_platform(&self) -> bool {
         self.sent_at.is_some() || self.exchange_sequence.is_some()
+    }
+
+    /// The platform's route must be open for anything to be signed or sent. Where it was stopped after a first step, the reason is not
+    /// one that says that nothing was sent.
+    pub(super) fn check_route(&self, core: &Core) -> Result<(), Reason> {
+        match core.platform.route.is_open() {
+            true => Ok(()),
+            false if self.reached_platform() => Err(Reason::PlatformSignatureDisputed),
+            false => Err(Reason::PlatformStopped),
+        }
     }
 
     /// The first step's end is recorded; from here on the dossier is about the next one.

@@ -75,8 +75,8 @@ impl<S> Signed<S> {
         let Ok(trust) = core.platform.trust.current() else {
             return Err(dossier.refused(Reason::PlatformTrustUnusable, None));
         };
-        if !core.platform.route.is_open() {
-            return Err(dossier.refused(Reason::PlatformStopped, None));
+        if let Err(reason) = dossier.check_route(core) {
+            return Err(dossier.refused(reason, None));
         }
         dossier.sent_at = Some(core.clock.now());
         match core.platform.client.send(&request, &trust).await {

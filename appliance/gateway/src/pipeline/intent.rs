@@ -10,7 +10,7 @@ use yanqian_ledger::LedgerError;
 use yanqian_messages::{Certificate, Recipient};
 use yanqian_platform::{Applied, Outbound, RequestContext};
 use yanqian_sm::DistinguishingId;
-use yanqian_vocabulary::{Claim, DocumentNumber, DocumentType, Mode, Nonce, Reason, Timestamp};
+use yanqian_vocabulary::{Claim, DocumentNumber, DocumentType, Mode, Nonce, Reason};
 
 use super::dossier::{Dossier, Place, Refused};
 use super::scope::InScope;
@@ -135,16 +135,15 @@ fn not_recorded(dossier: Dossier, error: LedgerError) -> Box<Refused> {
 
 /// The platform's route must be open, and the entity's own certificates valid, before anything is signed or can be sealed
 /// to it.
-fn check_ready(core: &Core, mode: Mode, now: Timestamp) -> Result<(), Reason> {
-    if !core.platform.route.is_open() {
-        return Err(Reason::PlatformStopped);
-    }
+fn check_ready(core: &Core, dossier: &Dossier) -> Result<(), Reason> {
+    dossier.check_route(core)?;
+    let now = core.clock.now();
     let valid =
         |certificate: &Certificate| (certificate.not_before()..=certificate.not_after()).contains(&now.unix_seconds());
     if !valid(&core.signing.certificate) {
         return Err(Reason::SigningCertificateInvalid);
     }
-    if mode == Mode::ChipReading && !core.encryption.as_ref().is_some_and(|key| valid(&key.certificate)) {
+    if dossier.mode == Mode::ChipReading && !core.encryption.as_ref().is_some_and(|key| valid(&key.certificate)) {
         return Err(Reason::EncryptionCertificateInvalid);
     }
     Ok(())
@@ -163,7 +162,7 @@ fn context<'a>(core: &'a Core, mode: Mode, purpose_code: &'a str, applied: Optio
 }
 
 fn build_application(core: &Core, dossier: &Dossier, platform_code: &str) -> Result<Outbound, Reason> {
-    check_ready(core, dossier.mode, core.clock.now())?;
+    check_ready(core, dossier)?;
     let context = context(core, dossier.mode, platform_code, None);
     core.platform.profile.encode_application(&context).map_err(|error| {
         tracing::error!(%error, "application cannot be built");
@@ -178,7 +177,7 @@ fn build_check(
     platform_code: &str,
     applied: Option<&Applied>,
 ) -> Result<Outbound, Reason> {
-    check_ready(core, dossier.mode, core.clock.now())?;
+    check_ready(core, dossier)?;
     let trust = core.platform.trust.current().map_err(|_| Reason::PlatformTrustUnusable)?;
     let context = context(core, dossier.mode, platform_code, applied);
     let certificate = trust.encryption_certificate();

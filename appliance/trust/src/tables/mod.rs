@@ -29,8 +29,8 @@ use stock::{Entry, Name, Stock, Table};
 /// A public key as `04 ‖ x ‖ y`.
 type Point = [u8; 65];
 
-/// Valid signatures under a passing key before it gets a table, which takes about as long to make as this many
-/// verifications without one.
+/// Uses of a passing key before it gets a table, which takes about as long to make as this many verifications without
+/// one.
 const SEEN_OFTEN: u32 = 32;
 
 /// The part of the memory that passing keys may take: one in this many octets.
@@ -148,34 +148,34 @@ impl Tables {
         keys.verifying.iter().for_each(|key| self.want(KeyUse::Verify, key));
     }
 
-    /// A valid signature was verified without a table.
-    pub(crate) fn sighted(self: &Arc<Self>, key: &PublicKey) {
-        let id = key.key_id();
+    /// A key was of use without a table: for a signature that is valid, or for sealing.
+    pub(crate) fn sighted(self: &Arc<Self>, to: KeyUse, key: &PublicKey) {
+        let name = (to, key.to_sec1());
         let first = {
             let stock = self.read();
-            stock.kept.is_kept(KeyUse::Verify, &id) && !stock.tried.contains(&id)
+            stock.kept.is_kept(to, &key.key_id()) && !stock.tried.contains(&name)
         };
         let often = || {
             let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
-            sightings.count(&key.to_sec1(), SEEN_OFTEN)
+            sightings.count(&name, SEEN_OFTEN)
         };
         if first || often() {
-            self.want(KeyUse::Verify, key);
+            self.want(to, key);
         }
     }
 
     /// Has a table made, unless it is there or in the making or too many are.
     fn want(self: &Arc<Self>, to: KeyUse, key: &PublicKey) {
-        let (name, id) = ((to, key.to_sec1()), key.key_id());
+        let name = (to, key.to_sec1());
         {
             let mut stock = self.write();
             let waiting = stock.making.len() >= maker::WAITING;
             if waiting || stock.entries.contains_key(&name) || !stock.making.insert(name) {
                 return;
             }
-            if to == KeyUse::Verify && stock.kept.is_kept(to, &id) {
+            if stock.kept.is_kept(to, &key.key_id()) {
                 // Kept names are as many as the configuration says, so this is bounded.
-                stock.tried.insert(id);
+                stock.tried.insert(name);
             }
         }
         let (tables, key) = (Arc::downgrade(self), *key);
@@ -187,7 +187,7 @@ impl Tables {
         if !given {
             let mut stock = self.write();
             stock.making.remove(&name);
-            stock.tried.remove(&id);
+            stock.tried.remove(&name);
         }
     }
 

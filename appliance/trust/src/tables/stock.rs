@@ -77,7 +77,7 @@ pub(super) struct Stock {
     pub(super) kept: Kept,
     pub(super) making: HashSet<Name>,
     /// Kept keys for which a table was asked for since their owner last named them: not at every sighting again.
-    pub(super) tried: HashSet<[u8; 32]>,
+    pub(super) tried: HashSet<Name>,
 }
 
 impl Stock {

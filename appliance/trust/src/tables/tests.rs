@@ -40,7 +40,7 @@ fn settle(tables: &Tables) {
 fn meet(tables: &Arc<Tables>, key: &PublicKey, times: u32) {
     for _ in 0..times {
         if tables.verifying(key).is_none() {
-            tables.sighted(key);
+            tables.sighted(KeyUse::Verify, key);
         }
     }
     settle(tables);
@@ -111,6 +111,23 @@ fn memory_comes_back_when_the_last_user_lets_a_table_go() {
     drop(used);
     meet(&tables, &keys[1], SEEN_OFTEN);
     assert!(has(&tables, &keys[1]), "tried again after a while");
+}
+
+#[test]
+fn a_table_for_sealing_that_found_no_room_is_tried_again_too() {
+    let tables = Tables::new(ONE);
+    let keys = keys(2);
+    tables.keep(KeyOwner::Entity, &verifying(&keys[..1]));
+    settle(&tables);
+    let used = tables.verifying(&keys[0]).unwrap();
+    tables.keep(KeyOwner::Entity, &KnownKeys::default());
+    tables.keep(KeyOwner::Platform, &KnownKeys { sealing: vec![keys[1]], ..KnownKeys::default() });
+    settle(&tables);
+    assert!(tables.sealing(&keys[1]).is_none());
+    drop(used);
+    (0..SEEN_OFTEN).for_each(|_| tables.sighted(KeyUse::Seal, &keys[1]));
+    settle(&tables);
+    assert!(tables.sealing(&keys[1]).is_some());
 }
 
 #[test]
@@ -187,7 +204,7 @@ fn many_threads_at_once_keep_the_limit_and_the_kept_keys() {
                 for round in 0..2_000 {
                     let key = &strangers[(thread * 5 + round / 100) % strangers.len()];
                     if tables.verifying(key).is_none() {
-                        tables.sighted(key);
+                        tables.sighted(KeyUse::Verify, key);
                     }
                     assert!(tables.memory.used() <= limit);
                     assert!(known.iter().all(|key| tables.verifying(key).is_some()));
