@@ -19,7 +19,9 @@ use crate::protocol::{CodeCount, KeyUsage, Outcome, Refusal, Status, codes};
 
 /// A key that failed its proof is given another chance after this long: a token that signed wrongly and does so no more serves
 /// again within a second.
-const PROOF_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PROOF_PAUSE: Duration = Duration::from_millis(500);
+/// The same for a key with which the token fails while it serves others: each chance may cost them a recovery.
+pub(super) const UNASKED_PAUSE: Duration = Duration::from_secs(5);
 /// Self-proofs asked for by clients: this many at once, then one each second.
 const PROOF_BURST: u32 = 5;
 
@@ -91,6 +93,7 @@ pub(super) struct KnownKey {
 pub(super) enum Proof {
     Unproven,
     Proven,
+    /// Until when it stays so, and why.
     Failed(Instant, String),
 }
 
@@ -137,7 +140,7 @@ impl KnownKey {
         match &*self.proof() {
             Proof::Proven => Ok(true),
             Proof::Unproven => Ok(false),
-            Proof::Failed(when, _) if when.elapsed() >= PROOF_PAUSE => Ok(false),
+            Proof::Failed(until, _) if Instant::now() >= *until => Ok(false),
             Proof::Failed(_, why) => Err(Refusal::new(codes::SELF_PROOF, why.clone())),
         }
     }
@@ -202,6 +205,11 @@ impl Engine {
 
     pub(super) fn forget_key(&self, label: &str) {
         self.keys().remove(label);
+    }
+
+    /// Labels of the keys that have proven themselves.
+    pub(super) fn proven_labels(&self) -> Vec<String> {
+        self.keys().values().filter(|key| key.is_proven()).map(|key| key.label.clone()).collect()
     }
 
     /// No key is known, so each is found and proven again before it serves.

@@ -7,7 +7,7 @@ use yanqian_messages::Certificate;
 use yanqian_sm::{DistinguishingId, E};
 
 use super::diagnosis::Case;
-use super::engine::{KnownKey, Proof, count};
+use super::engine::{KnownKey, PROOF_PAUSE, Proof, UNASKED_PAUSE, count};
 use super::fit::decode;
 use super::keys;
 use super::lane::{Lane, Problem, Signed};
@@ -16,8 +16,8 @@ use crate::protocol::{Answer, KeyUsage, Operation, Outcome, Refusal, codes};
 use crate::self_proof::self_proof_message;
 
 /// Proves every key, so that a wrong profile shows before a request does. One that fails does not serve; the others do. A token of
-/// whose keys none could be asked is away.
-pub(super) fn prove_all(lane: &mut Lane) -> Result<(), Outcome> {
+/// whose keys none could be asked is away, and so is one that fails with a key of these labels: it served them before.
+pub(super) fn prove_all(lane: &mut Lane, served: &[String]) -> Result<(), Outcome> {
     let keys = match lane.perform(&Operation::ListKeys) {
         Outcome::Done(Answer::Keys(keys)) => keys,
         Outcome::Done(_) => Vec::new(),
@@ -43,17 +43,15 @@ pub(super) fn prove_all(lane: &mut Lane) -> Result<(), Outcome> {
             break;
         }
     }
-    if proven == 0
-        && let Some((_, outcome)) = unasked.pop()
-    {
-        return Err(outcome);
+    if let Some(index) = unasked.iter().position(|(label, _)| proven == 0 || served.contains(label)) {
+        return Err(unasked.swap_remove(index).1);
     }
     // The token is there, and these keys make it fail: not every request for one of them may cost the others a recovery.
     for (label, outcome) in unasked {
         if let (Some(key), Outcome::Unavailable(why)) = (lane.engine.known_key(&label), outcome) {
             let why = format!("key {label:?} could not prove itself: {why}");
             tracing::error!(label, "{why}");
-            key.set_proof(Proof::Failed(Instant::now(), why));
+            key.set_proof(Proof::Failed(Instant::now() + UNASKED_PAUSE, why));
         }
     }
     Ok(())
@@ -101,7 +99,7 @@ impl Lane {
             profile.file().display()
         );
         tracing::error!(label = key.label, "{why}");
-        key.set_proof(Proof::Failed(Instant::now(), why.clone()));
+        key.set_proof(Proof::Failed(Instant::now() + PROOF_PAUSE, why.clone()));
         Err(Refusal::new(codes::SELF_PROOF, why).into())
     }
 

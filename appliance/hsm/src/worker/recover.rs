@@ -13,7 +13,7 @@ use crate::protocol::Outcome;
 
 /// Between attempts: the first pause, doubling up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// After a login whose outcome is not known: the latch allows few of them.
 const LOGIN_PAUSE: Duration = Duration::from_secs(5);
 /// A module that says for this long that it is broken may need a new process.
@@ -27,6 +27,8 @@ pub(super) struct Attempts {
     next: Option<Instant>,
     /// After the next one that fails; zero before the first.
     pause: Duration,
+    /// Keys that were proven when the token went away.
+    served: Vec<String>,
 }
 
 /// A quarter less or more, so that many workers over one device do not come all at once.
@@ -61,6 +63,7 @@ impl Lane {
             }
             if self.attempts.pause.is_zero() {
                 self.attempts.pause = FIRST_PAUSE * (1 << away.relapses.min(5));
+                self.attempts.served = self.engine.proven_labels();
                 if away.relapses > 0 {
                     self.attempts.next = Some(Instant::now() + self.attempts.pause);
                 }
@@ -168,7 +171,10 @@ impl Lane {
             }
             Err(other) => return Err(Failed::Broken(format!("{other:?}"))),
         }
-        prove_all(self).map_err(|outcome| match (self.engine.exit.reason(), outcome) {
+        let served = std::mem::take(&mut self.attempts.served);
+        let proven = prove_all(self, &served);
+        self.attempts.served = served;
+        proven.map_err(|outcome| match (self.engine.exit.reason(), outcome) {
             (Some(exit), _) => Failed::Over(exit),
             (None, Outcome::Unavailable(why)) => Failed::Broken(why),
             (None, other) => Failed::Broken(format!("{other:?}")),

@@ -63,7 +63,7 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
             Err(outcome) => return Err(not_started(&engine, &outcome)),
         }
     }
-    prove_all(&mut anchor).map_err(|outcome| not_started(&engine, &outcome))?;
+    prove_all(&mut anchor, &[]).map_err(|outcome| not_started(&engine, &outcome))?;
     if let Some(exit) = engine.exit.reason() {
         return Err(exit);
     }

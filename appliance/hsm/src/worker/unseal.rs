@@ -6,7 +6,7 @@ use yanqian_messages::{sm2_cipher_from_der, sm2_cipher_to_der};
 use yanqian_sm::{PublicKey, Sm2Ciphertext, sm2_encrypt};
 use zeroize::Zeroizing;
 
-use super::engine::{KnownKey, Proof, count};
+use super::engine::{KnownKey, PROOF_PAUSE, Proof, count};
 use super::lane::{Lane, Problem};
 use crate::binding::{BindingError, Mark, Remedy};
 use crate::profile::{CipherForm, Profile};
@@ -147,7 +147,7 @@ impl Lane {
             key.label
         );
         tracing::error!(label = key.label, "{why}");
-        key.set_proof(Proof::Failed(Instant::now(), why.clone()));
+        key.set_proof(Proof::Failed(Instant::now() + PROOF_PAUSE, why.clone()));
         Err(Refusal::new(codes::SELF_PROOF, why).into())
     }
 }

@@ -159,6 +159,28 @@ async fn an_encryption_key_whose_proof_fails_does_not_serve_and_the_signing_key_
 }
 
 #[tokio::test]
+async fn a_key_with_which_the_token_fails_costs_the_others_one_recovery_and_then_nothing() {
+    let scene = Scene::new("").await;
+    drop(scene.worker);
+    scene.enrolled.site.order("C_Decrypt 0x6");
+    let worker = scene.enrolled.site.start();
+    let before = scene.client.status().await.unwrap();
+    let signing = scene.client.public_key("sign").await.unwrap();
+    let e = digest(&signing, b"m");
+    for _ in 0..5 {
+        assert_refused(scene.client.unseal("open", &scene.good).await, codes::SELF_PROOF);
+        assert!(verifies(&signing, &e, &scene.client.sign("sign", &e, None).await.unwrap()));
+    }
+    let after = scene.client.status().await.unwrap();
+    assert_eq!(
+        (after.pid, after.reinitialisations_total),
+        (before.pid, before.reinitialisations_total),
+        "{}",
+        worker.log()
+    );
+}
+
+#[tokio::test]
 async fn a_plaintext_of_another_length_is_not_given_out() {
     let scene = Scene::new("").await;
     scene.order("C_Decrypt shorten");
