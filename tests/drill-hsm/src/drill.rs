@@ -28,6 +28,8 @@ const LEAST_RATE: u32 = 20;
 const REST: Duration = Duration::from_millis(500);
 /// Codes of a check that the token could not serve: it is told to come again.
 const AWAY: [&str; 3] = ["signer-unavailable", "signer-busy", "overloaded"];
+/// Those that the token is to blame for.
+const AWAY_OF_TOKEN: [&str; 2] = ["signer-unavailable", "signer-busy"];
 
 /// How hard and how long.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +162,10 @@ impl Drill {
         let logins = calls.since(&struck.before).of(Function::C_Login);
         if scenario.logins().is_some_and(|most| logins > most) {
             row.problem(format!("{logins} C_Login"));
+        }
+        let lost: usize = AWAY_OF_TOKEN.iter().filter_map(|code| row.refused.get(*code)).sum();
+        if scenario.costs_nothing() && lost > 0 {
+            row.problem(format!("{lost} checks refused over a fault that others could have served"));
         }
         row.problems.extend(struck.problems);
         if recovery.is_none() {

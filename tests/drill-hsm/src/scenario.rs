@@ -93,6 +93,14 @@ impl Scenario {
         }
     }
 
+    /// Whether another session or another try serves every check meanwhile.
+    pub(crate) const fn costs_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::OneSessionInvalid | Self::AllSessionsInvalid | Self::LoginLost | Self::SessionLimitInMidLife
+        )
+    }
+
     /// Strikes, lasts, ends.
     pub(crate) async fn strike(self, site: &mut Site, scale: Scale) -> Result<Struck, HarnessError> {
         let mut strike = Strike::new(site)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cryptoki::slot::Slot;
 use yanqian_sm::{E, FixedKey, PublicKey, Signature};
 
+use super::duty::Duty;
 use super::exit::{ExitSignal, WorkerExit};
 use super::health::{Away, Health};
 use super::job::Job;
@@ -32,6 +33,7 @@ pub(super) struct Engine {
     pub(super) guard: LoginGuard,
     pub(super) queue: Queue<Job>,
     pub(super) health: Health,
+    pub(super) duty: Duty,
     pub(super) exit: ExitSignal,
     pub(super) counters: Counters,
     /// Requests read and not answered yet.
@@ -170,6 +172,7 @@ impl Engine {
             guard,
             queue: Queue::new(queue),
             health: Health::default(),
+            duty: Duty::new(threads as usize),
             exit: ExitSignal::new(),
             counters: Counters::default(),
             in_flight: AtomicUsize::new(0),

@@ -142,6 +142,11 @@ impl Lane {
         self.session.as_ref().ok_or_else(|| Problem::Refused(Refusal::new(codes::TOKEN, "no session")))
     }
 
+    /// One that is open, or was replaced and keeps its place.
+    pub(super) const fn has_session(&self) -> bool {
+        self.session.is_some() || self.old.is_some()
+    }
+
     fn close_old(&mut self) {
         if let Some(Err(error)) = self.old.take().map(TokenSession::close) {
             tracing::debug!(%error, "a replaced session does not close");

@@ -8,6 +8,7 @@
 
 mod config;
 pub(crate) mod diagnosis;
+mod duty;
 mod ecdsa;
 mod engine;
 mod exit;
@@ -51,6 +52,7 @@ use self::server::Peers;
 use self::socket::Socket;
 use self::start::Ready;
 use crate::binding::ffi;
+use crate::protocol::Outcome;
 
 /// From the decision to end to the end, whatever the module does.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -128,6 +130,10 @@ fn spawn(name: String, mut lane: Lane, role: Role) -> Result<JoinHandle<()>, Wor
     let work = move || {
         let engine = Arc::clone(&lane.engine);
         let _alarm = Alarm(&engine);
+        let rests = |lane: &Lane| role == Role::Sign && !lane.has_session() && engine.duty.rest();
+        if rests(&lane) {
+            lane.wait_for_room();
+        }
         while let Some(next) = engine.queue.pop(role) {
             let job = match next {
                 Next::Job(job) => job,
@@ -141,6 +147,12 @@ fn spawn(name: String, mut lane: Lane, role: Role) -> Result<JoinHandle<()>, Wor
                 continue;
             }
             let outcome = lane.perform(&job.operation);
+            // No room for its session, and nothing done: another thread may have one.
+            if matches!(outcome, Outcome::Busy) && rests(&lane) {
+                engine.queue.put_back(job);
+                lane.wait_for_room();
+                continue;
+            }
             job.reply.finish(outcome);
         }
         lane.end();

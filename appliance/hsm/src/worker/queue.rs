@@ -85,6 +85,16 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// Puts a job of the signing line back to its head, whatever waits there.
+    pub(super) fn put_back(&self, job: T) {
+        let mut state = self.state();
+        if !state.closed {
+            state.sign.push_front(job);
+            drop(state);
+            self.sign.notify_one();
+        }
+    }
+
     /// The next job; none when the queue is closed.
     pub(super) fn pop(&self, role: Role) -> Option<Next<T>> {
         let mut state = self.state();

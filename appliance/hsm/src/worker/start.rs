@@ -52,16 +52,21 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
     let mut anchor = Lane::new(Arc::clone(&engine), module.caller(), true);
     anchor.run(|lane| lane.session().map(|_| ())).map_err(|outcome| not_started(&engine, &outcome))?;
     let mut signers = Vec::new();
-    for _ in 0..sessions {
+    let mut opened = 0;
+    for number in 0..sessions {
         let mut lane = Lane::new(Arc::clone(&engine), module.caller(), false);
-        match lane.run(|lane| lane.session().map(|_| ())) {
-            Ok(()) => signers.push(lane),
-            Err(Outcome::Busy) => {
-                tracing::warn!(opened = signers.len(), wanted = sessions, "the token gives no more sessions");
-                break;
+        // After the first that gets none, the others wait for theirs.
+        if opened == number {
+            match lane.run(|lane| lane.session().map(|_| ())) {
+                Ok(()) => opened += 1,
+                Err(Outcome::Busy) => tracing::warn!(opened, wanted = sessions, "the token gives no more sessions now"),
+                Err(outcome) => return Err(not_started(&engine, &outcome)),
             }
-            Err(outcome) => return Err(not_started(&engine, &outcome)),
         }
+        signers.push(lane);
+    }
+    if opened == 0 {
+        signers.clear();
     }
     prove_all(&mut anchor, &[]).map_err(|outcome| not_started(&engine, &outcome))?;
     if let Some(exit) = engine.exit.reason() {
