@@ -20,7 +20,7 @@ use crate::table::Table;
 #[error("the SM2 signature is not valid")]
 pub struct VerifyError;
 
-/// The generator's table: made at the first verification, which takes about as long as thirty others.
+/// The generator's table: made at the first verification, which takes about as long as twenty others.
 pub(crate) fn generator() -> &'static Table<GENERATOR_WIDTH> {
     static TABLE: OnceBox<Table<GENERATOR_WIDTH>> = OnceBox::new();
     TABLE.get_or_init(|| Box::new(table(&GENERATOR)))
@@ -110,7 +110,7 @@ impl VerifyingKey {
     }
 }
 
-/// A public key with a table of its multiples: for a key that verifies many signatures. Making it takes about as long as thirty
+/// A public key with a table of its multiples: for a key that verifies many signatures. Making it takes about as long as twenty
 /// verifications without it; do that off the path of requests, and share it between threads.
 pub struct FixedKey {
     key: PublicKey,
