@@ -39,7 +39,7 @@ test: ## everything, as CI runs it
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
 	  instructions 120 'tools/instructions' \
 	  no-std 60 'tools/no-std $(PROFILE)' \
-	  drill-hsm 80 'target/$(PROFILE)/yanqian-drill-hsm --short' \
+	  drill-hsm 90 'target/$(PROFILE)/yanqian-drill-hsm --short' \
 	  units 20 'tools/check-units' \
 	  dependencies 30 'cargo deny --all-features check bans licenses sources'
 

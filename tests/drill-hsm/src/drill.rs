@@ -10,11 +10,12 @@ use yanqian_harness::{File, HarnessError, Options, Site};
 use crate::load::{End, Load};
 use crate::operators::Operators;
 use crate::scenario::{Scenario, io};
+use crate::throughput::{self, Throughput};
 
 /// Label of a second signing key in the token.
 pub(crate) const OTHER_KEY: &str = "yanqian-other";
-/// Sessions that sign; with the one that holds the login there are eight.
-const SIGNERS: i64 = 7;
+/// Sessions that sign; one more holds the login.
+pub(crate) const SIGNERS: i64 = 8;
 /// A call that takes longer ends the worker. More than the slow token takes.
 const CALL_TIMEOUT_MS: i64 = 4000;
 /// How long a site may take to become well again before the drill gives up on it.
@@ -41,6 +42,8 @@ pub(crate) struct Scale {
     pub(crate) hang: Duration,
     pub(crate) gone: Duration,
     pub(crate) slow: Duration,
+    /// Of each measurement of signatures a second.
+    pub(crate) measure: Duration,
 }
 
 impl Scale {
@@ -51,6 +54,7 @@ impl Scale {
         hang: Duration::from_secs(30),
         gone: Duration::from_secs(20),
         slow: Duration::from_secs(8),
+        measure: Duration::from_secs(3),
     };
     pub(crate) const SHORT: Self = Self {
         name: "short",
@@ -59,6 +63,7 @@ impl Scale {
         hang: Duration::from_secs(6),
         gone: Duration::from_secs(2),
         slow: Duration::from_secs(3),
+        measure: Duration::from_secs(1),
     };
 }
 
@@ -72,7 +77,7 @@ pub(crate) struct Row {
     pub(crate) wrong: usize,
     pub(crate) unanswered: usize,
     pub(crate) daemon_restarts: usize,
-    pub(crate) worker_starts: usize,
+    pub(crate) initialised: usize,
     /// From the fault's end to the first good answer to a check sent after it.
     pub(crate) recovery: Option<Duration>,
     /// What is not as it must be.
@@ -146,6 +151,10 @@ impl Drill {
 
     pub(crate) async fn run(&mut self, scenario: Scenario) -> Result<Row, HarnessError> {
         println!("  {}", scenario.name());
+        if let Some(operators) = &self.operators {
+            // Waits for a look that is under way.
+            tokio::task::block_in_place(|| operators.may_load_the_module(scenario.is_for_everybody()));
+        }
         let chaos = self.site.chaos().ok_or_else(|| HarnessError::Unexpected("a site without faults".to_owned()))?;
         let (began, before) = (Instant::now(), chaos.calls().map_err(io)?);
         let struck = scenario.strike(&mut self.site, self.scale).await?;
@@ -158,7 +167,7 @@ impl Drill {
         let mut row = self.tally(scenario, began, ended);
         row.recovery = recovery;
         let calls = chaos.calls().map_err(io)?;
-        row.worker_starts = calls.since(&before).of(Function::C_Initialize);
+        row.initialised = calls.since(&before).of(Function::C_Initialize);
         let logins = calls.since(&struck.before).of(Function::C_Login);
         if scenario.logins().is_some_and(|most| logins > most) {
             row.problem(format!("{logins} C_Login"));
@@ -188,7 +197,7 @@ impl Drill {
     }
 
     /// Stops everything and looks at what is left: the ledger, the platform's view, and how the processes end.
-    pub(crate) async fn end(mut self, logs: Option<&Path>) -> Result<Row, HarnessError> {
+    pub(crate) async fn end(mut self, logs: Option<&Path>) -> Result<(Row, Throughput), HarnessError> {
         self.load.stop().await;
         eventually(PATIENCE, || self.load.ended_before(Instant::now())).await;
         let mut row = Row { name: "afterwards", ..Row::default() };
@@ -196,6 +205,8 @@ impl Drill {
             println!("  the command line looked {} times and found {} times all well", seen.looks, seen.well);
             row.problems.extend(seen.crashes);
         }
+        println!("  signatures a second");
+        let throughput = throughput::measure(&self.site, self.scale.measure).await?;
         if self.load.left_out() > 0 {
             println!("  {} checks of the plan were left out: too many were under way", self.load.left_out());
         }
@@ -218,7 +229,7 @@ impl Drill {
                 row.problem(format!("the {process} did not stop in order: {status:?}"));
             }
         }
-        Ok(row)
+        Ok((row, throughput))
     }
 }
 

@@ -12,6 +12,7 @@ mod load;
 mod operators;
 mod scenario;
 mod table;
+mod throughput;
 
 use std::process::ExitCode;
 
@@ -78,6 +79,7 @@ async fn run(arguments: &Arguments) -> Result<bool, HarnessError> {
     for scenario in scenario::ALL.iter().filter(|scenario| scenario.name().contains(&arguments.only)) {
         rows.push(drill.run(*scenario).await?);
     }
-    rows.push(drill.end(arguments.logs.as_deref()).await?);
-    Ok(table::print(&rows, scale, carried))
+    let (afterwards, throughput) = drill.end(arguments.logs.as_deref()).await?;
+    rows.push(afterwards);
+    Ok(table::print(&rows, scale, carried, throughput))
 }

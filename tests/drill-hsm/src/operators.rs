@@ -6,10 +6,21 @@ use std::time::Duration;
 
 use yanqian_harness::{Operator, Output, Site};
 
+use crate::drill::OTHER_KEY;
+
 /// Between two looks; each starts a program.
 const PAUSE: Duration = Duration::from_millis(700);
 
+/// A command line, and whether it loads the module in a process of its own.
+struct Look {
+    operator: Operator,
+    arguments: Vec<String>,
+    loads_module: bool,
+}
+
 pub(crate) struct Operators {
+    /// Whether looks may load the module; held while one does.
+    may_load: Arc<Mutex<bool>>,
     stopped: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -30,20 +41,37 @@ impl Operators {
         let (daemon, worker) = (site.daemons_operator(), site.workers_operator());
         let config = site.places().daemon_config().display().to_string();
         let worker_config = site.places().worker_config().display().to_string();
-        let looks: Vec<(Operator, Vec<String>)> = vec![
-            (daemon, ["check", "--config", &config].map(str::to_owned).to_vec()),
-            (worker.clone(), ["hsm", "status", "--config", &worker_config, "--json"].map(str::to_owned).to_vec()),
-            (worker, ["hsm", "list", "--config", &worker_config].map(str::to_owned).to_vec()),
+        let profiles = site.options().repository.join("hsm-profiles").display().to_string();
+        let look = |operator: &Operator, loads_module, arguments: &[&str]| Look {
+            operator: operator.clone(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            loads_module,
+        };
+        let bench =
+            ["hsm", "bench", "--config", &worker_config, "--label", OTHER_KEY, "--sessions", "1", "--seconds", "1"];
+        let looks = [
+            look(&daemon, false, &["check", "--config", &config]),
+            look(&worker, true, &["hsm", "probe", "--config", &worker_config, "--profiles", &profiles]),
+            look(&worker, false, &["hsm", "status", "--config", &worker_config, "--json"]),
+            look(&worker, true, &bench),
+            look(&worker, false, &["hsm", "list", "--config", &worker_config]),
         ];
         let (stopped, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
-        let (told, counted) = (Arc::clone(&stopped), Arc::clone(&seen));
+        let may_load = Arc::new(Mutex::new(false));
+        let (told, counted, may) = (Arc::clone(&stopped), Arc::clone(&seen), Arc::clone(&may_load));
         let thread = std::thread::spawn(move || {
-            for (operator, arguments) in looks.iter().cycle() {
+            for look in looks.iter().cycle() {
                 if told.load(Ordering::Relaxed) {
                     return;
                 }
-                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-                let output = operator.run(&arguments);
+                let may = may.lock().unwrap_or_else(PoisonError::into_inner);
+                if look.loads_module && !*may {
+                    continue;
+                }
+                let held = look.loads_module.then_some(may);
+                let arguments: Vec<&str> = look.arguments.iter().map(String::as_str).collect();
+                let output = look.operator.run(&arguments);
+                drop(held);
                 let mut seen = counted.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.looks += 1;
                 match output {
@@ -57,7 +85,12 @@ impl Operators {
                 std::thread::sleep(PAUSE);
             }
         });
-        Self { stopped, seen, thread: Some(thread) }
+        Self { may_load, stopped, seen, thread: Some(thread) }
+    }
+
+    /// Allows or forbids looks that load the module; returns when none is under way that may not be.
+    pub(crate) fn may_load_the_module(&self, may: bool) {
+        *self.may_load.lock().unwrap_or_else(PoisonError::into_inner) = may;
     }
 
     pub(crate) fn stop(mut self) -> Seen {

@@ -65,7 +65,7 @@ impl Scenario {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::DeviceRemovedBurst => "DEVICE_REMOVED burst",
-            Self::OneSessionInvalid => "one session of eight invalid",
+            Self::OneSessionInvalid => "one session of nine invalid",
             Self::AllSessionsInvalid => "all sessions invalid, not logged in",
             Self::LoginLost => "login lost",
             Self::Hang => "hang",
@@ -91,6 +91,20 @@ impl Scenario {
             }
             _ => &[],
         }
+    }
+
+    /// Whether the fault strikes every call while it lasts, so that other processes may use the module meanwhile; the others strike
+    /// one call, which must be the worker's, or count logins.
+    pub(crate) const fn is_for_everybody(self) -> bool {
+        matches!(
+            self,
+            Self::DeviceRemovedBurst
+                | Self::Hang
+                | Self::TokenGone
+                | Self::CorruptSignatureAtStart
+                | Self::SlowToken
+                | Self::SessionLimit
+        )
     }
 
     /// Whether another session or another try serves every check meanwhile.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::drill::{Row, Scale};
+use crate::throughput::Throughput;
 
 /// Prints the table and what is wrong; whether everything that must hold holds.
-pub(crate) fn print(rows: &[Row], scale: Scale, carried: u32) -> bool {
+pub(crate) fn print(rows: &[Row], scale: Scale, carried: u32, throughput: Throughput) -> bool {
     println!("\nHSM drill, {}: {carried} checks a second ({} asked for)", scale.name, scale.rate);
     println!(
         "{:<38} {:>6} {:>6} {:>7} {:>6} {:>5} {:>10} {:>8} {:>7} {:>10}",
-        "scenario", "checks", "good", "refused", "shed", "wrong", "unanswered", "restarts", "workers", "recovery s"
+        "scenario", "checks", "good", "refused", "shed", "wrong", "unanswered", "restarts", "inits", "recovery s"
     );
     for row in rows {
         let shed = row.refused.get("overloaded").copied().unwrap_or_default();
@@ -24,10 +25,16 @@ pub(crate) fn print(rows: &[Row], scale: Scale, carried: u32) -> bool {
             row.wrong,
             row.unanswered,
             row.daemon_restarts,
-            row.worker_starts,
+            row.initialised,
             row.recovery.map_or("-".to_owned(), seconds)
         );
     }
+    println!(
+        "signatures a second, a millisecond more a call: {:.0} through the worker, {:.0} by the module alone, ratio {:.2}",
+        throughput.worker,
+        throughput.bare,
+        throughput.ratio()
+    );
     let told: Vec<_> = rows.iter().flat_map(|row| row.problems.iter().map(move |what| (row.name, what))).collect();
     for (name, what) in &told {
         println!("NOT AS IT MUST BE: {name}: {what}");
