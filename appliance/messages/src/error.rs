@@ -31,6 +31,10 @@ pub enum MessageError {
     Seal,
     #[error("subject is malformed: {0}")]
     Subject(&'static str),
+    #[error("not one JSON object, or a key twice")]
+    Json,
+    #[error("a key or value holds a separator, so that the signed octets could mean something else")]
+    Ambiguous,
 }
 
 impl MessageError {
@@ -52,6 +56,8 @@ impl MessageError {
             Self::TooLarge(_) => "too-large",
             Self::Seal => "seal",
             Self::Subject(_) => "subject",
+            Self::Json => "json",
+            Self::Ambiguous => "ambiguous",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! DER messages, read and written: GB/T 35275-2017 (the SM2 form of PKCS #7), GB/T 35276-2017 `SM2Cipher`, certificates
-//! as read, and certification requests. Pure: octets in, octets out.
+//! as read, and certification requests; JSON as received, and in the forms in which it is signed. Pure: octets in, octets out.
 //!
 //! Reading is tolerant where real peers differ (object identifiers, NULL parameters, version numbers) and strict where
 //! tolerance would let one message have two meanings: definite minimal lengths, no trailing octets, exactly one value per
@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod canonical;
 mod certificate;
 mod enveloped;
 mod error;
+mod json;
 pub mod oid;
 mod pem;
 mod request;
@@ -19,9 +21,11 @@ mod tlv;
 mod verifier;
 
 pub use attributes::SignedAttributes;
+pub use canonical::CanonicalForm;
 pub use certificate::{Certificate, KeyUsage};
 pub use enveloped::{EnvelopedData, Recipient, Sealer, seal, sealed_length};
 pub use error::MessageError;
+pub use json::Members;
 pub use pem::{certificates_from_pem_or_der, pem_encode};
 pub use request::{CertificationRequestInfo, Subject};
 pub use signed::{SignedData, SignerInfo, VerifiedSignature, encode_detached};

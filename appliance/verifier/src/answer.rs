@@ -7,7 +7,7 @@ use yanqian_evidence::Answer;
 use yanqian_messages::{Certificate, PlainVerifier, SignedAttributes, SignedData};
 use yanqian_sm::{DistinguishingId, sm3};
 
-use crate::json::Members;
+use yanqian_messages::Members;
 
 /// An answer whose signature holds.
 pub(crate) struct SignedAnswer<'a> {

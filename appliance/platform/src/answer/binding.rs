@@ -1,7 +1,7 @@
 use yanqian_vocabulary::{Reason, Timestamp};
 
 use super::{AnswerChecker, Expected, StepName, Walk};
-use crate::json::Members;
+use yanqian_messages::Members;
 
 /// Characters of a platform's serial at most; printable ASCII without spaces, so that a record can hold it.
 const MAX_SERIAL: usize = 128;

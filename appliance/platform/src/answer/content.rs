@@ -4,7 +4,7 @@ use serde_json::Value;
 use yanqian_vocabulary::{Field, FieldVerdict, FieldVerdicts, Reason, Verdict};
 
 use super::{AnswerChecker, Expected, StepName, Walk};
-use crate::json::Members;
+use yanqian_messages::Members;
 use crate::profile::ApplyForm;
 
 impl AnswerChecker<'_> {

@@ -12,7 +12,7 @@ use yanqian_sm::DistinguishingId;
 use yanqian_trust::{CrlEvidence, SignedContent, TrustStore, Verifier};
 use yanqian_vocabulary::{ContentDigest, Field, FieldVerdicts, Nonce, Reason, Timestamp, Verdict};
 
-use crate::json::Members;
+use yanqian_messages::Members;
 use crate::profile::Profile;
 use crate::transport::RawAnswer;
 

@@ -8,7 +8,7 @@ use yanqian_vocabulary::{
 use zeroize::Zeroizing;
 
 use super::{AnswerChecker, Envelope, Expected, SealedReading, StepName, Walk};
-use crate::json::Members;
+use yanqian_messages::Members;
 use crate::profile::{Profile, ReadingForm};
 
 /// Octets of an opened reading at most.
