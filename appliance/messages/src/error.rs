@@ -17,6 +17,8 @@ pub enum MessageError {
     ContentDigest,
     #[error("the message carries its own content where a detached signature is expected")]
     NotDetached,
+    #[error("the message carries no content where one is expected")]
+    NotAttached,
     #[error("the signer's certificate is not in the message")]
     SignerCertificateMissing,
     #[error("the certificate does not hold an SM2 key")]
@@ -49,6 +51,7 @@ impl MessageError {
             Self::Attribute(_) => "attribute",
             Self::ContentDigest => "content-digest",
             Self::NotDetached => "not-detached",
+            Self::NotAttached => "not-attached",
             Self::SignerCertificateMissing => "signer-certificate-missing",
             Self::NotSm2 => "not-sm2",
             Self::Signature => "signature",

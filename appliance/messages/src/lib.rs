@@ -28,6 +28,6 @@ pub use error::MessageError;
 pub use json::Members;
 pub use pem::{certificates_from_pem_or_der, pem_encode};
 pub use request::{CertificationRequestInfo, Subject};
-pub use signed::{SignedData, SignerInfo, VerifiedSignature, encode_detached};
+pub use signed::{SignedData, SignerInfo, VerifiedSignature, encode_attached, encode_detached};
 pub use sm2cipher::{sm2_cipher_from_der, sm2_cipher_to_der};
 pub use verifier::{PlainVerifier, SignatureVerifier};

@@ -9,7 +9,8 @@ use openssl::sign::Signer;
 use proptest::prelude::*;
 use yanqian_messages::{
     Certificate, CertificationRequestInfo, EnvelopedData, MessageError, PlainVerifier, Recipient, SignedAttributes,
-    SignedData, Subject, certificates_from_pem_or_der, encode_detached, seal, sm2_cipher_from_der, sm2_cipher_to_der,
+    SignedData, Subject, certificates_from_pem_or_der, encode_attached, encode_detached, seal, sm2_cipher_from_der,
+    sm2_cipher_to_der,
 };
 use yanqian_sm::{DistinguishingId, EncryptionKey, PublicKey, Signature, Sm4Key, sm3};
 
@@ -64,6 +65,33 @@ fn what_is_written_is_read_and_verified() {
         .unwrap()
         .verify_detached(&certificate, &DistinguishingId::default(), content, &PlainVerifier)
         .unwrap();
+}
+
+#[test]
+fn attached_content_is_what_is_verified_and_a_detached_one_is_not_taken_for_it() {
+    let key = key();
+    let certificate = certificate_for(&key);
+    let id = DistinguishingId::default();
+    for content in [b"".as_slice(), b"content", &vec![7; 70_000]] {
+        let attributes = SignedAttributes::new(sm3(&[content]), 1_700_000_000).unwrap();
+        for attributes in [None, Some(&attributes)] {
+            let signature = sign(&key, attributes.map_or(content, SignedAttributes::as_der));
+            let read =
+                SignedData::parse(&encode_attached(&certificate, content, attributes, &signature).unwrap()).unwrap();
+            assert_eq!(read.content(), Some(content));
+            read.verify_attached(&certificate, &id, &PlainVerifier).unwrap();
+            let detached = read.verify_detached(&certificate, &id, content, &PlainVerifier).err();
+            assert_eq!(detached, Some(MessageError::NotDetached));
+
+            let other = encode_attached(&certificate, b"other", attributes, &signature).unwrap();
+            let error = SignedData::parse(&other).unwrap().verify_attached(&certificate, &id, &PlainVerifier).err();
+            let expected = if attributes.is_some() { MessageError::ContentDigest } else { MessageError::Signature };
+            assert_eq!(error, Some(expected));
+            let detached = encode_detached(&certificate, attributes, &signature).unwrap();
+            let error = SignedData::parse(&detached).unwrap().verify_attached(&certificate, &id, &PlainVerifier).err();
+            assert_eq!(error, Some(MessageError::NotAttached));
+        }
+    }
 }
 
 #[test]

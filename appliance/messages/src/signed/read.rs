@@ -1,41 +1,17 @@
 use der::Tag;
 use der::asn1::ObjectIdentifier;
-use yanqian_sm::{DistinguishingId, E, Signature};
+use yanqian_sm::Signature;
 
+use super::{SignedData, SignerInfo};
 use crate::attributes::SignedAttributes;
 use crate::certificate::Certificate;
 use crate::error::MessageError;
 use crate::oid;
-use crate::tlv::{self, Element, Elements, context};
-use crate::verifier::SignatureVerifier;
+use crate::tlv::{Element, Elements, context};
 
 const WHAT: &str = "SignedData";
 /// Certificates that a message may embed; a chain has three or four.
 const MAX_CERTIFICATES: usize = 16;
-
-/// A GB/T 35275-2017 `SignedData` with exactly one signer, as read. Nothing of it is trusted yet.
-#[derive(Debug, Clone)]
-pub struct SignedData {
-    content: Option<Vec<u8>>,
-    certificates: Vec<Certificate>,
-    signer: SignerInfo,
-}
-
-/// The signer's part of a [`SignedData`].
-#[derive(Debug, Clone)]
-pub struct SignerInfo {
-    issuer: Vec<u8>,
-    serial: Vec<u8>,
-    attributes: Option<SignedAttributes>,
-    signature: Signature,
-}
-
-/// A signature that verified with the key of the certificate it was verified against.
-#[derive(Debug, Clone)]
-pub struct VerifiedSignature {
-    /// Seconds since 1970, if the signer states a time in its authenticated attributes.
-    pub signing_time: Option<i64>,
-}
 
 impl SignedData {
     /// Reads `ContentInfo` with `SignedData` inside; PKCS #7 content types with SM algorithms are taken too.
@@ -70,88 +46,6 @@ impl SignedData {
             return Err(MessageError::NotExactlyOne("signer"));
         }
         Ok(Self { content, certificates, signer })
-    }
-
-    /// The content octets, if the message carries them.
-    pub fn content(&self) -> Option<&[u8]> {
-        self.content.as_deref()
-    }
-
-    pub fn certificates(&self) -> &[Certificate] {
-        &self.certificates
-    }
-
-    pub const fn signer(&self) -> &SignerInfo {
-        &self.signer
-    }
-
-    /// The embedded certificate that issuer and serial of the signer name.
-    pub fn signer_certificate(&self) -> Result<&Certificate, MessageError> {
-        self.certificates
-            .iter()
-            .find(|certificate| self.signer.names(certificate))
-            .ok_or(MessageError::SignerCertificateMissing)
-    }
-
-    /// Lets `verifier` verify a detached signature over `content` with the key of `certificate`, which must be the one the
-    /// signer names. Whether that certificate is to be trusted is another question.
-    pub fn verify_detached(
-        &self,
-        certificate: &Certificate,
-        id: &DistinguishingId,
-        content: &[u8],
-        verifier: &dyn SignatureVerifier,
-    ) -> Result<VerifiedSignature, MessageError> {
-        if self.content.is_some() {
-            return Err(MessageError::NotDetached);
-        }
-        self.signer.verify(certificate, id, content, verifier)
-    }
-}
-
-impl SignerInfo {
-    /// DER `Name` of the certificate's issuer.
-    pub fn issuer(&self) -> &[u8] {
-        &self.issuer
-    }
-
-    /// The certificate's serial number: the INTEGER's value octets.
-    pub fn serial(&self) -> &[u8] {
-        &self.serial
-    }
-
-    pub const fn attributes(&self) -> Option<&SignedAttributes> {
-        self.attributes.as_ref()
-    }
-
-    pub const fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    /// Whether issuer and serial name this certificate, octet by octet.
-    pub fn names(&self, certificate: &Certificate) -> bool {
-        self.issuer == certificate.issuer_der() && self.serial == certificate.serial()
-    }
-
-    fn verify(
-        &self,
-        certificate: &Certificate,
-        id: &DistinguishingId,
-        content: &[u8],
-        verifier: &dyn SignatureVerifier,
-    ) -> Result<VerifiedSignature, MessageError> {
-        if !self.names(certificate) {
-            return Err(MessageError::SignerCertificateMissing);
-        }
-        let key = certificate.public_key().ok_or(MessageError::NotSm2)?;
-        let signed = match &self.attributes {
-            Some(attributes) if !attributes.covers(content) => return Err(MessageError::ContentDigest),
-            Some(attributes) => attributes.as_der(),
-            None => content,
-        };
-        let e = E::of_message(key, id, &[signed]);
-        verifier.verify(key, &e, &self.signature).map_err(|_| MessageError::Signature)?;
-        Ok(VerifiedSignature { signing_time: self.attributes.as_ref().and_then(SignedAttributes::signing_time) })
     }
 }
 
@@ -226,36 +120,4 @@ fn read_signer(mut signer: Elements<'_>) -> Result<SignerInfo, MessageError> {
     signer.optional(context(der::TagNumber(1), true))?;
     signer.finish()?;
     Ok(SignerInfo { issuer, serial, attributes, signature })
-}
-
-/// Writes a detached `SignedData` with one signer and its certificate: version 1, SM3, 301.1, no parameters.
-///
-/// `signature` is over the DER of `attributes` where given, else over the content octets.
-pub fn encode_detached(
-    certificate: &Certificate,
-    attributes: Option<&SignedAttributes>,
-    signature: &Signature,
-) -> Result<Vec<u8>, MessageError> {
-    let digest = tlv::algorithm(&oid::SM3, &[]);
-    let version = tlv::unsigned_integer(&[1]);
-    let attributes = match attributes {
-        Some(attributes) => tlv::write(context(der::TagNumber(0), true), &[attributes.value()?]),
-        None => Vec::new(),
-    };
-    let signer = tlv::sequence(&[
-        &version,
-        &tlv::sequence(&[certificate.issuer_der(), &tlv::write(Tag::Integer, &[certificate.serial()])]),
-        &digest,
-        &attributes,
-        &tlv::algorithm(&oid::SM2_SIGN, &[]),
-        &tlv::octet_string(&signature.to_der()),
-    ]);
-    let body = tlv::sequence(&[
-        &version,
-        &tlv::write(Tag::Set, &[&digest]),
-        &tlv::sequence(&[&tlv::oid(&oid::DATA)]),
-        &tlv::write(context(der::TagNumber(0), true), &[certificate.as_der()]),
-        &tlv::write(Tag::Set, &[&signer]),
-    ]);
-    Ok(tlv::sequence(&[&tlv::oid(&oid::SIGNED_DATA), &tlv::write(context(der::TagNumber(0), true), &[&body])]))
 }
