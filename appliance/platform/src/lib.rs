@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod encoding;
 mod forms;
 mod json;
 mod payload;

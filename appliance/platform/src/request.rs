@@ -9,14 +9,17 @@ use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use bytes::Bytes;
 use rand_core::TryCryptoRng;
-use yanqian_messages::{Certificate, Recipient, Sealer, SignedAttributes, encode_detached, sealed_length};
+use http::{HeaderName, HeaderValue};
+use yanqian_messages::{
+    Certificate, Recipient, Sealer, SignedAttributes, encode_attached, encode_detached, sealed_length,
+};
 use yanqian_sm::{DistinguishingId, E, PublicKey, Signature};
 use yanqian_vocabulary::{Claim, ContentDigest, Mode, Nonce, Timestamp};
 
 use crate::answer::Applied;
 use crate::json::quote;
 use crate::payload::{Piece, payload};
-use crate::profile::{Profile, Source};
+use crate::profile::{Layout, MessageText, Profile, SignatureForm, Source};
 
 /// What surrounds the claim in a request.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +34,8 @@ pub struct RequestContext<'a> {
     pub nonce: Nonce,
     /// What the platform answered to the application, where the profile has one.
     pub applied: Option<&'a Applied>,
+    /// The certificate of the key that will sign.
+    pub certificate: &'a Certificate,
 }
 
 /// A request could not be built. Never says what the claim holds.
@@ -44,12 +49,16 @@ pub enum EncodeError {
     Seal,
     #[error("the signed message cannot be written")]
     Message,
+    /// The entity's own numbers and words come from the configuration and the agreement.
+    #[error("a member holds a separator of the form in which requests are signed")]
+    Canonical,
     #[error("the profile needs an answered application first, or has none")]
     Application,
 }
 
 /// Octets of the signature's part of a body: a detached message with one certificate and no chain.
 const SIGNATURE_ROOM: usize = 8 * 1024;
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 /// A request before its signature: the octets that will be sent, and what is to be signed.
 #[derive(Clone)]
@@ -59,6 +68,8 @@ pub struct Outbound {
     body: Vec<u8>,
     /// Where the signed object begins.
     start: usize,
+    /// What is signed, where that is not the object's own octets.
+    canonical: Option<Vec<u8>>,
     attributes: Option<SignedAttributes>,
     nonce: Nonce,
     digest: ContentDigest,
@@ -69,6 +80,8 @@ pub struct Outbound {
 pub struct SignedRequest {
     pub(crate) path: String,
     pub(crate) body: Bytes,
+    pub(crate) content_type: HeaderValue,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     nonce: Nonce,
     digest: ContentDigest,
 }
@@ -131,9 +144,11 @@ impl Profile {
     ) -> Result<Outbound, EncodeError> {
         let mut body = Vec::with_capacity(payload_room + 2 * SIGNATURE_ROOM);
         let mut write_payload = Some(write_payload);
-        body.push(b'{');
-        body.extend_from_slice(quote(&self.request.package).as_bytes());
-        body.push(b':');
+        if let Layout::Package { package, .. } = &self.request.envelope.layout {
+            body.push(b'{');
+            body.extend_from_slice(quote(package).as_bytes());
+            body.push(b':');
+        }
         let start = body.len();
         for (index, (name, source)) in members.iter().enumerate() {
             body.push(if index == 0 { b'{' } else { b',' });
@@ -148,14 +163,20 @@ impl Profile {
             }
         }
         body.push(b'}');
-        let digest = yanqian_sm::sm3(&[&body[start..]]);
-        let attributes = if self.request.attributes {
+        let canonical = match &self.request.envelope.layout {
+            Layout::Member { name, canonical, .. } => {
+                Some(canonical.octets(&body[start..], name).map_err(|_| EncodeError::Canonical)?)
+            }
+            _ => None,
+        };
+        let digest = yanqian_sm::sm3(&[canonical.as_deref().unwrap_or(&body[start..])]);
+        let attributes = if self.request.envelope.attributes() {
             Some(SignedAttributes::new(digest, context.now.unix_seconds()).map_err(|_| EncodeError::Message)?)
         } else {
             None
         };
         let digest = ContentDigest::new(digest);
-        Ok(Outbound { path: path.to_owned(), body, start, attributes, nonce: context.nonce, digest })
+        Ok(Outbound { path: path.to_owned(), body, start, canonical, attributes, nonce: context.nonce, digest })
     }
 
     fn value(&self, source: &Source, context: &RequestContext<'_>) -> Result<String, EncodeError> {
@@ -168,6 +189,7 @@ impl Profile {
             Source::Nonce => self.forms.nonce.write(context.nonce),
             Source::Mode => self.request.modes.get(&context.mode).ok_or(EncodeError::Mode)?.word.clone(),
             Source::Purpose => context.purpose_code.to_owned(),
+            Source::CertificateSerial => serial_number(context.certificate),
             Source::BusinessSerial => applied()?.serial.clone(),
             Source::ApplyDigest => self.forms.digest.write(applied()?.digest.as_bytes()),
             Source::Payload => return Err(EncodeError::Message),
@@ -176,7 +198,7 @@ impl Profile {
 }
 
 impl Outbound {
-    /// SM3 of the signed object's octets as they will be sent.
+    /// SM3 of the content that is signed: the signed object's octets as they will be sent, or its canonical form.
     pub const fn digest(&self) -> ContentDigest {
         self.digest
     }
@@ -190,9 +212,9 @@ impl Outbound {
         self.attributes.as_ref().map(SignedAttributes::as_der)
     }
 
-    /// The octets to sign with Z: the attributes, or the signed object itself.
+    /// The octets to sign with Z: the attributes, or the signed content itself.
     pub fn to_be_signed(&self) -> &[u8] {
-        self.attributes().unwrap_or(&self.body[self.start..])
+        self.attributes().unwrap_or_else(|| self.canonical.as_deref().unwrap_or(&self.body[self.start..]))
     }
 
     /// The digest to sign.
@@ -202,21 +224,82 @@ impl Outbound {
 
     /// Puts the signature in. The caller has verified it with the certificate's key.
     pub fn finish(
-        self,
+        mut self,
         profile: &Profile,
         signature: &Signature,
         certificate: &Certificate,
     ) -> Result<SignedRequest, EncodeError> {
-        let message =
-            encode_detached(certificate, self.attributes.as_ref(), signature).map_err(|_| EncodeError::Message)?;
-        let mut body = self.body;
-        body.push(b',');
-        body.extend_from_slice(quote(&profile.request.signature).as_bytes());
-        body.push(b':');
-        body.extend_from_slice(quote(&STANDARD.encode(message)).as_bytes());
-        body.push(b'}');
-        Ok(SignedRequest { path: self.path, body: Bytes::from(body), nonce: self.nonce, digest: self.digest })
+        let envelope = &profile.request.envelope;
+        let mut headers = Vec::new();
+        match &envelope.layout {
+            Layout::Package { name, signature: form, .. } => {
+                let text = self.signature_text(*form, signature, certificate)?;
+                self.append_member(name, &text);
+            }
+            Layout::Member { name, signature: form, .. } => {
+                let text = self.signature_text(*form, signature, certificate)?;
+                self.body.pop();
+                self.append_member(name, &text);
+            }
+            Layout::Attached { text, .. } => {
+                let message = encode_attached(certificate, &self.body, self.attributes.as_ref(), signature);
+                let message = message.map_err(|_| EncodeError::Message)?;
+                self.body = match text {
+                    MessageText::Der => message,
+                    MessageText::Base64 { .. } => STANDARD.encode(message).into_bytes(),
+                };
+            }
+            Layout::Header { name, digest, signature: form } => {
+                let text = self.signature_text(*form, signature, certificate)?;
+                headers.push((name.clone(), field(&text)?));
+                if *digest {
+                    let digest = STANDARD.encode(openssl::sha::sha256(&self.body));
+                    headers.push((CONTENT_DIGEST, field(&format!("sha-256=:{digest}:"))?));
+                }
+                if let Some(name) = &envelope.certificate {
+                    let name = name.parse().map_err(|_| EncodeError::Message)?;
+                    headers.push((name, field(&serial_number(certificate))?));
+                }
+            }
+        }
+        let content_type = field(&envelope.content_type)?;
+        let body = Bytes::from(self.body);
+        Ok(SignedRequest { path: self.path, body, content_type, headers, nonce: self.nonce, digest: self.digest })
     }
+
+    fn signature_text(
+        &self,
+        form: SignatureForm,
+        signature: &Signature,
+        certificate: &Certificate,
+    ) -> Result<String, EncodeError> {
+        Ok(match form {
+            SignatureForm::Message { text, .. } => {
+                let message = encode_detached(certificate, self.attributes.as_ref(), signature);
+                text.write(&message.map_err(|_| EncodeError::Message)?)
+            }
+            SignatureForm::Bare { encoding, text } => text.write(&encoding.write(signature)),
+        })
+    }
+
+    /// The last member of the object that the body is.
+    fn append_member(&mut self, name: &str, text: &str) {
+        self.body.push(b',');
+        self.body.extend_from_slice(quote(name).as_bytes());
+        self.body.push(b':');
+        self.body.extend_from_slice(quote(text).as_bytes());
+        self.body.push(b'}');
+    }
+}
+
+/// Hexadecimal, without the zero octet that keeps a DER INTEGER positive.
+fn serial_number(certificate: &Certificate) -> String {
+    let serial = certificate.serial();
+    hex::encode(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial))
+}
+
+fn field(text: &str) -> Result<HeaderValue, EncodeError> {
+    HeaderValue::from_str(text).map_err(|_| EncodeError::Message)
 }
 
 impl SignedRequest {
@@ -224,7 +307,7 @@ impl SignedRequest {
         self.nonce
     }
 
-    /// SM3 of the signed object's octets.
+    /// SM3 of the content that is signed.
     pub const fn digest(&self) -> ContentDigest {
         self.digest
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -31,7 +31,7 @@ pub enum EndpointError {
 #[derive(Debug, Clone)]
 pub struct RawAnswer {
     pub status: u16,
-    pub content_type: Option<String>,
+    pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
@@ -168,21 +168,23 @@ impl PlatformClient {
             }
             Ok(Ok(response)) => response,
         };
-        let status = response.status().as_u16();
-        let content_type =
-            response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = read_body(response.into_body(), limits.answer_bytes, limits.body).await?;
+        let (head, body) = response.into_parts();
+        let body = read_body(body, limits.answer_bytes, limits.body).await?;
         self.give_back(connection);
-        Ok(RawAnswer { status, content_type, body })
+        Ok(RawAnswer { status: head.status.as_u16(), headers: head.headers, body })
     }
 
     fn http_request(&self, request: &SignedRequest) -> Option<Request<Full<Bytes>>> {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        Request::post(request.path.as_str())
+        let accept = HeaderValue::from_str(&self.profile.answer.envelope.content_type).ok()?;
+        let mut post = Request::post(request.path.as_str())
             .header(header::HOST, HeaderValue::try_from(format!("{host}:{}", self.port)).ok()?)
-            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(header::ACCEPT, HeaderValue::from_static("application/json"))
-            .body(Full::new(request.body.clone()))
+            .header(header::CONTENT_TYPE, &request.content_type)
+            .header(header::ACCEPT, accept);
+        for (name, value) in &request.headers {
+            post = post.header(name, value);
+        }
+        post.body(Full::new(request.body.clone()))
             .ok()
     }
 }

@@ -8,6 +8,10 @@ use yanqian_vocabulary::Mode;
 
 const REFERENCE: &str = include_str!("../../../platform-profiles/reference.toml");
 const TWO_STEP: &str = include_str!("../../../platform-profiles/two-step.toml");
+const ATTACHED: &str = include_str!("../../../platform-profiles/attached.toml");
+const SORTED_PAIRS: &str = include_str!("../../../platform-profiles/sorted-pairs.toml");
+const CANONICAL_JSON: &str = include_str!("../../../platform-profiles/canonical-json.toml");
+const SIGNED_BODY: &str = include_str!("../../../platform-profiles/signed-body.toml");
 
 fn refused(text: &str) -> String {
     Profile::parse(text, Path::new("p.toml")).expect_err("must be refused").to_string()
@@ -24,6 +28,42 @@ fn the_shipped_profiles_are_valid_and_have_their_own_hashes() {
         assert!(profile.modes().eq(Mode::ALL.iter().copied()), "{}", profile.name());
     }
     assert_ne!(reference.hash(), second.hash());
+    for text in [ATTACHED, SORTED_PAIRS, CANONICAL_JSON, SIGNED_BODY] {
+        let profile = Profile::parse(text, Path::new("p.toml")).unwrap();
+        assert!(profile.modes().eq([Mode::RealName, Mode::RealPerson]), "{}", profile.name());
+        assert_eq!(profile.signs_attributes(), text == ATTACHED, "{}", profile.name());
+    }
+}
+
+#[test]
+fn a_key_that_means_nothing_in_its_form_or_is_missing_there_is_refused() {
+    for (profile, from, to, named) in [
+        (REFERENCE, "signature = \"sign\"", "", "request.signature"),
+        (REFERENCE, "package = \"bizPackage\"", "form = \"member\"\npackage = \"bizPackage\"", "request.package"),
+        (REFERENCE, "attributes = true", "encoding = \"raw\"\nattributes = true", "request.attributes"),
+        (REFERENCE, "attributes = true", "", "request.attributes"),
+        (REFERENCE, "attributes = true", "attributes = true\ntext = \"der\"", "request.text"),
+        (REFERENCE, "attributes = true", "attributes = true\ncertificate = \"c\"", "request.certificate"),
+        (REFERENCE, "attributes = true", "attributes = true\ncontent_type = \"json\"", "request.content_type"),
+        (REFERENCE, "attributes = true", "attributes = true\nlax = true", "lax"),
+        (ATTACHED, "attributes = true ", "attributes = true\nsignature = \"sign\" ", "request.signature"),
+        (ATTACHED, "attributes = true ", "encoding = \"raw\" ", "request.encoding"),
+        (ATTACHED, "text = \"der\"", "text = \"hex\"", "request.text"),
+        (SORTED_PAIRS, "canonical = \"sorted-pairs\"", "canonical = \"rfc8785\"", "request.empty"),
+        (SORTED_PAIRS, "canonical = \"sorted-pairs\"", "", "request.empty"),
+        (SORTED_PAIRS, "signature = \"sign\"", "signature = \"nonce\"", "request.signature"),
+        (SORTED_PAIRS, "certificate = \"certSerial\"", "certificate = \"nonce\"", "answer"),
+        (CANONICAL_JSON, "canonical = \"rfc8785\"", "", "request.canonical"),
+        (CANONICAL_JSON, "signature = \"sign\"", "signature = \"sign\"\ncertificate = \"c\"", "request.certificate"),
+        (SIGNED_BODY, "signature = \"X-Signature\"", "signature = \"X Signature\"", "request.signature"),
+        (SIGNED_BODY, "form = \"header\"", "form = \"package\"\npackage = \"p\"", "request.content_digest"),
+        (SIGNED_BODY, "[answer.codes]", "[answer.reading]\ndigest = \"readingDigest\"\nenvelope = \"reading\"\n\
+          document_type = \"docType\"\nnumber = \"docNumber\"\nname = \"name\"\nsex = \"sex\"\nbirth_date = \"birthDate\"\n\
+          nationality = \"nationality\"\nexpiry = \"expiryDate\"\n\
+          sexes = { female = \"F\", male = \"M\", unspecified = \"X\" }\n[answer.codes]", "answer.reading"),
+    ] {
+        assert_refused(profile, from, to, named);
+    }
 }
 
 #[test]

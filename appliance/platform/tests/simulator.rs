@@ -1,4 +1,4 @@
-//! Both profiles against the simulator, honest and hostile. The simulator shares no code with this crate.
+//! The profiles against the simulator, honest and hostile. The simulator shares no code with this crate.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use openssl::x509::{X509NameBuilder, X509ReqBuilder};
 use yanqian_devpki::{Layout, Options, generate, issue_entity_signing};
-use yanqian_messages::{Certificate, certificates_from_pem_or_der};
+use yanqian_messages::{Certificate, certificates_from_pem_or_der, pem_encode};
 use yanqian_platform::{
     AnswerChecker, CheckedAnswer, Expected, Outbound, PlatformClient, PlatformVerdict, Profile, RawAnswer, ReplayError,
     ReplayGuard, RequestContext, SendError, SignedRequest, StepName,
@@ -71,9 +71,11 @@ async fn site(form: Form) -> Site {
     let options = Options::default();
     let layout = generate(&directory.path().join("pki"), &options).unwrap();
     let (key, certificate) = entity(&layout, options.now);
-    let simulator = Simulator::start(Config::new(layout.directory(), form)).await.unwrap();
-    let name = if form == Form::Reference { "reference" } else { "second" };
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../platform-profiles/{name}.toml"));
+    let registered = directory.path().join("entity.pem");
+    std::fs::write(&registered, pem_encode("CERTIFICATE", certificate.as_der())).unwrap();
+    let config = Config { entity_signing: Some(registered), ..Config::new(layout.directory(), form) };
+    let simulator = Simulator::start(config).await.unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../platform-profiles/{form}.toml"));
     // The tests' own limits, so that hanging answers are told from slow machines within seconds.
     let text = std::fs::read_to_string(&file).unwrap();
     let text = text.replace("head_ms = 10000", "head_ms = 2000").replace("body_ms = 5000", "body_ms = 1500");
@@ -125,6 +127,7 @@ impl Site {
             now: now(),
             nonce: Nonce::new(nonce),
             applied: None,
+            certificate: &self.certificate,
         };
         let recipient = self.trust.encryption_certificate().into();
         self.profile.encode(&context, &Claim::RealName(claim.clone()), recipient, &mut getrandom::SysRng).unwrap()
@@ -180,19 +183,33 @@ async fn honest_checks(form: Form) {
     assert_eq!(verdict.overall, Verdict::NotFound);
 }
 
-#[tokio::test]
-async fn the_reference_profile_asks_and_proves_answers() {
-    honest_checks(Form::Reference).await;
-}
+/// The forms in which a check is one exchange.
+const ONE_STEP: [Form; 6] = [
+    Form::Reference,
+    Form::Second,
+    Form::Attached,
+    Form::SortedPairs,
+    Form::CanonicalJson,
+    Form::SignedBody,
+];
 
 #[tokio::test]
-async fn the_second_profile_asks_and_proves_answers_without_recompiling() {
-    honest_checks(Form::Second).await;
+async fn every_profile_asks_and_proves_answers_without_recompiling() {
+    for form in ONE_STEP {
+        honest_checks(form).await;
+    }
 }
 
 /// What each misbehaviour must come to: nothing sent back, or a refusal with this reason.
-fn expectation(misbehaviour: &str) -> Result<Reason, SendError> {
+fn expectation(misbehaviour: &str, form: Form) -> Result<Reason, SendError> {
+    let inside = matches!(form, Form::SortedPairs | Form::CanonicalJson);
     Ok(match misbehaviour {
+        // The signed octets are made from the members, so they must be readable first.
+        "duplicate-member" if inside => Reason::PlatformEnvelope,
+        // Nothing names the signer: no known key verifies.
+        "unpinned-signer" | "chained-unpinned-signer" | "encryption-cert-signs" if form == Form::CanonicalJson => {
+            Reason::PlatformSignature
+        }
         "broken-signature" | "altered-after-signing" => Reason::PlatformSignature,
         "wrong-request" | "other-nonce" | "replay" => Reason::PlatformNonce,
         "other-digest" => Reason::PlatformDigest,
@@ -223,13 +240,14 @@ async fn every_misbehaviour_is_refused(form: Form) {
     let claim = claim_of(&holder());
     // One honest answer first, so that there is something to replay.
     assert!(site.ask(&claim).await.unwrap().result.is_ok());
-    for misbehaviour in Misbehaviour::ALL.iter().filter(|one| one.applies_to(Service::RealName)) {
+    let of_form = |one: &&Misbehaviour| one.applies_to(Service::RealName) && one.fits(form);
+    for misbehaviour in Misbehaviour::ALL.iter().filter(of_form) {
         site.simulator.misbehave(*misbehaviour, Some(1));
         let came = site.ask(&claim).await.map(|checked| match checked.result {
             Err(reason) => reason,
             Ok(verdict) => panic!("{}: accepted {verdict:?}", misbehaviour.name()),
         });
-        let expected = expectation(misbehaviour.name());
+        let expected = expectation(misbehaviour.name(), form);
         let limit = [SendError::Refused(Reason::PlatformAnswerTooLarge), SendError::Refused(Reason::PlatformDeadline)];
         let either_limit =
             expected.is_err_and(|error| limit.contains(&error)) && came.is_err_and(|error| limit.contains(&error));
@@ -251,6 +269,26 @@ async fn every_misbehaviour_of_the_second_form_is_refused_for_its_reason() {
 }
 
 #[tokio::test]
+async fn every_misbehaviour_of_the_attached_form_is_refused_for_its_reason() {
+    every_misbehaviour_is_refused(Form::Attached).await;
+}
+
+#[tokio::test]
+async fn every_misbehaviour_of_sorted_pairs_is_refused_for_its_reason() {
+    every_misbehaviour_is_refused(Form::SortedPairs).await;
+}
+
+#[tokio::test]
+async fn every_misbehaviour_of_canonical_json_is_refused_for_its_reason() {
+    every_misbehaviour_is_refused(Form::CanonicalJson).await;
+}
+
+#[tokio::test]
+async fn every_misbehaviour_of_a_signed_body_is_refused_for_its_reason() {
+    every_misbehaviour_is_refused(Form::SignedBody).await;
+}
+
+#[tokio::test]
 async fn an_answer_is_accepted_once() {
     let site = site(Form::Reference).await;
     let request = site.request(&claim_of(&holder()));
@@ -261,47 +299,57 @@ async fn an_answer_is_accepted_once() {
     assert_eq!(again.found.steps.last().map(|step| step.name), Some(StepName::Replay));
 }
 
-#[tokio::test]
-async fn no_altered_octet_of_an_answer_changes_a_verdict() {
-    let site = site(Form::Reference).await;
+impl Site {
+    /// As [`Site::check`], remembering nothing, so that replay does not hide an acceptance.
+    fn check_afresh(&self, request: &SignedRequest, answer: &RawAnswer) -> CheckedAnswer<PlatformVerdict> {
+        let memory = Memory::default();
+        let checker =
+            AnswerChecker { profile: &self.profile, trust: &self.trust, verifier: &self.verifier, replay: &memory };
+        let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None };
+        checker.check(answer, &expected, now())
+    }
+}
+
+async fn no_altered_octet_changes_a_verdict(form: Form) {
+    let site = site(form).await;
     let request = site.request(&claim_of(&holder()));
     let answer = site.client.send(&request, &site.trust).await.unwrap();
-    let verdict = AnswerChecker {
-        profile: &site.profile,
-        trust: &site.trust,
-        verifier: &site.verifier,
-        replay: &Memory::default(),
-    }
-    .check(
-        &answer,
-        &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None },
-        now(),
-    )
-    .result
-    .unwrap();
-    // Every octet, each with three alterations; a fresh memory each time so that replay does not hide an acceptance.
+    let verdict = site.check_afresh(&request, &answer).result.unwrap();
+    let mut refused = 0;
+    let mut same_or_refused = |altered: &RawAnswer, what: &dyn std::fmt::Display| {
+        match site.check_afresh(&request, altered).result {
+            Ok(accepted) => assert_eq!(accepted, verdict, "{form}: {what}"),
+            Err(_) => refused += 1,
+        }
+    };
+    // Every octet, each with three alterations.
     for index in 0..answer.body.len() {
         for flip in [0x01u8, 0x20, 0x80] {
             let mut altered = answer.clone();
             altered.body[index] ^= flip;
-            let checker = AnswerChecker {
-                profile: &site.profile,
-                trust: &site.trust,
-                verifier: &site.verifier,
-                replay: &Memory::default(),
-            };
-            let expected =
-                Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None };
-            if let Ok(accepted) = checker.check(&altered, &expected, now()).result {
-                assert_eq!(accepted, verdict, "octet {index} ^ {flip:#x}");
-            }
+            same_or_refused(&altered, &format_args!("octet {index} ^ {flip:#x}"));
         }
     }
-    assert_eq!(
-        site.verifier.stats().disputed,
-        [0; 3],
-        "whatever was altered, both implementations said the same of it"
-    );
+    for (name, value) in &answer.headers {
+        for index in 0..value.len() {
+            let mut octets = value.as_bytes().to_vec();
+            octets[index] ^= 1;
+            let Ok(changed) = http::HeaderValue::from_bytes(&octets) else { continue };
+            let mut altered = answer.clone();
+            altered.headers.insert(name, changed);
+            same_or_refused(&altered, &format_args!("{name}, octet {index}"));
+        }
+    }
+    assert!(refused > answer.body.len(), "{form}: {refused} of {} octets", answer.body.len());
+    let disputed = site.verifier.stats().disputed;
+    assert_eq!(disputed, [0; 3], "{form}: whatever was altered, both implementations said the same of it");
+}
+
+#[tokio::test]
+async fn no_altered_octet_of_an_answer_changes_a_verdict() {
+    for form in ONE_STEP {
+        no_altered_octet_changes_a_verdict(form).await;
+    }
 }
 
 /// An implementation that says the same of everything.

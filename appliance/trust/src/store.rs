@@ -25,6 +25,7 @@ pub struct TrustStore {
     pub(crate) grace_seconds: i64,
     tls_anchors: Vec<X509>,
     encryption: Certificate,
+    signing: Vec<Certificate>,
     /// SM2 keys of anchors and intermediates.
     authorities: Vec<PublicKey>,
     named: Vec<NamedCertificate>,
@@ -34,7 +35,7 @@ pub struct TrustStore {
 /// A certificate of the store with its role, for expiry monitoring.
 #[derive(Debug, Clone)]
 pub struct NamedCertificate {
-    /// `anchor`, `intermediate`, `tls-anchor` or `platform-encryption`.
+    /// `anchor`, `intermediate`, `tls-anchor`, `platform-signing` or `platform-encryption`.
     pub role: &'static str,
     pub subject: String,
     /// Seconds since 1970.
@@ -70,7 +71,7 @@ enum SignerRole {
 }
 
 impl TrustStore {
-    /// Loads a store: `anchors/`, `intermediates/`, `crls/`, `tls-anchors/`, `encryption.pem`, `signers.toml`.
+    /// Loads a store: `anchors/`, `intermediates/`, `crls/`, `tls-anchors/`, `signing/`, `encryption.pem`, `signers.toml`.
     pub fn load(directory: &Path, grace_seconds: u32) -> Result<Self, TrustError> {
         let mut content = Vec::new();
         let mut named = Vec::new();
@@ -82,6 +83,7 @@ impl TrustStore {
         let tls = certificates(&directory.join("tls-anchors"), "tls-anchor", &mut content, &mut named)?;
         let crls = crls(&directory.join("crls"), &mut content)?;
         let encryption = encryption(&directory.join("encryption.pem"), &mut content, &mut named)?;
+        let signing = signing(&directory.join("signing"), &mut content, &mut named)?;
         let pinned = pins(&directory.join("signers.toml"), &mut content)?;
         let authorities = anchors.iter().chain(&intermediates).filter_map(Certificate::public_key).copied().collect();
         Ok(Self {
@@ -92,6 +94,7 @@ impl TrustStore {
             grace_seconds: grace_seconds.into(),
             tls_anchors: to_openssl(&tls)?,
             encryption,
+            signing,
             authorities,
             named,
             hash: yanqian_sm::sm3(&[&content]),
@@ -106,6 +109,11 @@ impl TrustStore {
     /// The certificate to which personal data is sealed.
     pub const fn encryption_certificate(&self) -> &Certificate {
         &self.encryption
+    }
+
+    /// The platform's signing certificates, for answers whose signature brings none along. Being here gives no trust.
+    pub fn signing_certificates(&self) -> &[Certificate] {
+        &self.signing
     }
 
     /// Anchors for the platform's TLS certificate.
@@ -167,6 +175,29 @@ fn read(file: &Path, content: &mut Vec<u8>) -> Result<Vec<u8>, TrustError> {
 
 /// The regular files of a directory in the order of their names. A directory that is missing is an error: an empty one
 /// has to be meant.
+/// Optional: only platforms whose answers bring no certificate along need it.
+fn signing(
+    directory: &Path,
+    content: &mut Vec<u8>,
+    named: &mut Vec<NamedCertificate>,
+) -> Result<Vec<Certificate>, TrustError> {
+    let mut all = Vec::new();
+    if !directory.exists() {
+        return Ok(all);
+    }
+    for file in files(directory)? {
+        let octets = read(&file, content)?;
+        for certificate in certificates_from_pem_or_der(&octets).map_err(|error| file_error(&file, error))? {
+            if certificate.is_ca() || certificate.public_key().is_none() {
+                return Err(file_error(&file, "is not a signing certificate with an SM2 key"));
+            }
+            named.push(name("platform-signing", &certificate));
+            all.push(certificate);
+        }
+    }
+    Ok(all)
+}
+
 fn files(directory: &Path) -> Result<Vec<PathBuf>, TrustError> {
     let entries = std::fs::read_dir(directory).map_err(|error| file_error(directory, error))?;
     let mut files = Vec::new();

@@ -10,7 +10,6 @@ mod answer;
 mod asked;
 mod case;
 mod evidence;
-mod json;
 mod report;
 mod steps;
 mod trust;

@@ -59,7 +59,7 @@ pub fn verify(receipt: &Receipt, trust: &Trust, options: &Options) -> Report {
     for part in &case.parts {
         last = platform::prove(&mut report, part, &sight);
     }
-    report.platform_said = last.as_ref().map(|signed| signed.object.to_owned());
+    report.platform_said = last.as_ref().map(|signed| signed.object.clone().into_owned());
     report.note("decision", None, decision::consistent(&case));
     if let Some(held) = decision::reading(&case, last.as_ref()) {
         report.note("reading", None, held);

@@ -39,7 +39,9 @@ pub(crate) fn write(layout: &Layout) -> Result<(), DevPkiError> {
         "# Keys that may sign this platform's answers: key_id = SM3(SubjectPublicKeyInfo).\nformat_version = 1\n",
     );
     for name in PINNED {
-        let id = key_id(&files::read(&layout.platform(name).certificate)?)?;
+        let certificate = files::read(&layout.platform(name).certificate)?;
+        let id = key_id(&certificate)?;
+        files::write_public(&trust.join(format!("signing/{name}.pem")), &certificate)?;
         let _ = write!(signers, "\n[[signer]]\nname = \"{name}\"\nrole = \"signing\"\nkey_id = \"{id}\"\n");
     }
     files::write_public(&trust.join("signers.toml"), signers.as_bytes())

@@ -44,7 +44,7 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
         agreed = agreed.with(File::Agreement, "platform", options.form.to_string());
     }
     copy_changed(&agreed, "samples/agreement.toml", Some(File::Agreement), &places.agreement())?;
-    if !options.token.imports() {
+    if !options.token.imports() || !options.form.reads_chips() {
         agree_on_no_readings(&places.agreement())?;
     }
     let profile = format!("platform-profiles/{}.toml", options.form);

@@ -45,6 +45,7 @@ pub(crate) fn start_platform(
     command.arg("--listen").arg(listen.to_string());
     // Read when the first reading is sealed; the authority issues it after the platform has started.
     command.arg("--entity-encryption").arg(places.encryption_certificate());
+    command.arg("--entity-signing").arg(places.signing_certificate());
     command.args(["--customer", "YQ000001", "--purpose", "P001", "--purpose", "P002"]);
     Process::start("platform simulator", &mut command, &places.platform_log(), options.users.platform)
 }

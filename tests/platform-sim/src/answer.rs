@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use time::{Duration, OffsetDateTime};
 
-use crate::form::{Answer, FieldResult, Outcome, PackageFault, Step};
+use crate::form::{Answer, FieldResult, Outcome, PackageFault, Proof, Step};
 use crate::misbehave::Misbehaviour as M;
+use crate::pki::Identity;
 use crate::platform::{Judgement, Platform, Previous};
 use crate::{Form, Refusal, SimError, envelope, signed_data, sm};
 
@@ -28,6 +29,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) location: bool,
+    /// Header fields besides content type and location.
+    pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
     pub(crate) delivery: Delivery,
 }
@@ -35,7 +38,8 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn plain(status: StatusCode, text: String) -> Self {
         let body = Bytes::from(text);
-        Self { status, content_type: "text/plain; charset=utf-8", location: false, body, delivery: Delivery::Whole }
+        let content_type = "text/plain; charset=utf-8";
+        Self { status, content_type, location: false, headers: Vec::new(), body, delivery: Delivery::Whole }
     }
 }
 
@@ -66,48 +70,61 @@ pub(crate) fn compose(
     let previous = platform.previous();
     let fault = misstate(platform.form, &mut answer, previous.as_ref(), misbehaviour)?;
     let sealed = seal_reading(platform, judgement, &mut answer, misbehaviour)?;
-    let mut package = platform.form.write_answer(&answer, fault);
+    let form = platform.form;
+    let signer = signer(platform, misbehaviour);
+    let serial = signer.certificate.serial_number().to_bn()?.to_hex_str()?.to_ascii_lowercase();
+    let mut package = form.with_serial(form.write_answer(&answer, fault), &serial);
+    let proof = proof(form, &package, signer, &serial, answer.time, misbehaviour)?;
     if judgement.outcome == Outcome::Accepted {
-        platform.accept(&answer.serial, request, &package, now);
+        platform.accept(&answer.serial, request, &form.to_sign(&package), now);
     }
-    let signature = signature(platform, &package, answer.time, misbehaviour)?;
     if misbehaviour == Some(M::AlteredAfterSigning) {
         package = package.replacen(&answer.serial, &format!("{}9", answer.serial), 1);
     }
-    let mut body = platform.form.body(&package, &STANDARD.encode(signature));
+    let mut wire = form.close(&package, &proof);
     if let Some(sealed) = sealed {
-        body = platform.form.with_reading(&body, &STANDARD.encode(sealed));
+        let body = String::from_utf8_lossy(&wire.body).into_owned();
+        wire.body = form.with_reading(&body, &STANDARD.encode(sealed)).into_bytes();
     }
-    let honest = Previous { nonce: request.nonce.clone(), digest: judgement.digest, body: body.clone() };
+    let honest = Previous { nonce: request.nonce.clone(), digest: judgement.digest, wire: wire.clone() };
     platform.remember(honest);
     let mut reply = Reply {
         status: StatusCode::OK,
-        content_type: "application/json;charset=UTF-8",
+        content_type: if form == Form::Attached { form.content_type() } else { "application/json;charset=UTF-8" },
         location: false,
+        headers: Vec::new(),
         body: Bytes::new(),
         delivery: Delivery::Whole,
     };
     match misbehaviour {
         Some(M::Replay) => {
             if let Some(previous) = previous {
-                body = previous.body;
+                wire = previous.wire;
                 // What comes next is measured against the answer that was really given.
                 platform.remember(Previous {
                     nonce: request.nonce.clone(),
                     digest: judgement.digest,
-                    body: body.clone(),
+                    wire: wire.clone(),
                 });
             }
         }
-        Some(M::NotJson) => body = "<html><body>Please log in to the network.</body></html>".into(),
-        Some(M::MissingSign) => body = format!("{{\"{}\":{package}}}", platform.form.members().0),
+        Some(M::NotJson) => wire.body = b"<html><body>Please log in to the network.</body></html>".to_vec(),
+        Some(M::MissingSign) => {
+            wire.headers.clear();
+            wire.body = if form.has_package() {
+                format!("{{\"{}\":{package}}}", form.members().0).into_bytes()
+            } else {
+                package.into_bytes()
+            };
+        }
         Some(M::DuplicatePackage) => {
             let forged = Answer { outcome: Outcome::Match, serial: "FORGED".into(), ..answer };
-            let forged = platform.form.write_answer(&forged, None);
-            body = format!("{{\"{}\":{forged},{}", platform.form.members().0, &body[1..]);
+            let forged = form.write_answer(&forged, None);
+            let rest = String::from_utf8_lossy(&wire.body).into_owned();
+            wire.body = format!("{{\"{}\":{forged},{}", form.members().0, &rest[1..]).into_bytes();
         }
-        Some(M::TrailingGarbage) => body.push_str("{\"more\":1}"),
-        Some(M::HugeBody) => body.push_str(&" ".repeat(16 << 20)),
+        Some(M::TrailingGarbage) => wire.body.extend_from_slice(b"{\"more\":1}"),
+        Some(M::HugeBody) => wire.body.extend(std::iter::repeat_n(b' ', 16 << 20)),
         Some(M::SlowBody) => reply.delivery = Delivery::Slow,
         Some(M::EndlessBody) => reply.delivery = Delivery::Endless,
         Some(M::CutBody) => reply.delivery = Delivery::Cut,
@@ -119,7 +136,8 @@ pub(crate) fn compose(
         Some(M::WrongContentType) => reply.content_type = "text/html",
         _ => {}
     }
-    reply.body = Bytes::from(body);
+    reply.body = Bytes::from(wire.body);
+    reply.headers = wire.headers;
     Ok(reply)
 }
 
@@ -195,32 +213,55 @@ fn seal_reading(
     Ok(Some(sealed).filter(|_| misbehaviour != Some(M::ReadingMissing)))
 }
 
-fn signature(
-    platform: &Platform,
-    package: &str,
-    at: OffsetDateTime,
-    misbehaviour: Option<M>,
-) -> Result<Vec<u8>, SimError> {
+fn signer(platform: &Platform, misbehaviour: Option<M>) -> &Identity {
     let pki = &platform.pki;
-    let signer = match misbehaviour {
+    match misbehaviour {
         Some(M::RevokedSigner) => &pki.revoked,
         Some(M::UnpinnedSigner) => &pki.other_authority,
         Some(M::ChainedUnpinnedSigner) => &pki.unpinned,
         Some(M::EncryptionCertSigns) => &pki.encryption,
         _ => &pki.signing,
+    }
+}
+
+fn proof(
+    form: Form,
+    package: &str,
+    signer: &Identity,
+    serial: &str,
+    at: OffsetDateTime,
+    misbehaviour: Option<M>,
+) -> Result<Proof, SimError> {
+    let signed = form.to_sign(package);
+    let attached = form == Form::Attached;
+    let mut der = if form.has_messages() {
+        let attributes = form.attributes() != (misbehaviour == Some(M::AttributesMissing));
+        signed_data::build(&signed, attached, signer, attributes.then_some(at))?
+    } else {
+        sm::sign(&signer.key, &signed)?
     };
-    let attributes = platform.form.attributes() != (misbehaviour == Some(M::AttributesMissing));
-    let mut der = signed_data::build(package.as_bytes(), signer, attributes.then_some(at))?;
     match misbehaviour {
-        // The message ends with the signature value, and that with s: still DER, another number.
+        // Both end with the value s: still DER, another number.
         Some(M::BrokenSignature) => {
             if let Some(last) = der.last_mut() {
                 *last ^= 1;
             }
         }
-        Some(M::TruncatedDer) => der.truncate(der.len() - 7),
+        // The content stands in the message as it was signed; a letter of it becomes another.
+        Some(M::AlteredAfterSigning) if attached => {
+            let at = der.windows(4).position(|window| window == b"\"SIM");
+            if let Some(octet) = at.and_then(|at| der.get_mut(at + 1)) {
+                *octet = b'T';
+            }
+        }
+        // Too short for any form, also without its DER.
+        Some(M::TruncatedDer) => der.truncate(der.len() / 2),
         Some(M::DerTrailingGarbage) => der.extend_from_slice(b"more"),
         _ => {}
     }
-    Ok(der)
+    Ok(if form.has_messages() {
+        Proof::Message(der)
+    } else {
+        Proof::Bare { signature: der, serial: Some(serial.to_owned()) }
+    })
 }

@@ -144,17 +144,18 @@ async fn handle(
     let raw = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
     let orders = platform.take_orders();
     let now = OffsetDateTime::now_utc();
-    let json = head.headers.get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/json"));
+    let wanted = platform.form.content_type().as_bytes();
+    let typed = head.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(wanted));
     let known = platform.form.has_path(head.uri.path());
     let early = match &body {
         Err(_) => Some(StatusCode::PAYLOAD_TOO_LARGE),
         _ if !known => Some(StatusCode::NOT_FOUND),
         _ if head.method != Method::POST => Some(StatusCode::METHOD_NOT_ALLOWED),
-        _ if !json => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        _ if !typed => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         _ => None,
     };
     let judgement = match (early, &body) {
-        (None, Ok(body)) => Some(platform.judge(head.uri.path(), body, now)),
+        (None, Ok(body)) => Some(platform.judge(head.uri.path(), &head.headers, body, now)),
         _ => None,
     };
     let reply = if let Some(judgement) = &judgement {
@@ -232,6 +233,11 @@ async fn deliver(reply: Reply, control: SocketAddr) -> Result<Response<Flow>, st
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    for (name, value) in reply.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.append(name, value);
+        }
+    }
     if reply.location
         && let Ok(location) = HeaderValue::from_maybe_shared(Bytes::from(format!("http://{control}/auth/real-name")))
     {

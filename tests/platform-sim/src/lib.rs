@@ -61,6 +61,8 @@ pub struct Config {
     pub purposes: Vec<String>,
     /// The entity's encryption certificate (PEM), to which readings are sealed; read when one is.
     pub entity_encryption: Option<PathBuf>,
+    /// The entity's signing certificate (PEM), for forms in which requests bring none along; read when one comes.
+    pub entity_signing: Option<PathBuf>,
 }
 
 /// Seed of the register unless another is asked for.
@@ -79,6 +81,7 @@ impl Config {
             customers: Vec::new(),
             purposes: Vec::new(),
             entity_encryption: None,
+            entity_signing: None,
         }
     }
 }

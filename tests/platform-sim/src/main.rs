@@ -20,7 +20,7 @@ struct Arguments {
     /// Directory made by `yanqian-devpki generate`
     #[arg(long)]
     pki: PathBuf,
-    /// Wire form: reference, second or two-step
+    /// Wire form: reference, second, two-step, attached, sorted-pairs, canonical-json or signed-body
     #[arg(long, default_value = "reference")]
     form: Form,
     /// HTTPS listener
@@ -41,6 +41,9 @@ struct Arguments {
     /// The entity's encryption certificate (PEM), to which readings are sealed; may appear later
     #[arg(long)]
     entity_encryption: Option<PathBuf>,
+    /// The entity's signing certificate (PEM), for forms in which requests bring none along; may appear later
+    #[arg(long)]
+    entity_signing: Option<PathBuf>,
     /// File to write {"https":"ADDR","control":"ADDR"} to once both listen
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -85,6 +88,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         customers: arguments.customer,
         purposes: arguments.purpose,
         entity_encryption: arguments.entity_encryption,
+        entity_signing: arguments.entity_signing,
         ..Config::new(arguments.pki, arguments.form)
     };
     let running = Simulator::start(config).await?;

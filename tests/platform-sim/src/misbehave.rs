@@ -4,8 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::SimError;
 use crate::form::Service;
+use crate::{Form, SimError};
 
 macro_rules! misbehaviours {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -128,6 +128,15 @@ impl Misbehaviour {
             | Self::ReadingGarbage
             | Self::ReadingOtherDocument
             | Self::ReadingUnasked => service == Service::ChipReading,
+            _ => true,
+        }
+    }
+
+    /// Whether this form can have it.
+    pub fn fits(self, form: Form) -> bool {
+        match self {
+            Self::AttributesMissing => form.has_messages(),
+            Self::DuplicatePackage => form.has_package(),
             _ => true,
         }
     }

@@ -4,10 +4,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::HeaderMap;
+use openssl::x509::X509;
 use time::{Duration, OffsetDateTime};
 
 use crate::chip::{self, Finding, Issuers};
-use crate::form::{ChipInquiry, Field, FieldResult, Inquiry, Outcome, Printed, Reading, Request, Service, Step};
+use crate::form::{
+    ChipInquiry, Field, FieldResult, Inquiry, Outcome, Printed, Proof, Reading, Request, Service, Step, Wire,
+};
 use crate::misbehave::Misbehaviour;
 use crate::numbers::canonical;
 use crate::pki::Pki;
@@ -27,7 +31,7 @@ const KEPT: usize = 20_000;
 pub(crate) struct Previous {
     pub(crate) nonce: String,
     pub(crate) digest: [u8; 32],
-    pub(crate) body: String,
+    pub(crate) wire: Wire,
 }
 
 /// What to do with the answers to come.
@@ -69,6 +73,7 @@ pub(crate) struct Platform {
     customers: Vec<String>,
     purposes: Vec<String>,
     entity_encryption: Option<PathBuf>,
+    entity_signing: Option<PathBuf>,
     issuers: Issuers,
     /// Hash of each holder's portrait, in the register's order.
     faces: Vec<Option<u64>>,
@@ -103,6 +108,7 @@ impl Platform {
             faces,
             holders,
             entity_encryption: config.entity_encryption.clone(),
+            entity_signing: config.entity_signing.clone(),
             customers: config.customers.clone(),
             purposes: config.purposes.clone(),
             state: Mutex::default(),
@@ -114,7 +120,7 @@ impl Platform {
     }
 
     /// Reads, checks and answers a request's body.
-    pub(crate) fn judge(&self, path: &str, body: &[u8], now: OffsetDateTime) -> Judgement {
+    pub(crate) fn judge(&self, path: &str, headers: &HeaderMap, body: &[u8], now: OffsetDateTime) -> Judgement {
         let mut judgement = Judgement {
             request: None,
             signature_ok: false,
@@ -124,7 +130,7 @@ impl Platform {
             digest: [0; 32],
             reading: None,
         };
-        let outcome = self.consider(path, body, now, &mut judgement).unwrap_or_else(Outcome::Refused);
+        let outcome = self.consider(path, headers, body, now, &mut judgement).unwrap_or_else(Outcome::Refused);
         judgement.outcome = outcome;
         judgement
     }
@@ -132,19 +138,17 @@ impl Platform {
     fn consider(
         &self,
         path: &str,
+        headers: &HeaderMap,
         body: &[u8],
         now: OffsetDateTime,
         judgement: &mut Judgement,
     ) -> Result<Outcome, Refusal> {
-        let request = judgement.request.insert(self.form.read_request(path, body)?);
+        let request = judgement.request.insert(self.form.read_request(path, headers, body)?);
         judgement.digest = sm::sm3(&request.signed).map_err(|_| Refusal::Shape("no digest"))?;
         // Counted for every readable request, whatever else is wrong: "at most once" has no exceptions.
         let fresh = self.note_nonce(&request.nonce);
 
-        let message = signed_data::read(&request.signature).map_err(|e| Refusal::Signature(e.0))?;
-        let signer = message.signer().map_err(Refusal::Signature)?;
-        let signing_time =
-            message.verify(&signer, &request.signed, self.form.attributes()).map_err(Refusal::Signature)?;
+        let (signer, signing_time) = self.check_signature(request)?;
         judgement.signature_ok = true;
         self.pki.check_entity(&signer)?;
         let in_window = |at: OffsetDateTime| (now - at).abs() <= WINDOW;
@@ -180,6 +184,39 @@ impl Platform {
         Ok(outcome)
     }
 
+    /// Who signed a request, and when, if the signature says that.
+    fn check_signature(&self, request: &Request) -> Result<(X509, Option<OffsetDateTime>), Refusal> {
+        match &request.proof {
+            Proof::Message(message) => {
+                let message = signed_data::read(message).map_err(|error| Refusal::Signature(error.0))?;
+                if message.content.is_some() != (self.form == Form::Attached) {
+                    return Err(Refusal::Signature("attached or not, the other way round"));
+                }
+                let signer = message.signer().map_err(Refusal::Signature)?;
+                let verified = message.verify(&signer, &request.signed, self.form.attributes());
+                verified.map(|at| (signer, at)).map_err(Refusal::Signature)
+            }
+            Proof::Bare { signature, serial } => {
+                let signer = self.entity_signing().ok_or(Refusal::Certificate("the entity's is not known"))?;
+                let number = signer.serial_number().to_bn().and_then(|number| number.to_hex_str().map(|hex| hex.to_string()));
+                let named = |serial: &String| number.as_ref().is_ok_and(|number| number.eq_ignore_ascii_case(serial));
+                if !serial.as_ref().is_none_or(named) {
+                    return Err(Refusal::Certificate("another serial number"));
+                }
+                let key = signer.public_key().map_err(|_| Refusal::Certificate("the key does not parse"))?;
+                if !sm::verify(&key, &request.signed, signature) {
+                    return Err(Refusal::Signature("signature does not verify"));
+                }
+                Ok((signer, None))
+            }
+        }
+    }
+
+    /// The certificate that the entity registered, for forms in which requests bring none along.
+    fn entity_signing(&self) -> Option<X509> {
+        X509::from_pem(&std::fs::read(self.entity_signing.as_ref()?).ok()?).ok()
+    }
+
     /// Uses a business serial number up.
     fn redeem(&self, serial: &str, digest: &str, request: &Request, now: OffsetDateTime) -> Result<(), Refusal> {
         let application = self.state().applications.remove(serial).ok_or(Refusal::Application)?;
@@ -191,8 +228,8 @@ impl Platform {
     }
 
     /// Remembers an application that was accepted, by the answer that said so.
-    pub(crate) fn accept(&self, serial: &str, request: &Request, package: &str, now: OffsetDateTime) {
-        let Ok(digest) = sm::sm3(package.as_bytes()) else { return };
+    pub(crate) fn accept(&self, serial: &str, request: &Request, signed: &[u8], now: OffsetDateTime) {
+        let Ok(digest) = sm::sm3(signed) else { return };
         let application = Application {
             customer: request.customer.clone(),
             service: request.service,

@@ -1,4 +1,4 @@
-//! Detached GB/T 35275 `SignedData` (PKCS#7 1.5 with SM object identifiers): what the platform makes and what it demands.
+//! GB/T 35275 `SignedData`, detached or not (PKCS#7 1.5 with SM object identifiers): what the platform makes and what it demands.
 
 use openssl::x509::X509;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
@@ -42,9 +42,14 @@ fn read_utc_time(text: &[u8]) -> Option<OffsetDateTime> {
     Some(PrimitiveDateTime::new(date, time).assume_utc())
 }
 
-/// Signs `content` without carrying it. With `signing_time` there are authenticated attributes (contentType, messageDigest,
+/// Signs `content` and carries it, too, if `attached`. With `signing_time` there are authenticated attributes (contentType, messageDigest,
 /// signingTime) and the signature is over them; without, it is over the content itself.
-pub fn build(content: &[u8], signer: &Identity, signing_time: Option<OffsetDateTime>) -> Result<Vec<u8>, SimError> {
+pub fn build(
+    content: &[u8],
+    attached: bool,
+    signer: &Identity,
+    signing_time: Option<OffsetDateTime>,
+) -> Result<Vec<u8>, SimError> {
     let attributes = match signing_time {
         Some(at) => Some(der::set_of(vec![
             attribute(3, &oids::data()),
@@ -67,12 +72,13 @@ pub fn build(content: &[u8], signer: &Identity, signing_time: Option<OffsetDateT
             &der::tlv(OCTET_STRING, &signature),
         ],
     );
+    let inside = if attached { der::tlv(der::context(0), &der::tlv(OCTET_STRING, content)) } else { Vec::new() };
     let signed_data = der::join(
         SEQUENCE,
         &[
             &der::small_integer(1),
             &der::tlv(SET, &algorithm(&oids::sm3())),
-            &der::tlv(SEQUENCE, &oids::data()),
+            &der::join(SEQUENCE, &[&oids::data(), &inside]),
             &der::tlv(der::context(0), &signer.der),
             &der::tlv(SET, &signer_info),
         ],
@@ -80,9 +86,11 @@ pub fn build(content: &[u8], signer: &Identity, signing_time: Option<OffsetDateT
     Ok(der::join(SEQUENCE, &[&oids::signed_data(), &der::tlv(der::context(0), &signed_data)]))
 }
 
-/// A detached signature as read, nothing of it checked yet.
+/// A signature as read, nothing of it checked yet.
 #[derive(Debug)]
 pub struct Read<'a> {
+    /// What the message carries.
+    pub content: Option<&'a [u8]>,
     certificates: Vec<&'a [u8]>,
     issuer_and_serial: &'a [u8],
     attributes: Option<Element<'a>>,
@@ -104,7 +112,12 @@ fn expect_version(reader: &mut Reader<'_>, name: &'static str) -> Result<(), Der
     if reader.expect(INTEGER, name)?.content == [1] { Ok(()) } else { Err(DerError(name)) }
 }
 
-/// Reads a detached `SignedData` with one signer.
+/// The content of a `SignedData` that carries one.
+pub fn content(input: &[u8]) -> Result<&[u8], DerError> {
+    read(input)?.content.ok_or(DerError("SignedData carries no content"))
+}
+
+/// Reads a `SignedData` with one signer.
 pub fn read(input: &[u8]) -> Result<Read<'_>, DerError> {
     let mut outer = der::single(input, SEQUENCE, "ContentInfo")?.reader();
     if outer.expect(OID, "contentType")?.whole != oids::signed_data() {
@@ -117,11 +130,15 @@ pub fn read(input: &[u8]) -> Result<Read<'_>, DerError> {
     let mut digests = signed.expect(SET, "digestAlgorithms")?.reader();
     expect_algorithm(&mut digests, &oids::sm3(), "digestAlgorithm")?;
     digests.end()?;
-    let mut content = signed.expect(SEQUENCE, "contentInfo")?.reader();
-    if content.expect(OID, "content type")?.whole != oids::data() {
+    let mut info = signed.expect(SEQUENCE, "contentInfo")?.reader();
+    if info.expect(OID, "content type")?.whole != oids::data() {
         return Err(DerError("signed content is not data"));
     }
-    content.end().map_err(|_| DerError("signature is not detached"))?;
+    let content = match info.optional(der::context(0))? {
+        Some(inside) => Some(der::single(inside.content, OCTET_STRING, "content")?.content),
+        None => None,
+    };
+    info.end()?;
     let mut list = signed.expect(der::context(0), "certificates")?.reader();
     let mut certificates = Vec::new();
     while !list.is_empty() {
@@ -140,7 +157,7 @@ pub fn read(input: &[u8]) -> Result<Read<'_>, DerError> {
     let signature = info.expect(OCTET_STRING, "encryptedDigest")?.content;
     info.optional(der::context(1))?;
     info.end()?;
-    Ok(Read { certificates, issuer_and_serial, attributes, signature })
+    Ok(Read { content, certificates, issuer_and_serial, attributes, signature })
 }
 
 /// What the attributes say.

@@ -33,8 +33,8 @@ fn valid() -> &'static Valid {
         let recipient = Identity::load(&world.layout.platform("encryption").certificate.with_extension("")).unwrap();
         let request = world.write(&world.ask(world.holder(NumberForm::HongKongNew)));
         Valid {
-            message: signed_data::build(CONTENT, &world.entity, Some(time::OffsetDateTime::now_utc())).unwrap(),
-            bare: signed_data::build(CONTENT, &world.entity, None).unwrap(),
+            message: signed_data::build(CONTENT, false, &world.entity, Some(time::OffsetDateTime::now_utc())).unwrap(),
+            bare: signed_data::build(CONTENT, false, &world.entity, None).unwrap(),
             envelope: envelope::seal(CONTENT, &recipient.der).unwrap(),
             recipient,
             request: request.body,

@@ -158,6 +158,7 @@ fn context<'a>(core: &'a Core, mode: Mode, purpose_code: &'a str, applied: Optio
         now: core.clock.now(),
         nonce: Nonce::new(core.random()),
         applied,
+        certificate: &core.signing.certificate,
     }
 }
 

@@ -38,7 +38,8 @@ impl AnswerChecker<'_> {
         apply: &ApplyForm,
     ) -> Result<(), Reason> {
         let form = &self.profile.answer;
-        let named = [&apply.serial, &form.time, &form.nonce, &form.digest, &form.code].map(String::as_str);
+        let mut named = [&apply.serial, &form.time, &form.nonce, &form.digest, &form.code].map(String::as_str).to_vec();
+        named.extend(form.envelope.own_members());
         let code = check_shape(package, &named, &apply.constants, &apply.ignored)
             .and_then(|()| package.text(&form.code).ok_or(Reason::PlatformSchema));
         let code = walk.step(StepName::Schema, code)?;
@@ -61,6 +62,7 @@ impl AnswerChecker<'_> {
         if let Some(reading) = form.reading.as_ref().filter(|_| expected.recipient.is_some()) {
             named.push(&reading.digest);
         }
+        named.extend(form.envelope.own_members());
         check_shape(package, &named, &form.constants, &form.ignored)?;
         package.text(&form.code).ok_or(Reason::PlatformSchema)
     }

@@ -2,17 +2,18 @@
 
 mod binding;
 mod content;
+mod envelope;
 mod reading;
 mod signer;
 
 use std::ops::Range;
 
-use yanqian_messages::{Certificate, EnvelopedData, SignedAttributes, SignedData};
-use yanqian_sm::DistinguishingId;
+use yanqian_messages::{Certificate, EnvelopedData, Members, SignatureVerifier, SignedAttributes};
+use yanqian_sm::{DistinguishingId, E};
 use yanqian_trust::{CrlEvidence, SignedContent, TrustStore, Verifier};
 use yanqian_vocabulary::{ContentDigest, Field, FieldVerdicts, Nonce, Reason, Timestamp, Verdict};
 
-use yanqian_messages::Members;
+use self::envelope::{Opened, Proof};
 use crate::profile::Profile;
 use crate::transport::RawAnswer;
 
@@ -178,14 +179,6 @@ impl Walk {
     }
 }
 
-/// The parts of a received envelope. `package` and `reading` are substrings of the body.
-struct Envelope<'a> {
-    package: &'a [u8],
-    message: SignedData,
-    /// JSON text of the member that holds a sealed reading.
-    reading: Option<&'a str>,
-}
-
 impl AnswerChecker<'_> {
     /// Checks an answer to one request at `now`.
     pub fn check(&self, answer: &RawAnswer, expected: &Expected<'_>, now: Timestamp) -> CheckedAnswer<PlatformVerdict> {
@@ -214,7 +207,7 @@ impl AnswerChecker<'_> {
         now: Timestamp,
     ) -> Result<PlatformVerdict, Reason> {
         let envelope = self.check_origin(walk, answer, expected, now)?;
-        let package = read_package(walk, &envelope)?;
+        let package = self.read_package(walk, &envelope)?;
         self.check_binding(walk, &package, &self.profile.answer.serial, expected, now)?;
         let (overall, fields) = self.check_content(walk, &package, expected)?;
         let reading = self.check_reading(walk, &package, &envelope, overall, expected)?;
@@ -230,10 +223,10 @@ impl AnswerChecker<'_> {
     ) -> Result<Applied, Reason> {
         let Some(apply) = &self.profile.apply else { return walk.step(StepName::Schema, Err(Reason::PlatformSchema)) };
         let envelope = self.check_origin(walk, answer, expected, now)?;
-        let package = read_package(walk, &envelope)?;
+        let package = self.read_package(walk, &envelope)?;
         let serial = self.check_binding(walk, &package, &apply.serial, expected, now)?;
         self.check_accepted(walk, &package, apply)?;
-        Ok(Applied { serial, digest: ContentDigest::new(yanqian_sm::sm3(&[envelope.package])) })
+        Ok(Applied { serial, digest: ContentDigest::new(yanqian_sm::sm3(&[envelope.signed()])) })
     }
 
     /// Who sent it: status, envelope, signer, signature. What comes back is the platform's own words, though not yet to this
@@ -244,83 +237,55 @@ impl AnswerChecker<'_> {
         answer: &'a RawAnswer,
         expected: &Expected<'_>,
         now: Timestamp,
-    ) -> Result<Envelope<'a>, Reason> {
+    ) -> Result<Opened<'a>, Reason> {
         walk.step(StepName::Status, check_status(answer))?;
         let opened = self.open_envelope(answer, expected, &mut walk.found.sealed);
         let envelope = walk.step(StepName::Envelope, opened)?;
-        let signer = envelope.message.signer();
-        walk.found.signature = Some(signer.signature().to_der());
-        walk.found.attributes = signer.attributes().map(|attributes| attributes.as_der().to_vec());
+        walk.found.signature = Some(envelope.signature().to_der());
+        walk.found.attributes = envelope.attributes().map(|attributes| attributes.as_der().to_vec());
 
-        let certificate = self.check_signer(walk, &envelope.message, now)?;
+        let certificate = self.check_signer(walk, &envelope, now)?;
         walk.step(StepName::Signature, self.check_signature(&envelope, &certificate))?;
         Ok(envelope)
     }
 
     /// The signature over the octets as received, by our own engine; now and then by another implementation too.
-    fn check_signature(&self, envelope: &Envelope<'_>, certificate: &Certificate) -> Result<(), Reason> {
-        let (message, id) = (&envelope.message, DistinguishingId::default());
-        let verified = message.verify_detached(certificate, &id, envelope.package, self.verifier);
+    fn check_signature(&self, envelope: &Opened<'_>, certificate: &Certificate) -> Result<(), Reason> {
+        let verified = self.verifies(envelope, certificate);
         let signed = SignedContent {
             certificate: certificate.as_der(),
-            content: envelope.package,
-            attributes: message.signer().attributes().map(SignedAttributes::as_der),
-            signature: &message.signer().signature().to_der(),
+            content: envelope.signed(),
+            attributes: envelope.attributes().map(SignedAttributes::as_der),
+            signature: &envelope.signature().to_der(),
         };
-        self.verifier.shadow(&signed, verified.is_ok()).map_err(|_| Reason::PlatformSignatureDisputed)?;
-        verified.map(|_| ()).map_err(|_| Reason::PlatformSignature)
+        self.verifier.shadow(&signed, verified).map_err(|_| Reason::PlatformSignatureDisputed)?;
+        if verified { Ok(()) } else { Err(Reason::PlatformSignature) }
     }
 
-    fn open_envelope<'a>(
-        &self,
-        answer: &'a RawAnswer,
-        expected: &Expected<'_>,
-        sealed: &mut Option<Range<usize>>,
-    ) -> Result<Envelope<'a>, Reason> {
-        use base64::Engine as _;
-        const REASON: Reason = Reason::PlatformEnvelope;
-        let form = &self.profile.answer;
-        let outer = Members::parse(&answer.body).map_err(|_| REASON)?;
-        let attached = form.reading.as_ref().filter(|_| expected.recipient.is_some());
-        let reading = attached.and_then(|reading| outer.raw(&reading.envelope));
-        // Before anything can fail: whatever becomes of the answer, what is sealed in it is not kept.
-        *sealed = reading.map(|raw| place(&answer.body, raw));
-        if !answer.content_type.as_deref().is_some_and(is_json) {
-            return Err(REASON);
+    fn verifies(&self, envelope: &Opened<'_>, certificate: &Certificate) -> bool {
+        let id = DistinguishingId::default();
+        match &envelope.proof {
+            Proof::Message(message) if message.content().is_some() => {
+                message.verify_attached(certificate, &id, self.verifier).is_ok()
+            }
+            Proof::Message(message) => {
+                message.verify_detached(certificate, &id, envelope.signed(), self.verifier).is_ok()
+            }
+            Proof::Bare { signature, .. } => certificate.public_key().is_some_and(|key| {
+                let e = E::of_message(key, &id, &[envelope.signed()]);
+                SignatureVerifier::verify(self.verifier, key, &e, signature).is_ok()
+            }),
         }
-        if outer.len() != 2 + usize::from(reading.is_some()) {
-            return Err(REASON);
-        }
-        let package = outer.raw(&form.package).ok_or(REASON)?.as_bytes();
-        let signature = outer.text(&form.signature).ok_or(REASON)?;
-        let message = base64::engine::general_purpose::STANDARD.decode(signature).map_err(|_| REASON)?;
-        let message = SignedData::parse(&message).map_err(|_| REASON)?;
-        if message.signer().attributes().is_some() != form.attributes || message.content().is_some() {
-            return Err(REASON);
-        }
-        Ok(Envelope { package, message, reading })
     }
-}
 
-/// Where a substring of the body stands in it.
-fn place(body: &[u8], part: &str) -> Range<usize> {
-    let start = part.as_ptr().addr().saturating_sub(body.as_ptr().addr());
-    start..start + part.len()
-}
-
-fn read_package<'a>(walk: &mut Walk, envelope: &Envelope<'a>) -> Result<Members<'a>, Reason> {
-    match Members::parse(envelope.package) {
-        Ok(package) => Ok(package),
-        Err(_) => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
+    fn read_package<'e>(&self, walk: &mut Walk, envelope: &'e Opened<'_>) -> Result<Members<'e>, Reason> {
+        match Members::parse(&envelope.object) {
+            Ok(package) => Ok(package),
+            Err(_) => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
+        }
     }
 }
 
 fn check_status(answer: &RawAnswer) -> Result<(), Reason> {
     if answer.status == 200 { Ok(()) } else { Err(Reason::PlatformStatus) }
-}
-
-fn is_json(content_type: &str) -> bool {
-    let mut parts = content_type.split(';').map(str::trim);
-    parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
-        && parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8"))
 }

@@ -1,14 +1,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use yanqian_messages::EnvelopedData;
+use yanqian_messages::{EnvelopedData, Members};
 use yanqian_vocabulary::{
     BirthDate, ContentDigest, DocumentNumber, DocumentType, ExpiryDate, Nationality, PersonalName, Reading, Reason,
     Verdict,
 };
 use zeroize::Zeroizing;
 
-use super::{AnswerChecker, Envelope, Expected, SealedReading, StepName, Walk};
-use yanqian_messages::Members;
+use super::envelope::Opened;
+use super::{AnswerChecker, Expected, SealedReading, StepName, Walk};
 use crate::profile::{Profile, ReadingForm};
 
 /// Octets of an opened reading at most.
@@ -23,7 +23,7 @@ impl AnswerChecker<'_> {
         &self,
         walk: &mut Walk,
         package: &Members<'_>,
-        envelope: &Envelope<'_>,
+        envelope: &Opened<'_>,
         overall: Verdict,
         expected: &Expected<'_>,
     ) -> Result<Option<SealedReading>, Reason> {

@@ -1,7 +1,8 @@
-use yanqian_messages::{Certificate, SignedData};
+use yanqian_messages::Certificate;
 use yanqian_trust::SignerError;
 use yanqian_vocabulary::{Reason, Timestamp};
 
+use super::envelope::{Opened, Proof, has_serial};
 use super::{AnswerChecker, StepName, Walk};
 
 const fn reason(error: SignerError) -> Reason {
@@ -17,15 +18,19 @@ const fn reason(error: SignerError) -> Reason {
 }
 
 impl AnswerChecker<'_> {
-    /// Finds the signer's certificate in the message and asks the trust store about it.
+    /// Finds the signer's certificate, in the message or in the store, and asks the store about it.
     pub(super) fn check_signer(
         &self,
         walk: &mut Walk,
-        message: &SignedData,
+        envelope: &Opened<'_>,
         now: Timestamp,
     ) -> Result<Certificate, Reason> {
         let now = now.unix_seconds();
-        let found = message.signer_certificate().map_err(|_| Reason::PlatformSignerUnknown);
+        let found = match self.signer_of(envelope) {
+            // No known key made it, so there is no signer to ask about.
+            Err(Reason::PlatformSignature) => return walk.step(StepName::Signature, Err(Reason::PlatformSignature)),
+            found => found,
+        };
         if let Ok(certificate) = found {
             walk.found.signer = Some(certificate.clone());
         }
@@ -34,11 +39,30 @@ impl AnswerChecker<'_> {
             Ok(certificate.clone())
         });
         let certificate = walk.step(StepName::Signer, pinned)?;
+        let embedded = match &envelope.proof {
+            Proof::Message(message) => message.certificates(),
+            Proof::Bare { .. } => &[],
+        };
         walk.step(StepName::KeyUsage, self.trust.check_usage(&certificate).map_err(reason))?;
-        let chain = self.trust.build_chain(&certificate, message.certificates(), now, self.verifier).map_err(reason);
+        let chain = self.trust.build_chain(&certificate, embedded, now, self.verifier).map_err(reason);
         walk.found.chain = walk.step(StepName::Chain, chain)?;
         let crls = self.trust.check_revocation(&certificate, &walk.found.chain, now, self.verifier).map_err(reason);
         walk.found.crls = walk.step(StepName::Revocation, crls)?;
         Ok(certificate)
+    }
+    /// A message brings its signer's certificate along. A bare signature is of one of the store's signing certificates: of the
+    /// one that the answer names, or else of the one whose key it verifies with.
+    fn signer_of<'e>(&'e self, envelope: &'e Opened<'_>) -> Result<&'e Certificate, Reason> {
+        match &envelope.proof {
+            Proof::Message(message) => message.signer_certificate().map_err(|_| Reason::PlatformSignerUnknown),
+            Proof::Bare { serial: Some(serial), .. } => {
+                let mut named = self.trust.signing_certificates().iter().filter(|known| has_serial(known, serial));
+                named.next().filter(|_| named.next().is_none()).ok_or(Reason::PlatformSignerUnknown)
+            }
+            Proof::Bare { serial: None, .. } => {
+                let mut known = self.trust.signing_certificates().iter();
+                known.find(|certificate| self.verifies(envelope, certificate)).ok_or(Reason::PlatformSignature)
+            }
+        }
     }
 }

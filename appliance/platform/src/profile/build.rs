@@ -12,8 +12,9 @@ use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, Profi
 use super::raw::{
     RawAnswer, RawApply, RawChip, RawLimits, RawMember, RawPayload, RawProfile, RawReading, RawRequest, RawSource,
 };
+use super::envelope;
 use super::{
-    AnswerForm, ApplyForm, ChipNames, Forms, Limits, ModeForm, PayloadForm, Profile, ProfileError, ReadingForm,
+    AnswerForm, ApplyForm, ChipNames, Forms, Layout, Limits, ModeForm, PayloadForm, Profile, ProfileError, ReadingForm,
     RequestForm, Source,
 };
 
@@ -24,7 +25,7 @@ const MAX_ANSWER: u32 = 512 * 1024;
 const PRINTED: &[Field] = &[Field::Number, Field::Name, Field::BirthDate, Field::Nationality, Field::Expiry];
 
 /// Names a fault by its key.
-type Fault = (&'static str, &'static str);
+pub(super) type Fault = (&'static str, &'static str);
 
 fn distinct<'a>(key: &'static str, names: impl IntoIterator<Item = &'a str>) -> Result<(), Fault> {
     let mut seen = BTreeSet::new();
@@ -56,6 +57,7 @@ fn members(key: &'static str, raw: Vec<RawMember>, needed: &[Source]) -> Result<
             (None, Some(RawSource::Mode)) => Source::Mode,
             (None, Some(RawSource::Purpose)) => Source::Purpose,
             (None, Some(RawSource::Payload)) => Source::Payload,
+            (None, Some(RawSource::CertificateSerial)) => Source::CertificateSerial,
             (None, Some(RawSource::BusinessSerial)) => Source::BusinessSerial,
             (None, Some(RawSource::ApplyDigest)) => Source::ApplyDigest,
             _ => return Err((key, "each member has either `constant` or `source`")),
@@ -93,13 +95,24 @@ fn path(key: &'static str, path: String) -> Result<String, Fault> {
     }
 }
 
-fn request_form(raw: RawRequest, payload: RawPayload, applies: bool) -> Result<RequestForm, Fault> {
+fn request_form(mut raw: RawRequest, payload: RawPayload, applies: bool) -> Result<RequestForm, Fault> {
     let mut needed = vec![Source::Time, Source::Nonce, Source::Mode, Source::Purpose, Source::Payload];
     if applies {
         needed.extend([Source::BusinessSerial, Source::ApplyDigest]);
     }
+    let envelope = raw.envelope().build(&envelope::REQUEST)?;
     let members = members("request.members", raw.members, &needed)?;
-    distinct("request", [raw.package.as_str(), &raw.signature])?;
+    match &envelope.layout {
+        Layout::Package { package, name, .. } => distinct("request.signature", [package.as_str(), name])?,
+        Layout::Member { name, .. } => distinct(
+            "request.signature",
+            std::iter::once(name.as_str()).chain(members.iter().map(|(member, _)| member.as_str())),
+        )?,
+        Layout::Attached { .. } | Layout::Header { .. } => {}
+    }
+    if envelope.certificate.is_some() && !matches!(envelope.layout, Layout::Header { .. }) {
+        return Err(("request.certificate", "is a header field; in an object, a member of source \"certificate-serial\" says it"));
+    }
     if raw.modes.is_empty() {
         return Err(("request.modes", "names no service"));
     }
@@ -120,9 +133,7 @@ fn request_form(raw: RawRequest, payload: RawPayload, applies: bool) -> Result<R
     distinct("payload.fields", names.map(String::as_str))?;
     distinct("payload.document_types", payload.document_types.values().map(String::as_str))?;
     Ok(RequestForm {
-        package: raw.package,
-        signature: raw.signature,
-        attributes: raw.attributes,
+        envelope,
         members,
         payload: PayloadForm {
             document_type: payload.document_type,
@@ -177,13 +188,22 @@ fn reading_form(raw: RawReading) -> Result<ReadingForm, Fault> {
     })
 }
 
-fn answer_form(raw: RawAnswer, modes: &BTreeMap<Mode, ModeForm>) -> Result<AnswerForm, Fault> {
+fn answer_form(mut raw: RawAnswer, modes: &BTreeMap<Mode, ModeForm>) -> Result<AnswerForm, Fault> {
+    let envelope = raw.envelope().build(&envelope::ANSWER)?;
     let reading = raw.reading.map(reading_form).transpose()?;
-    let attached = reading.as_ref().map(|reading| reading.envelope.as_str());
-    distinct("answer", [raw.package.as_str(), &raw.signature].into_iter().chain(attached))?;
+    let beside = reading.as_ref().map(|reading| reading.envelope.as_str());
+    match &envelope.layout {
+        Layout::Package { package, name, .. } => {
+            distinct("answer.signature", [package.as_str(), name].into_iter().chain(beside))?;
+        }
+        // Evidence keeps a signed answer whole and nothing of a reading, so a reading must stand outside what is signed.
+        _ if reading.is_some() => return Err(("answer.reading", "only with form \"package\"")),
+        _ => {}
+    }
     let members = [&raw.serial, &raw.time, &raw.nonce, &raw.digest, &raw.code, &raw.fields];
     let all = members.into_iter().chain(raw.constants.keys()).chain(&raw.ignored);
-    distinct("answer", all.chain(reading.as_ref().map(|reading| &reading.digest)).map(String::as_str))?;
+    let all = all.chain(reading.as_ref().map(|reading| &reading.digest)).map(String::as_str);
+    distinct("answer", all.chain(envelope.own_members()))?;
     let mut fields = PRINTED.to_vec();
     fields.extend(modes.contains_key(&Mode::RealPerson).then_some(Field::Portrait));
     fields.extend(modes.contains_key(&Mode::ChipReading).then_some(Field::Chip));
@@ -215,9 +235,7 @@ fn answer_form(raw: RawAnswer, modes: &BTreeMap<Mode, ModeForm>) -> Result<Answe
     let all = verdicts.iter().map(|(code, _)| code).chain(&codes.refused);
     distinct("answer.codes", all.map(String::as_str))?;
     Ok(AnswerForm {
-        package: raw.package,
-        signature: raw.signature,
-        attributes: raw.attributes,
+        envelope,
         constants: raw.constants,
         ignored: raw.ignored,
         serial: raw.serial,

@@ -1,6 +1,7 @@
 //! A platform's message forms as validated data. No value of any profile is compiled in.
 
 mod build;
+mod envelope;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use time::UtcOffset;
 use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, Verdict};
 
+pub(crate) use self::envelope::{Encoding, Envelope, Layout, MessageText, SignatureForm, SignatureText};
 use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
 
 /// A profile cannot be used. The text names the file and, where it can, line and key.
@@ -39,11 +41,7 @@ pub struct Profile {
 
 #[derive(Debug, Clone)]
 pub(crate) struct RequestForm {
-    /// Name of the member that holds the signed object.
-    pub(crate) package: String,
-    pub(crate) signature: String,
-    /// Whether the signature is over authenticated attributes or over the content itself.
-    pub(crate) attributes: bool,
+    pub(crate) envelope: Envelope,
     pub(crate) members: Vec<(String, Source)>,
     pub(crate) payload: PayloadForm,
     pub(crate) modes: BTreeMap<Mode, ModeForm>,
@@ -67,6 +65,8 @@ pub(crate) enum Source {
     Mode,
     Purpose,
     Payload,
+    /// Serial number of the signer's certificate, hexadecimal.
+    CertificateSerial,
     /// The serial that the platform gave in answer to the application.
     BusinessSerial,
     /// SM3 of the signed object of that answer.
@@ -114,9 +114,7 @@ pub(crate) struct Forms {
 
 #[derive(Debug, Clone)]
 pub(crate) struct AnswerForm {
-    pub(crate) package: String,
-    pub(crate) signature: String,
-    pub(crate) attributes: bool,
+    pub(crate) envelope: Envelope,
     pub(crate) constants: BTreeMap<String, String>,
     pub(crate) ignored: Vec<String>,
     pub(crate) serial: String,
@@ -186,7 +184,7 @@ impl Profile {
 
     /// Whether requests are signed over authenticated attributes.
     pub const fn signs_attributes(&self) -> bool {
-        self.request.attributes
+        self.request.envelope.attributes()
     }
 
     /// Whether a check begins with an application for a business serial number.

@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use serde::Deserialize;
 use yanqian_vocabulary::{DocumentType, Field, Mode, Sex};
 
+use super::envelope::{RawCanonical, RawDigest, RawEncoding, RawEnvelope, RawForm, RawText};
 use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
 
 #[derive(Deserialize)]
@@ -24,9 +25,19 @@ pub(super) struct RawProfile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRequest {
-    pub(super) package: String,
-    pub(super) signature: String,
-    pub(super) attributes: bool,
+    #[serde(default)]
+    pub(super) form: RawForm,
+    pub(super) package: Option<String>,
+    pub(super) signature: Option<String>,
+    pub(super) attributes: Option<bool>,
+    #[serde(default)]
+    pub(super) encoding: RawEncoding,
+    pub(super) text: Option<RawText>,
+    pub(super) canonical: Option<RawCanonical>,
+    pub(super) empty: Option<bool>,
+    pub(super) content_digest: Option<RawDigest>,
+    pub(super) certificate: Option<String>,
+    pub(super) content_type: Option<String>,
     pub(super) modes: BTreeMap<Mode, RawMode>,
     pub(super) members: Vec<RawMember>,
 }
@@ -75,6 +86,7 @@ pub(super) enum RawSource {
     Mode,
     Purpose,
     Payload,
+    CertificateSerial,
     BusinessSerial,
     ApplyDigest,
 }
@@ -111,9 +123,21 @@ pub(super) struct RawForms {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAnswer {
-    pub(super) package: String,
-    pub(super) signature: String,
-    pub(super) attributes: bool,
+    #[serde(default)]
+    pub(super) form: RawForm,
+    pub(super) package: Option<String>,
+    pub(super) signature: Option<String>,
+    pub(super) attributes: Option<bool>,
+    #[serde(default)]
+    pub(super) encoding: RawEncoding,
+    pub(super) text: Option<RawText>,
+    pub(super) canonical: Option<RawCanonical>,
+    pub(super) empty: Option<bool>,
+    pub(super) content_digest: Option<RawDigest>,
+    pub(super) certificate: Option<String>,
+    pub(super) content_type: Option<String>,
+    #[serde(default)]
+    pub(super) lax: bool,
     #[serde(default)]
     pub(super) constants: BTreeMap<String, String>,
     #[serde(default)]
@@ -174,4 +198,44 @@ pub(super) struct RawLimits {
     pub(super) time_window_seconds: NonZeroU32,
     pub(super) idle_connections: u16,
     pub(super) idle_ms: NonZeroU64,
+}
+
+impl RawRequest {
+    /// What says how object and signature go together.
+    pub(super) fn envelope(&mut self) -> RawEnvelope {
+        RawEnvelope {
+            form: self.form,
+            package: self.package.take(),
+            signature: self.signature.take(),
+            attributes: self.attributes,
+            encoding: self.encoding,
+            text: self.text,
+            canonical: self.canonical,
+            empty: self.empty,
+            content_digest: self.content_digest,
+            certificate: self.certificate.take(),
+            content_type: self.content_type.take(),
+            lax: false,
+        }
+    }
+}
+
+impl RawAnswer {
+    /// What says how object and signature go together.
+    pub(super) fn envelope(&mut self) -> RawEnvelope {
+        RawEnvelope {
+            form: self.form,
+            package: self.package.take(),
+            signature: self.signature.take(),
+            attributes: self.attributes,
+            encoding: self.encoding,
+            text: self.text,
+            canonical: self.canonical,
+            empty: self.empty,
+            content_digest: self.content_digest,
+            certificate: self.certificate.take(),
+            content_type: self.content_type.take(),
+            lax: self.lax,
+        }
+    }
 }

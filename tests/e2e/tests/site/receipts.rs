@@ -89,6 +89,13 @@ async fn receipts_verify_on_a_platform_with_two_steps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn receipts_verify_however_a_platform_signs() {
+    for form in [Form::Attached, Form::SortedPairs, Form::CanonicalJson, Form::SignedBody] {
+        every_end_has_its_receipt(&site_with(|options| options.form(form)).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_is_for_its_own_caller_and_outlives_a_restart() {
     let mut site = site().await;
     let caller = site.caller("core-banking").unwrap();

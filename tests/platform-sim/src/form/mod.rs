@@ -3,12 +3,15 @@
 mod reference;
 mod second;
 mod times;
+mod wire;
 
 use std::fmt;
 use std::str::FromStr;
 
+use http::HeaderMap;
 use time::{Date, OffsetDateTime};
 
+pub use self::wire::{Parts, Proof, Wire};
 use crate::numbers::DocumentKind;
 use crate::{Refusal, SimError};
 
@@ -21,32 +24,57 @@ pub enum Form {
     Second,
     /// The reference form behind an application for a business serial number.
     TwoStep,
+    /// The reference package inside a `SignedData`, which is the whole body.
+    Attached,
+    /// The reference package with its signature as a member: `r ‖ s` in hexadecimal over `k=v&…` of the others.
+    SortedPairs,
+    /// The same with DER in base64 over RFC 8785 of the others.
+    CanonicalJson,
+    /// The reference package as body, its signature and Content-Digest in the header.
+    SignedBody,
+}
+
+impl Form {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Reference,
+        Self::Second,
+        Self::TwoStep,
+        Self::Attached,
+        Self::SortedPairs,
+        Self::CanonicalJson,
+        Self::SignedBody,
+    ];
+
+    /// Name on the command line, and of the profile that goes with it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Second => "second",
+            Self::TwoStep => "two-step",
+            Self::Attached => "attached",
+            Self::SortedPairs => "sorted-pairs",
+            Self::CanonicalJson => "canonical-json",
+            Self::SignedBody => "signed-body",
+        }
+    }
 }
 
 impl FromStr for Form {
     type Err = SimError;
 
     fn from_str(name: &str) -> Result<Self, SimError> {
-        match name {
-            "reference" => Ok(Self::Reference),
-            "second" => Ok(Self::Second),
-            "two-step" => Ok(Self::TwoStep),
-            _ => Err(SimError::UnknownName {
-                what: "wire form",
-                name: name.to_owned(),
-                known: "reference, second, two-step".into(),
-            }),
-        }
+        Self::ALL.into_iter().find(|form| form.name() == name).ok_or_else(|| SimError::UnknownName {
+            what: "wire form",
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
     }
 }
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Reference => "reference",
-            Self::Second => "second",
-            Self::TwoStep => "two-step",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -80,10 +108,10 @@ pub enum Step {
 /// A request as read; nothing is checked yet but its shape.
 #[derive(Debug)]
 pub struct Request {
-    /// The octets that were signed: the package's value exactly as sent.
+    /// The octets that were signed: the package's value exactly as sent, or its canonical form.
     pub signed: Vec<u8>,
-    /// DER of the detached signature.
-    pub signature: Vec<u8>,
+    /// The signature.
+    pub proof: Proof,
     /// Customer number.
     pub customer: String,
     /// Name of the customer's system.
@@ -246,73 +274,81 @@ pub enum PackageFault {
 impl Form {
     /// Whether signatures are over authenticated attributes.
     pub fn attributes(self) -> bool {
-        self != Self::Second
+        self != Self::Second && self.has_messages()
+    }
+
+    /// Whether the platform reads chips in this form: a sealed reading has a place beside a package only.
+    pub fn reads_chips(self) -> bool {
+        self.has_package()
     }
 
     /// Whether the platform has a resource of this path.
     pub fn has_path(self, path: &str) -> bool {
         match self {
-            Self::Reference => reference::service_at(path).is_some(),
             Self::TwoStep => reference::service_at(path).is_some() || path == reference::APPLY,
             Self::Second => true,
+            _ => reference::service_at(path).is_some(),
         }
     }
 
-    /// Reads a request's body.
-    pub fn read_request(self, path: &str, body: &[u8]) -> Result<Request, Refusal> {
+    /// Reads a request.
+    pub fn read_request(self, path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Request, Refusal> {
+        let parts = self.open(body, headers)?;
         match self {
-            Self::Reference => reference::read_request(path, body),
-            Self::TwoStep if path == reference::APPLY => reference::read_application(body),
-            Self::TwoStep => reference::read_authentication(path, body),
-            Self::Second => second::read_request(body),
+            Self::Second => second::read_request(parts),
+            Self::TwoStep if path == reference::APPLY => reference::read_application(parts),
+            Self::TwoStep => reference::read_authentication(path, parts),
+            Self::SortedPairs => reference::read_request(path, parts, &["certSerial", "sign"]),
+            Self::CanonicalJson => reference::read_request(path, parts, &["sign"]),
+            _ => reference::read_request(path, parts, &[]),
         }
     }
 
     /// Reads what was in the envelope.
     pub fn read_inquiry(self, service: Service, plain: &[u8]) -> Result<Inquiry, Refusal> {
         match self {
-            Self::Reference | Self::TwoStep => reference::read_inquiry(service, plain),
             Self::Second => second::read_inquiry(service, plain),
+            _ => reference::read_inquiry(service, plain),
         }
     }
 
     /// Writes the package to be signed.
     pub fn write_answer(self, answer: &Answer, fault: Option<PackageFault>) -> String {
         match self {
-            Self::Reference | Self::TwoStep => reference::write_answer(answer, fault),
             Self::Second => second::write_answer(answer, fault),
+            _ => reference::write_answer(answer, fault),
         }
     }
 
     /// Writes what is sealed to the entity.
     pub fn write_reading(self, reading: &Reading) -> String {
         match self {
-            Self::Reference | Self::TwoStep => reference::write_reading(reading),
             Self::Second => second::write_reading(reading),
+            _ => reference::write_reading(reading),
         }
     }
 
     /// A fresh nonce in this form's encoding.
     pub fn nonce(self, octets: [u8; 16]) -> String {
         match self {
-            Self::Reference | Self::TwoStep => hex::encode(octets),
             Self::Second => second::encode_nonce(octets),
+            _ => hex::encode(octets),
         }
     }
 
     /// The form's word for an outcome.
     pub fn code(self, outcome: Outcome) -> &'static str {
         match self {
-            Self::Reference | Self::TwoStep => reference::code(outcome).0,
             Self::Second => second::code(outcome),
+            _ => reference::code(outcome).0,
         }
     }
 
-    /// Names of the two members of a body: package and signature.
+    /// Names of the two members of a body with a package: that and the signature.
     pub fn members(self) -> (&'static str, &'static str) {
         match self {
-            Self::Reference | Self::TwoStep => ("bizPackage", "sign"),
             Self::Second => ("data", "signature"),
+            _ => ("bizPackage", "sign"),
         }
     }
 
@@ -325,8 +361,8 @@ impl Form {
     /// Puts a sealed reading (base64) beside them.
     pub fn with_reading(self, body: &str, reading: &str) -> String {
         let name = match self {
-            Self::Reference | Self::TwoStep => "reading",
             Self::Second => "result",
+            _ => "reading",
         };
         format!("{},\"{name}\":\"{reading}\"}}", body.strip_suffix('}').unwrap_or(body))
     }
@@ -367,9 +403,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_a_form_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for form in [Form::Reference, Form::Second, Form::TwoStep] {
+            for form in Form::ALL {
                 for path in ["/auth/real-name", "/auth/apply"] {
-                    let _ = form.read_request(path, &body);
+                    let _ = form.read_request(path, &HeaderMap::new(), &body);
                 }
                 for service in [Service::RealName, Service::RealPerson, Service::ChipReading] {
                     let _ = form.read_inquiry(service, &body);
@@ -385,7 +421,7 @@ mod tests {
                 .map(|(i, (name, good))| (*name, quoted(if i == at { &value } else { good }))).collect();
             let package = object(&members);
             let body = Form::Reference.body(&package, "MAA=");
-            let _ = Form::Reference.read_request("/auth/real-name", body.as_bytes());
+            let _ = Form::Reference.read_request("/auth/real-name", &HeaderMap::new(), body.as_bytes());
         }
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::times::{read_compact, read_compact_date, write_compact};
 use super::{
-    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Printed, Reading, Request, Service, Step,
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service, Step,
     object, quoted, told,
 };
 use crate::Refusal;
@@ -38,19 +38,20 @@ fn service_of(word: &str) -> Option<Service> {
     }
 }
 
-pub(super) fn read_request(path: &str, body: &[u8]) -> Result<Request, Refusal> {
-    let request = read(body, &MEMBERS)?;
+/// `more`: members of the envelope that stand in the package.
+pub(super) fn read_request(path: &str, parts: Parts<'_>, more: &[&'static str]) -> Result<Request, Refusal> {
+    let request = read(parts, &[&MEMBERS, more].concat())?;
     at_its_path(path, request)
 }
 
-pub(super) fn read_authentication(path: &str, body: &[u8]) -> Result<Request, Refusal> {
+pub(super) fn read_authentication(path: &str, parts: Parts<'_>) -> Result<Request, Refusal> {
     let mut members = MEMBERS.to_vec();
     members.extend(["businessSerialNumber", "applyDigest"]);
-    at_its_path(path, read(body, &members)?)
+    at_its_path(path, read(parts, &members)?)
 }
 
-pub(super) fn read_application(body: &[u8]) -> Result<Request, Refusal> {
-    read(body, &MEMBERS[..7])
+pub(super) fn read_application(parts: Parts<'_>) -> Result<Request, Refusal> {
+    read(parts, &MEMBERS[..7])
 }
 
 fn at_its_path(path: &str, request: Request) -> Result<Request, Refusal> {
@@ -61,11 +62,9 @@ fn at_its_path(path: &str, request: Request) -> Result<Request, Refusal> {
     }
 }
 
-fn read(body: &[u8], members: &[&'static str]) -> Result<Request, Refusal> {
+fn read(parts: Parts<'_>, members: &[&'static str]) -> Result<Request, Refusal> {
     let shape = Refusal::Shape;
-    let outer = Members::parse(body, &["bizPackage", "sign"], &[], shape("not {bizPackage, sign}"))?;
-    let signed = outer.raw("bizPackage").ok_or(shape("bizPackage"))?.as_bytes();
-    let package = Members::parse(signed, members, &[], shape("members of bizPackage"))?;
+    let package = Members::parse(&parts.object, members, &[], shape("members of the package"))?;
     let text = |name: &'static str| package.text(name).ok_or(shape(name));
     let decode =
         |name: &'static str, text: Option<String>| text.and_then(|text| STANDARD.decode(text).ok()).ok_or(shape(name));
@@ -85,8 +84,8 @@ fn read(body: &[u8], members: &[&'static str]) -> Result<Request, Refusal> {
         Step::Apply
     };
     Ok(Request {
-        signed: signed.to_vec(),
-        signature: decode("sign", outer.text("sign"))?,
+        signed: parts.signed,
+        proof: parts.proof,
         customer: text("custNum")?,
         application: text("appName")?,
         time: read_compact(&text("timeStamp")?).ok_or(shape("timeStamp"))?,

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::times::{read_dashed_date, read_rfc3339, write_rfc3339};
 use super::{
-    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Printed, Reading, Request, Service, Step,
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service, Step,
     object, quoted, told,
 };
 use crate::Refusal;
@@ -20,11 +20,9 @@ pub(super) fn encode_nonce(octets: [u8; 16]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
-pub(super) fn read_request(body: &[u8]) -> Result<Request, Refusal> {
+pub(super) fn read_request(parts: Parts<'_>) -> Result<Request, Refusal> {
     let shape = Refusal::Shape;
-    let outer = Members::parse(body, &["data", "signature"], &[], shape("not {data, signature}"))?;
-    let signed = outer.raw("data").ok_or(shape("data"))?.as_bytes();
-    let package = Members::parse(signed, &MEMBERS, &[], shape("members of data"))?;
+    let package = Members::parse(&parts.object, &MEMBERS, &[], shape("members of data"))?;
     let text = |name: &'static str| package.text(name).ok_or(shape(name));
     let decode =
         |name: &'static str, text: Option<String>| text.and_then(|text| STANDARD.decode(text).ok()).ok_or(shape(name));
@@ -42,8 +40,8 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Refusal> {
         return Err(shape("serialNonce"));
     }
     Ok(Request {
-        signed: signed.to_vec(),
-        signature: decode("signature", outer.text("signature"))?,
+        signed: parts.signed,
+        proof: parts.proof,
         customer: text("client")?,
         application: text("system")?,
         time: read_rfc3339(&text("time")?).ok_or(shape("time"))?,
