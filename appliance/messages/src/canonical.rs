@@ -19,8 +19,7 @@ pub enum CanonicalForm {
 
 impl CanonicalForm {
     /// Every form, for a reader that is not told which.
-    pub const ALL: [Self; 3] =
-        [Self::SortedPairs { empty: true }, Self::SortedPairs { empty: false }, Self::Rfc8785];
+    pub const ALL: [Self; 3] = [Self::SortedPairs { empty: true }, Self::SortedPairs { empty: false }, Self::Rfc8785];
 
     /// The octets for an object without its member `signature`.
     ///

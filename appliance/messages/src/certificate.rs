@@ -49,6 +49,10 @@ impl Certificate {
         if !rest.is_empty() {
             return Err(MessageError::Certificate("octets after the certificate"));
         }
+        // Readers differ in what they do with the rest of the last octet.
+        if parsed.signature_value.unused_bits != 0 {
+            return Err(MessageError::Certificate("a signature that is not whole octets"));
+        }
         let key_usage = parsed
             .key_usage()
             .map_err(|_| MessageError::Certificate("key usage"))?

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use bytes::Bytes;
-use rand_core::TryCryptoRng;
 use http::{HeaderName, HeaderValue};
+use rand_core::TryCryptoRng;
 use yanqian_messages::{
     Certificate, Recipient, Sealer, SignedAttributes, encode_attached, encode_detached, sealed_length,
 };

@@ -184,8 +184,7 @@ impl PlatformClient {
         for (name, value) in &request.headers {
             post = post.header(name, value);
         }
-        post.body(Full::new(request.body.clone()))
-            .ok()
+        post.body(Full::new(request.body.clone())).ok()
     }
 }
 

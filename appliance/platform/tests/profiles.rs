@@ -57,10 +57,15 @@ fn a_key_that_means_nothing_in_its_form_or_is_missing_there_is_refused() {
         (CANONICAL_JSON, "signature = \"sign\"", "signature = \"sign\"\ncertificate = \"c\"", "request.certificate"),
         (SIGNED_BODY, "signature = \"X-Signature\"", "signature = \"X Signature\"", "request.signature"),
         (SIGNED_BODY, "form = \"header\"", "form = \"package\"\npackage = \"p\"", "request.content_digest"),
-        (SIGNED_BODY, "[answer.codes]", "[answer.reading]\ndigest = \"readingDigest\"\nenvelope = \"reading\"\n\
+        (
+            SIGNED_BODY,
+            "[answer.codes]",
+            "[answer.reading]\ndigest = \"readingDigest\"\nenvelope = \"reading\"\n\
           document_type = \"docType\"\nnumber = \"docNumber\"\nname = \"name\"\nsex = \"sex\"\nbirth_date = \"birthDate\"\n\
           nationality = \"nationality\"\nexpiry = \"expiryDate\"\n\
-          sexes = { female = \"F\", male = \"M\", unspecified = \"X\" }\n[answer.codes]", "answer.reading"),
+          sexes = { female = \"F\", male = \"M\", unspecified = \"X\" }\n[answer.codes]",
+            "answer.reading",
+        ),
     ] {
         assert_refused(profile, from, to, named);
     }

@@ -184,14 +184,8 @@ async fn honest_checks(form: Form) {
 }
 
 /// The forms in which a check is one exchange.
-const ONE_STEP: [Form; 6] = [
-    Form::Reference,
-    Form::Second,
-    Form::Attached,
-    Form::SortedPairs,
-    Form::CanonicalJson,
-    Form::SignedBody,
-];
+const ONE_STEP: [Form; 6] =
+    [Form::Reference, Form::Second, Form::Attached, Form::SortedPairs, Form::CanonicalJson, Form::SignedBody];
 
 #[tokio::test]
 async fn every_profile_asks_and_proves_answers_without_recompiling() {
@@ -316,12 +310,11 @@ async fn no_altered_octet_changes_a_verdict(form: Form) {
     let answer = site.client.send(&request, &site.trust).await.unwrap();
     let verdict = site.check_afresh(&request, &answer).result.unwrap();
     let mut refused = 0;
-    let mut same_or_refused = |altered: &RawAnswer, what: &dyn std::fmt::Display| {
-        match site.check_afresh(&request, altered).result {
+    let mut same_or_refused =
+        |altered: &RawAnswer, what: &dyn std::fmt::Display| match site.check_afresh(&request, altered).result {
             Ok(accepted) => assert_eq!(accepted, verdict, "{form}: {what}"),
             Err(_) => refused += 1,
-        }
-    };
+        };
     // Every octet, each with three alterations.
     for index in 0..answer.body.len() {
         for flip in [0x01u8, 0x20, 0x80] {

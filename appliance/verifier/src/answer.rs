@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use yanqian_evidence::{Answer, Der};
-use yanqian_messages::{CanonicalForm, Certificate, Members, PlainVerifier, SignatureVerifier, SignedAttributes, SignedData};
+use yanqian_messages::{
+    CanonicalForm, Certificate, Members, PlainVerifier, SignatureVerifier, SignedAttributes, SignedData,
+};
 use yanqian_sm::{DistinguishingId, E, Signature, sm3};
 
 /// An answer whose signature holds.

@@ -232,13 +232,13 @@ fn proof(
     at: OffsetDateTime,
     misbehaviour: Option<M>,
 ) -> Result<Proof, SimError> {
-    let signed = form.to_sign(package);
+    let content = form.to_sign(package);
     let attached = form == Form::Attached;
     let mut der = if form.has_messages() {
         let attributes = form.attributes() != (misbehaviour == Some(M::AttributesMissing));
-        signed_data::build(&signed, attached, signer, attributes.then_some(at))?
+        signed_data::build(&content, attached, signer, attributes.then_some(at))?
     } else {
-        sm::sign(&signer.key, &signed)?
+        sm::sign(&signer.key, &content)?
     };
     match misbehaviour {
         // Both end with the value s: still DER, another number.

@@ -198,7 +198,8 @@ impl Platform {
             }
             Proof::Bare { signature, serial } => {
                 let signer = self.entity_signing().ok_or(Refusal::Certificate("the entity's is not known"))?;
-                let number = signer.serial_number().to_bn().and_then(|number| number.to_hex_str().map(|hex| hex.to_string()));
+                let number =
+                    signer.serial_number().to_bn().and_then(|number| number.to_hex_str().map(|hex| hex.to_string()));
                 let named = |serial: &String| number.as_ref().is_ok_and(|number| number.eq_ignore_ascii_case(serial));
                 if !serial.as_ref().is_none_or(named) {
                     return Err(Refusal::Certificate("another serial number"));

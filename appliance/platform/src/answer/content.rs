@@ -4,8 +4,8 @@ use serde_json::Value;
 use yanqian_vocabulary::{Field, FieldVerdict, FieldVerdicts, Reason, Verdict};
 
 use super::{AnswerChecker, Expected, StepName, Walk};
-use yanqian_messages::Members;
 use crate::profile::ApplyForm;
+use yanqian_messages::Members;
 
 impl AnswerChecker<'_> {
     /// Reads what the platform says, once it is proven that it says it to this request.

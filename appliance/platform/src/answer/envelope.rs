@@ -33,7 +33,10 @@ pub(super) struct Opened<'a> {
 pub(super) enum Proof {
     Message(Box<SignedData>),
     /// r and s, and which certificate they are said to be of: octets of its serial number.
-    Bare { signature: Signature, serial: Option<Vec<u8>> },
+    Bare {
+        signature: Signature,
+        serial: Option<Vec<u8>>,
+    },
 }
 
 impl Opened<'_> {
@@ -177,7 +180,7 @@ fn names_digest(text: &str, body: &[u8]) -> bool {
 
 /// The serial number of a certificate as hexadecimal of either case, its leading zeros aside.
 fn serial_octets(text: &str) -> Option<Vec<u8>> {
-    let even = if text.len() % 2 == 0 { Cow::Borrowed(text) } else { Cow::Owned(format!("0{text}")) };
+    let even = if text.len().is_multiple_of(2) { Cow::Borrowed(text) } else { Cow::Owned(format!("0{text}")) };
     hex::decode(even.as_ref()).ok().filter(|octets| !octets.is_empty())
 }
 

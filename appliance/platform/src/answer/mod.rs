@@ -207,7 +207,7 @@ impl AnswerChecker<'_> {
         now: Timestamp,
     ) -> Result<PlatformVerdict, Reason> {
         let envelope = self.check_origin(walk, answer, expected, now)?;
-        let package = self.read_package(walk, &envelope)?;
+        let package = read_package(walk, &envelope)?;
         self.check_binding(walk, &package, &self.profile.answer.serial, expected, now)?;
         let (overall, fields) = self.check_content(walk, &package, expected)?;
         let reading = self.check_reading(walk, &package, &envelope, overall, expected)?;
@@ -223,7 +223,7 @@ impl AnswerChecker<'_> {
     ) -> Result<Applied, Reason> {
         let Some(apply) = &self.profile.apply else { return walk.step(StepName::Schema, Err(Reason::PlatformSchema)) };
         let envelope = self.check_origin(walk, answer, expected, now)?;
-        let package = self.read_package(walk, &envelope)?;
+        let package = read_package(walk, &envelope)?;
         let serial = self.check_binding(walk, &package, &apply.serial, expected, now)?;
         self.check_accepted(walk, &package, apply)?;
         Ok(Applied { serial, digest: ContentDigest::new(yanqian_sm::sm3(&[envelope.signed()])) })
@@ -277,12 +277,12 @@ impl AnswerChecker<'_> {
             }),
         }
     }
+}
 
-    fn read_package<'e>(&self, walk: &mut Walk, envelope: &'e Opened<'_>) -> Result<Members<'e>, Reason> {
-        match Members::parse(&envelope.object) {
-            Ok(package) => Ok(package),
-            Err(_) => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
-        }
+fn read_package<'e>(walk: &mut Walk, envelope: &'e Opened<'_>) -> Result<Members<'e>, Reason> {
+    match Members::parse(&envelope.object) {
+        Ok(package) => Ok(package),
+        Err(_) => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
     }
 }
 

@@ -9,10 +9,10 @@ use serde_json::Value;
 use time::UtcOffset;
 use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, Verdict};
 
+use super::envelope;
 use super::raw::{
     RawAnswer, RawApply, RawChip, RawLimits, RawMember, RawPayload, RawProfile, RawReading, RawRequest, RawSource,
 };
-use super::envelope;
 use super::{
     AnswerForm, ApplyForm, ChipNames, Forms, Layout, Limits, ModeForm, PayloadForm, Profile, ProfileError, ReadingForm,
     RequestForm, Source,
@@ -111,7 +111,10 @@ fn request_form(mut raw: RawRequest, payload: RawPayload, applies: bool) -> Resu
         Layout::Attached { .. } | Layout::Header { .. } => {}
     }
     if envelope.certificate.is_some() && !matches!(envelope.layout, Layout::Header { .. }) {
-        return Err(("request.certificate", "is a header field; in an object, a member of source \"certificate-serial\" says it"));
+        return Err((
+            "request.certificate",
+            "is a header field; in an object, a member of source \"certificate-serial\" says it",
+        ));
     }
     if raw.modes.is_empty() {
         return Err(("request.modes", "names no service"));

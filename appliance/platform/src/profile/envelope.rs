@@ -175,7 +175,9 @@ impl RawEnvelope {
     pub(super) fn build(self, keys: &Keys) -> Result<Envelope, Fault> {
         self.fits(keys)?;
         let content_type = match (&self.content_type, self.form) {
-            (Some(media), _) => media_type(media).ok_or((keys.content_type, "expected a media type without parameters"))?,
+            (Some(media), _) => {
+                media_type(media).ok_or((keys.content_type, "expected a media type without parameters"))?
+            }
             (None, RawForm::Attached) => "application/pkcs7-mime".to_owned(),
             (None, _) => "application/json".to_owned(),
         };
@@ -251,7 +253,8 @@ impl RawEnvelope {
 
 fn media_type(text: &str) -> Option<String> {
     let (kind, rest) = text.split_once('/')?;
-    let token = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&c));
+    let token =
+        |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&c));
     (token(kind) && token(rest)).then(|| text.to_ascii_lowercase())
 }
 

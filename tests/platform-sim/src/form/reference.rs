@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::times::{read_compact, read_compact_date, write_compact};
 use super::{
-    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service, Step,
-    object, quoted, told,
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service,
+    Step, object, quoted, told,
 };
 use crate::Refusal;
 use crate::chip::Files;

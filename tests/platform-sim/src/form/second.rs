@@ -6,8 +6,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::times::{read_dashed_date, read_rfc3339, write_rfc3339};
 use super::{
-    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service, Step,
-    object, quoted, told,
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service,
+    Step, object, quoted, told,
 };
 use crate::Refusal;
 use crate::chip::Files;

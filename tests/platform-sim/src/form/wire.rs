@@ -86,7 +86,8 @@ impl Form {
             }
             Self::SortedPairs => {
                 let members = any_members(body)?;
-                let text = |name: &str| members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+                let text =
+                    |name: &str| members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
                 let raw = text("sign").and_then(|text| hex::decode(text).ok()).ok_or(shape("sign"))?;
                 let signature = der_of(&raw).ok_or(shape("sign"))?;
                 let proof = Proof::Bare { signature, serial: text("certSerial") };
@@ -136,10 +137,8 @@ impl Form {
             (Self::SortedPairs, Proof::Bare { signature, .. }) => beside(hex::encode(raw_of(signature))),
             (Self::CanonicalJson, Proof::Bare { signature, .. }) => beside(STANDARD.encode(signature)),
             (Self::SignedBody, Proof::Bare { signature, serial }) => {
-                let mut headers = vec![
-                    (SIGNATURE, STANDARD.encode(raw_of(signature))),
-                    (DIGEST, content_digest(object.as_bytes())),
-                ];
+                let mut headers =
+                    vec![(SIGNATURE, STANDARD.encode(raw_of(signature))), (DIGEST, content_digest(object.as_bytes()))];
                 headers.extend(serial.clone().map(|serial| (CERTIFICATE, serial)));
                 Wire { body: object.as_bytes().to_vec(), headers }
             }
