@@ -15,19 +15,46 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// Why the daemon is not ready, in words for operators; empty when it is.
+/// Why the daemon is not ready, in words for operators, and what they should know although it is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Readiness(Arc<RwLock<Vec<String>>>);
+pub(crate) struct Readiness(Arc<RwLock<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    reasons: Vec<String>,
+    /// About the entity's keys.
+    key_reasons: Vec<String>,
+    notes: Vec<String>,
+}
 
 impl Readiness {
     pub(crate) fn set(&self, reasons: Vec<String>) {
-        if let Ok(mut current) = self.0.write() {
-            *current = reasons;
+        if let Ok(mut state) = self.0.write() {
+            state.reasons = reasons;
         }
     }
 
-    fn reasons(&self) -> Vec<String> {
-        self.0.read().map_or_else(|_| vec!["internal error".to_owned()], |reasons| reasons.clone())
+    /// What there is to say of the entity's keys: why they do not serve, and what does not stop them.
+    pub(crate) fn set_keys(&self, reasons: Vec<String>, notes: Vec<String>) {
+        if let Ok(mut state) = self.0.write() {
+            (state.key_reasons, state.notes) = (reasons, notes);
+        }
+    }
+
+    /// Whether the keys in use serve, as far as they alone decide.
+    pub(crate) fn keys_serve(&self) -> bool {
+        self.0.read().is_ok_and(|state| state.key_reasons.is_empty())
+    }
+
+    fn page(&self) -> (StatusCode, String) {
+        let Ok(state) = self.0.read() else { return (StatusCode::SERVICE_UNAVAILABLE, "internal error\n".to_owned()) };
+        let mut lines: Vec<&str> = state.reasons.iter().chain(&state.key_reasons).map(String::as_str).collect();
+        let status = if lines.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        if lines.is_empty() {
+            lines.push("ready");
+        }
+        let notes = state.notes.iter().map(|note| format!("note: {note}\n"));
+        (status, lines.join("\n") + "\n" + &notes.collect::<String>())
     }
 }
 
@@ -68,10 +95,10 @@ fn answer(request: &Request<Incoming>, registry: &Registry, readiness: &Readines
     match request.uri().path() {
         "/metrics" => metrics(registry),
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => match readiness.reasons() {
-            reasons if reasons.is_empty() => text(StatusCode::OK, "ready\n".to_owned()),
-            reasons => text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
-        },
+        "/readyz" => {
+            let (status, page) = readiness.page();
+            text(status, page)
+        }
         _ => text(StatusCode::NOT_FOUND, "no such page\n".to_owned()),
     }
 }

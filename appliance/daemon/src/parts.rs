@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use yanqian_agreement::Agreement;
 use yanqian_evidence::{Context, SoftwareVersion};
-use yanqian_gateway::StateKeys;
+use yanqian_gateway::{KeyPair, StateKeys};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
 use yanqian_platform::{PlatformClient, Profile};
-use yanqian_sm::{PublicKey, sm3};
+use yanqian_sm::sm3;
 use yanqian_trust::SharedTrust;
-use yanqian_vocabulary::{AgreementHash, CertificateHash, KeyId, Mode, TokenGrade};
+use yanqian_vocabulary::{AgreementHash, Mode, TokenGrade};
 use zeroize::Zeroizing;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::hardening;
 
 /// A piece cannot be used; the text names the file.
@@ -24,6 +24,12 @@ pub(crate) struct PartError(String);
 impl PartError {
     fn file(file: &Path, problem: impl std::fmt::Display) -> Self {
         Self(format!("{}: {problem}", file.display()))
+    }
+}
+
+impl From<ConfigError> for PartError {
+    fn from(error: ConfigError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -72,43 +78,11 @@ pub(crate) fn trust(config: &Config) -> Result<SharedTrust, PartError> {
     SharedTrust::open(&config.platform.trust, grace).map_err(|error| PartError(error.to_string()))
 }
 
-/// The signing certificate with its SM2 key.
-pub(crate) fn signing_certificate(config: &Config) -> Result<(Certificate, PublicKey), PartError> {
-    let file = &config.hsm.signing_certificate;
-    let (certificate, key) = own_certificate(file)?;
-    // Stated, not only not forbidden: a receipt's verifier does not take it on trust either.
-    let may_sign = certificate.key_usage().is_some_and(|usage| usage.digital_signature || usage.non_repudiation);
-    if !may_sign || certificate.is_ca() {
-        return Err(PartError::file(file, "is not a signing certificate (key usage)"));
-    }
-    Ok((certificate, key))
-}
-
-/// The encryption certificate of the entity's dual certificates (GB/T 20518-2018); none when there is no encryption pair.
-pub(crate) fn encryption_certificate(config: &Config) -> Result<Option<(Certificate, PublicKey)>, PartError> {
-    let Some(encryption) = &config.hsm.encryption else { return Ok(None) };
-    let file = &encryption.certificate;
-    let (certificate, key) = own_certificate(file)?;
-    let may_encrypt = certificate
-        .key_usage()
-        .is_some_and(|usage| usage.key_encipherment || usage.data_encipherment || usage.key_agreement);
-    if !may_encrypt || certificate.is_ca() {
-        return Err(PartError::file(file, "is not an encryption certificate (key usage)"));
-    }
-    Ok(Some((certificate, key)))
-}
-
 /// The first certificate of a file, which is the leaf's.
 pub(crate) fn first_certificate(file: &Path) -> Result<Certificate, PartError> {
     let octets = std::fs::read(file).map_err(|error| PartError::file(file, error))?;
     let certificates = certificates_from_pem_or_der(&octets).map_err(|error| PartError::file(file, error))?;
     certificates.into_iter().next().ok_or_else(|| PartError::file(file, "holds no certificate"))
-}
-
-fn own_certificate(file: &Path) -> Result<(Certificate, PublicKey), PartError> {
-    let certificate = first_certificate(file)?;
-    let key = *certificate.public_key().ok_or_else(|| PartError::file(file, "does not hold an SM2 key"))?;
-    Ok((certificate, key))
 }
 
 /// Nobody but the daemon's own user and root may decide what the daemon does or know its secrets.
@@ -119,10 +93,9 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
         &config.platform.profile,
         &config.listen.certificate,
         &config.listen.client_ca,
-        &config.hsm.signing_certificate,
     ];
-    let encryption = config.hsm.encryption.as_ref().map(|pair| &pair.certificate);
-    decide.into_iter().chain(encryption).try_for_each(|file| hardening::check_public(file))?;
+    let pairs = config.hsm.pairs.signing.iter().chain(&config.hsm.pairs.encryption).map(|pair| &pair.certificate);
+    decide.into_iter().chain(pairs).try_for_each(|file| hardening::check_public(file))?;
     hardening::check_public_tree(&config.platform.trust)?;
     [&config.state_key_file, &config.listen.key].into_iter().try_for_each(|file| hardening::check_secret(file))?;
     Ok(())
@@ -136,10 +109,11 @@ pub(crate) fn services(config: &Config, agreement: &Agreement, profile: &Profile
         let problem = format!("key `modes`: platform profile `{}` has no form for `{mode}`", profile.name());
         return Err(PartError::file(&config.agreement, problem));
     }
-    if agreement.modes.contains(&Mode::ChipReading) && config.hsm.encryption.is_none() {
+    if agreement.modes.contains(&Mode::ChipReading) && config.hsm.pairs.encryption.is_empty() {
         return Err(PartError::file(
             &config.file,
-            "keys `hsm.encryption_key` and `hsm.encryption_certificate` are needed: the agreement allows chip-reading",
+            "keys `hsm.encryption_key` and `hsm.encryption_certificate`, or `[[hsm.encryption]]`, are needed: the agreement allows \
+             chip-reading",
         ));
     }
     Ok(())
@@ -156,13 +130,12 @@ pub(crate) fn state_keys(config: &Config) -> Result<StateKeys, PartError> {
     Ok(StateKeys::derive(&key))
 }
 
-/// What every record says of the conditions under which it was written.
+/// What every record says of the conditions under which it was written, as long as this signing pair is the only one.
 pub(crate) fn context(
     config: &Config,
     agreement: AgreementHash,
     profile: &Profile,
-    certificate: &Certificate,
-    encryption: Option<&Certificate>,
+    signing: &KeyPair,
     grade: TokenGrade,
 ) -> Result<Context, PartError> {
     Ok(Context {
@@ -172,11 +145,11 @@ pub(crate) fn context(
         agreement,
         platform: config.platform.id.clone(),
         platform_profile: profile.hash(),
-        key: KeyId::new(certificate.key_id()),
-        certificate: CertificateHash::new(certificate.hash()),
+        key: signing.key_id(),
+        certificate: signing.certificate_hash(),
         grade,
-        encryption_key: encryption.map(|certificate| KeyId::new(certificate.key_id())),
-        encryption_certificate: encryption.map(|certificate| CertificateHash::new(certificate.hash())),
+        encryption_key: None,
+        encryption_certificate: None,
     })
 }
 

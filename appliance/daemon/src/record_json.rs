@@ -229,6 +229,13 @@ fn management_json(event: &Management) -> Value {
         Management::TailRepaired { segment, offset, octets } => {
             json!({ "event": "tail-repaired", "segment": segment, "offset": offset, "octets": octets })
         }
+        Management::KeyChanged { usage, key, certificate, former } => json!({
+            "event": "key-changed",
+            "usage": usage.as_str(),
+            "key": text(key),
+            "certificate": hex::encode(certificate.as_bytes()),
+            "former": optional(former.as_ref()),
+        }),
     }
 }
 

@@ -13,22 +13,25 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use yanqian_evidence::{Label, Management, Origin};
 use yanqian_gateway::{
-    Clock, Core, CoreLimits, CoreParts, EncryptionKey, Metrics, Place, PlatformLink, SigningKey, SqliteState,
+    Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
     StateHandle, StateThread, SystemClock,
 };
-use yanqian_hsm::protocol::codes;
-use yanqian_hsm::{ClientConfig, Status, WorkerClient, WorkerError};
+use yanqian_hsm::{ClientConfig, Status, WorkerClient};
 use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
 use yanqian_platform::Route;
-use yanqian_trust::{KeyOwner, KnownKeys, SharedTrust, Verifier};
-use yanqian_vocabulary::{ContentDigest, TokenGrade, TrustHash, VerificationId};
+use yanqian_trust::{SharedTrust, Verifier};
+use yanqian_vocabulary::{TokenGrade, VerificationId};
 
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::config::Config;
 use crate::gauges::Gauges;
 use crate::hardening;
+use crate::key_gauges::KeyGauges;
+use crate::keys::{self, Lists, Prover};
 use crate::parts;
+use crate::reload::{Reloader, configuration_loaded};
+use crate::rotation::Rotation;
 use crate::tls;
 use crate::verification::VerificationMetrics;
 use crate::watch::{Watch, follow_store};
@@ -73,8 +76,6 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// Between attempts to reach the worker at start.
 const WORKER_RETRY: Duration = Duration::from_millis(250);
-const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
-const SELF_PROOF_TRIES: u32 = 20;
 
 async fn serve(config: Config) -> Result<(), ServeError> {
     hardening::refuse_root("yanqian serve").map_err(configuration)?;
@@ -82,12 +83,15 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     parts::permissions(&config).map_err(configuration)?;
     yanqian_trust::openssl_self_test().map_err(failed)?;
     let mut stop = Box::pin(stop_signal()?);
+    // From here on: a reload that is asked for during the start follows it.
+    let hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let readiness = Readiness::default();
     readiness.set(vec!["starting".to_owned()]);
     let registry = Registry::new();
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
     let metrics = Metrics::register(&registry).map_err(failed)?;
     let gauges = Gauges::register(&registry).map_err(failed)?;
+    let key_gauges = KeyGauges::register(&registry, metrics.clone()).map_err(failed)?;
     let verifier = Arc::new(Verifier::new(config.verification));
     registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
@@ -102,6 +106,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let listener = listener(config.listen.address).await?;
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
+    let prover = Prover { worker: worker.clone(), verifier: Arc::clone(&verifier) };
+    let rotation = Rotation::new(Arc::clone(&core), prover.clone(), key_gauges, readiness.clone());
     readiness.set(Vec::new());
     if let Some(file) = &config.listen.ready_file {
         write_ready(file, address, admin_address).map_err(failed)?;
@@ -109,6 +115,10 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     tracing::info!(%address, metrics = %admin_address, "serving");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
+    let (ready_file, state_dir, server) =
+        (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
+    let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
+    let rotation = tokio::spawn(rotation.run(reloader, hangup));
     let watch = Watch {
         core: Arc::clone(&core),
         ledger: Arc::clone(&ledger),
@@ -118,18 +128,19 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         worker,
         metrics,
         gauges,
-        state_dir: config.state_dir.clone(),
+        state_dir,
         readiness: readiness.clone(),
     };
     let watch = tokio::spawn(watch.run());
-    yanqian_gateway::serve(Arc::clone(&core), listener, tls, config.limits.server, &mut stop).await;
+    yanqian_gateway::serve(Arc::clone(&core), listener, tls, server, &mut stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.set(vec!["stopping".to_owned()]);
     watch.abort();
+    rotation.abort();
     admin.abort();
-    let _ = watch.await;
+    let _ = tokio::join!(watch, rotation);
     let stopped = tokio::time::timeout(LAST_RECORDS, record_stop(&core)).await;
-    if let Some(file) = &config.listen.ready_file {
+    if let Some(file) = &ready_file {
         let _ = std::fs::remove_file(file);
     }
     drop(core);
@@ -180,11 +191,8 @@ async fn start(
     let (profile, client) = parts::platform(config).map_err(configuration)?;
     parts::services(config, &agreement, &profile).map_err(configuration)?;
     let trust = Arc::new(parts::trust(config).map_err(configuration)?);
-    let (certificate, public_key) = parts::signing_certificate(config).map_err(configuration)?;
-    let encryption = parts::encryption_certificate(config).map_err(configuration)?;
-    let encryption_key = encryption.as_ref().map(|(_, key)| *key);
-    let encryption = encryption.map(|(certificate, _)| certificate);
-    let keys = parts::state_keys(config).map_err(configuration)?;
+    let Lists { signing, encryption } = keys::load(config, SystemClock.now()).map_err(configuration)?;
+    let state_keys = parts::state_keys(config).map_err(configuration)?;
     tls::server_config(&config.listen).map_err(configuration)?;
     create_private(&config.state_dir).map_err(failed)?;
 
@@ -193,11 +201,13 @@ async fn start(
     let worker = WorkerClient::new(worker);
     let status = reach_worker(&worker, readiness).await;
     let grade = grade_of(&status)?;
-    let context =
-        parts::context(config, agreement_hash, &profile, &certificate, encryption.as_ref(), grade).map_err(failed)?;
+    let first = signing.first().ok_or_else(|| failed("there is no signing pair"))?;
+    let base = parts::context(config, agreement_hash, &profile, first, grade).map_err(failed)?;
+    let pairs = Pairs::new(&base, signing, encryption).map_err(failed)?;
+    let now = SystemClock.now();
     let (ledger, recovery) = open_ledger(config).map_err(failed)?;
     let ledger = Arc::new(ledger);
-    let closed = ledger.close_dangling(&recovery, &context.software).await.map_err(failed)?;
+    let closed = ledger.close_dangling(&recovery, &base.software).await.map_err(failed)?;
     if closed > 0 {
         tracing::warn!(
             closed,
@@ -207,46 +217,26 @@ async fn start(
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 
-    let configuration_hash = std::fs::read(&config.file).map(|octets| yanqian_sm::sm3(&[&octets])).map_err(failed)?;
-    let loaded = Management::ConfigurationLoaded {
-        configuration: ContentDigest::new(configuration_hash),
-        trust: trust.current().ok().map(|store| TrustHash::new(*store.hash())),
-        certificate: yanqian_evidence::Der::new(certificate.as_der()).ok(),
-    };
+    let loaded = configuration_loaded(config, &trust, &pairs.at(now).signing);
     let server = parts::first_certificate(&config.listen.certificate).map_err(configuration)?;
     let archive = Archive::open(&config.state_dir.join("archive")).map_err(failed)?;
-    let own = [("signing", Some(&certificate)), ("encryption", encryption.as_ref()), ("server", Some(&server))];
-    for (role, certificate) in own.into_iter().filter_map(|(role, certificate)| Some((role, certificate?))) {
-        metrics.certificate_expiry.with_label_values(&[role]).set(certificate.not_after());
-        archive.put(Archived::Certificate, certificate.as_der()).map_err(failed)?;
-    }
-    verifier.keep(KeyOwner::Entity, &KnownKeys { verifying: vec![public_key], ..KnownKeys::default() });
+    metrics.certificate_expiry.with_label_values(&["server"]).set(server.not_after());
+    archive.put(Archived::Certificate, server.as_der()).map_err(failed)?;
+    keys::keep_tables(verifier, pairs.of(PairUsage::Signing));
     if let Ok(store) = trust.current() {
         follow_store(&metrics, verifier, &store);
     }
     let route = Arc::new(Route::new(parts::route_file(config)));
     let core = Core::new(CoreParts {
         clock: Arc::new(SystemClock),
-        context,
+        pairs,
         agreement,
         ledger: Arc::clone(&ledger),
         ledger_directory: parts::ledger_directory(config),
         archive,
         state,
-        keys,
-        signing: SigningKey {
-            worker: worker.clone(),
-            label: config.hsm.signing_key.clone(),
-            certificate,
-            public_key,
-            needs_message: status.needs_message,
-        },
-        encryption: config
-            .hsm
-            .encryption
-            .as_ref()
-            .zip(encryption)
-            .map(|(pair, certificate)| EncryptionKey { label: pair.label.clone(), certificate }),
+        keys: state_keys,
+        signing: Signer { worker: worker.clone(), needs_message: status.needs_message },
         platform: PlatformLink {
             profile,
             client,
@@ -264,12 +254,11 @@ async fn start(
             receipt_retention_millis: millis(config.limits.receipt_retention),
         },
     });
+    core.archive_pairs(&core.pairs()).map_err(failed)?;
     core.append(loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
-    prove_key(&core, &worker, &config.hsm.signing_key, &public_key, verifier).await?;
-    if let (Some(pair), Some(key)) = (&config.hsm.encryption, &encryption_key) {
-        prove_encryption_key(&worker, &pair.label, key).await?;
-    }
+    let prover = Prover { worker: worker.clone(), verifier: Arc::clone(verifier) };
+    prover.prove_loaded(&core, now).await.map_err(failed)?;
     Ok((core, ledger, state_thread, trust, route, worker))
 }
 
@@ -303,46 +292,6 @@ async fn reach_worker(worker: &WorkerClient, readiness: &Readiness) -> Status {
                 }
                 tokio::time::sleep(WORKER_RETRY).await;
             }
-        }
-    }
-}
-
-/// The token must hold the certificate's key and sign with it before anything is served (I2: a management record).
-async fn prove_key(
-    core: &Core,
-    worker: &WorkerClient,
-    label: &str,
-    key: &yanqian_sm::PublicKey,
-    verifier: &Verifier,
-) -> Result<(), ServeError> {
-    // The worker makes one self-proof a second, and a daemon that starts again at once has just had it.
-    let mut proven = worker.self_proof(label, key, verifier).await;
-    for _ in 0..SELF_PROOF_TRIES {
-        if !matches!(&proven, Err(WorkerError::Refused { code, .. }) if code == codes::RATE_LIMITED) {
-            break;
-        }
-        tokio::time::sleep(SELF_PROOF_RETRY).await;
-        proven = worker.self_proof(label, key, verifier).await;
-    }
-    let refused = proven.is_err().then_some(yanqian_vocabulary::Reason::SignatureDefective);
-    core.append(Management::SelfProof { refused }.into()).await.map_err(failed)?;
-    proven.map_err(|error| failed(format_args!("key `{label}` did not prove itself: {error}")))
-}
-
-/// The token must open what is sealed to the encryption certificate before anybody is asked to seal to it.
-async fn prove_encryption_key(
-    worker: &WorkerClient,
-    label: &str,
-    key: &yanqian_sm::PublicKey,
-) -> Result<(), ServeError> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(failed)?;
-    let sealed = yanqian_sm::sm2_encrypt(key, &secret, &mut getrandom::SysRng).map_err(failed)?;
-    match worker.unseal(label, &sealed).await {
-        Ok(opened) if opened.expose() == secret => Ok(()),
-        Ok(_) => Err(failed(format_args!("key `{label}` opens to something else than was sealed to its certificate"))),
-        Err(error) => {
-            Err(failed(format_args!("key `{label}` did not open what was sealed to its certificate: {error}")))
         }
     }
 }

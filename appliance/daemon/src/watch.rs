@@ -185,7 +185,7 @@ impl Watch {
         if let Some(why) = stopped {
             reasons.push(format!("platform route: {why}"));
         }
-        let up = [trust.is_ok(), state == LedgerState::Writing, signer.is_ok()];
+        let up = [trust.is_ok(), state == LedgerState::Writing, signer.is_ok() && self.readiness.keys_serve()];
         for (component, up) in COMPONENTS.into_iter().zip(up) {
             self.metrics.component_up.with_label_values(&[component]).set(i64::from(up));
         }

@@ -123,4 +123,19 @@ pub enum Management {
         #[n(2)]
         octets: u64,
     },
+    /// Another pair of the entity's came into use; the record's context names it. From schema 3.
+    #[n(13)]
+    KeyChanged {
+        /// What the pair is for: `signing` or `encryption`.
+        #[cbor(n(0), with = "crate::cbor")]
+        usage: Label,
+        #[cbor(n(1), with = "crate::cbor")]
+        key: KeyId,
+        /// The certificate itself, so that proofs need nothing from outside the ledger.
+        #[cbor(n(2), with = "crate::cbor")]
+        certificate: Der,
+        /// The key that was in use before, which a renewed certificate leaves the same.
+        #[cbor(n(3), with = "crate::cbor", has_nil)]
+        former: Option<KeyId>,
+    },
 }

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | 0 | schema, unsigned: 1 or 2, see [`Schema`] |
+//! | 0 | schema, unsigned: 1 to 3, see [`Schema`] |
 //! | 1 | kind, unsigned: see [`Kind`] |
 //! | 2 | sequence, unsigned: 1 for a node's first record, then one more for each |
 //! | 3 | time, unsigned: UTC milliseconds since 1970, never less than the record before |
@@ -33,14 +33,16 @@ pub enum Schema {
     One = 1,
     /// Adds the encryption key and certificate to the context, exchanges of more than one step, and readings.
     Two = 2,
+    /// Adds changes of the key in use.
+    Three = 3,
 }
 
 impl Schema {
     /// The schema that this version writes.
-    pub const CURRENT: Self = Self::Two;
+    pub const CURRENT: Self = Self::Three;
 
     fn of(number: u64) -> Option<Self> {
-        [Self::One, Self::Two].into_iter().find(|schema| *schema as u64 == number)
+        [Self::One, Self::Two, Self::Three].into_iter().find(|schema| *schema as u64 == number)
     }
 
     /// The first schema that has every part of a record.
@@ -49,6 +51,7 @@ impl Schema {
         let newer_body = match body {
             Body::Exchange(_) => true,
             Body::Outcome(outcome) => outcome.exchange.is_some() || outcome.reading.is_some(),
+            Body::Management(Management::KeyChanged { .. }) => return Self::Three,
             _ => false,
         };
         if newer_context || newer_body { Self::Two } else { Self::One }

@@ -13,6 +13,10 @@ fn fixtures(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder)
 }
 
+fn samples() -> [(&'static str, Vec<(&'static str, Record)>); 3] {
+    [("records-1", support::records()), ("records-2", support::records_2()), ("records-3", support::records_3())]
+}
+
 fn compare(file: &Path, octets: &[u8]) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() && !file.exists() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -24,7 +28,7 @@ fn compare(file: &Path, octets: &[u8]) {
 
 #[test]
 fn every_kind_of_record_is_written_as_its_fixture() {
-    for (folder, samples) in [("records-1", support::records()), ("records-2", support::records_2())] {
+    for (folder, samples) in samples() {
         for (name, record) in samples {
             compare(&fixtures(folder).join(format!("{name}.cbor")), &record.encode());
         }
@@ -33,7 +37,7 @@ fn every_kind_of_record_is_written_as_its_fixture() {
 
 #[test]
 fn every_fixture_is_read_and_says_what_was_written() {
-    for (folder, samples) in [("records-1", support::records()), ("records-2", support::records_2())] {
+    for (folder, samples) in samples() {
         let mut count = 0;
         for entry in std::fs::read_dir(fixtures(folder)).unwrap() {
             let path = entry.unwrap().path();

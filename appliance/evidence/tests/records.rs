@@ -21,8 +21,8 @@ fn a_record_decodes_to_what_was_encoded() {
 fn another_schema_is_told_apart_from_damage() {
     let mut octets = good();
     assert_eq!(octets[..3], [0xa6, 0x00, 0x01]);
-    octets[2] = 0x03;
-    assert_eq!(Record::decode(&octets), Err(RecordError::UnknownSchema(3)));
+    octets[2] = 0x04;
+    assert_eq!(Record::decode(&octets), Err(RecordError::UnknownSchema(4)));
     // Whatever else a later schema may change.
     assert_eq!(Record::decode(&[0xa9, 0x00, 0x18, 0x63]), Err(RecordError::UnknownSchema(99)));
 }
@@ -43,9 +43,20 @@ fn a_record_of_the_first_schema_with_parts_of_the_second_is_refused() {
 }
 
 #[test]
+fn a_changed_key_is_refused_in_a_record_of_an_earlier_schema() {
+    for (name, record) in support::records_3() {
+        for schema in [Schema::One, Schema::Two] {
+            let earlier = Record { schema, ..record.clone() };
+            let expected = if name == "intent" { Ok(earlier.clone()) } else { Err(RecordError::NotInSchema(schema)) };
+            assert_eq!(Record::decode(&earlier.encode()), expected, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_record_without_anything_new_may_be_of_either_schema_and_the_two_differ() {
     for (name, record) in support::records() {
-        let newer = Record { schema: Schema::Two, ..record.clone() };
+        let newer = Record { schema: Schema::CURRENT, ..record.clone() };
         assert_eq!(Record::decode(&newer.encode()), Ok(newer.clone()), "{name}");
         assert_eq!(yanqian_evidence::encode(newer.sequence, newer.time, &newer.context, &newer.body), newer.encode());
         assert_ne!(newer.encode(), record.encode(), "{name}");

@@ -10,14 +10,13 @@ use yanqian_agreement::{Agreement, Caller};
 use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
 use yanqian_hsm::WorkerClient;
 use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
-use yanqian_messages::Certificate;
 use yanqian_platform::{Found, PlatformClient, Profile, Route};
-use yanqian_sm::PublicKey;
 use yanqian_trust::{SharedTrust, TrustStore, Verifier};
 use yanqian_vocabulary::{CallerId, EntityId, Mode, PlatformId, Timestamp, VerificationId};
 
 use crate::api::BodyLimits;
 use crate::clock::Clock;
+use crate::keys::{InForce, LoadedPairs, PairUsage, Pairs};
 use crate::metrics::{Metrics, RejectCause};
 use crate::pipeline::Place;
 use crate::reply::Shed;
@@ -25,22 +24,12 @@ use crate::secrets::StateKeys;
 use crate::state::{Orphan, StateHandle};
 use crate::turns::Turns;
 
-/// The entity's signing key: its label in the token and the certificate that signatures are verified against.
+/// Who signs and opens with the entity's keys; which of them, [`Pairs`] says.
 #[derive(Debug)]
-pub struct SigningKey {
+pub struct Signer {
     pub worker: WorkerClient,
-    pub label: String,
-    pub certificate: Certificate,
-    pub public_key: PublicKey,
     /// Whether the token signs messages only, so that the worker needs them beside the digest.
     pub needs_message: bool,
-}
-
-/// The entity's encryption key, which only the token can use, and the certificate to which readings are sealed.
-#[derive(Debug)]
-pub struct EncryptionKey {
-    pub label: String,
-    pub certificate: Certificate,
 }
 
 /// The platform that checks are sent to.
@@ -69,7 +58,7 @@ pub struct CoreLimits {
 /// The parts of a [`Core`].
 pub struct CoreParts {
     pub clock: Arc<dyn Clock>,
-    pub context: Context,
+    pub pairs: Pairs,
     pub agreement: Agreement,
     pub ledger: Arc<Ledger>,
     /// Where the ledger's segments are, for reading records back.
@@ -77,8 +66,7 @@ pub struct CoreParts {
     pub archive: Archive,
     pub state: StateHandle,
     pub keys: StateKeys,
-    pub signing: SigningKey,
-    pub encryption: Option<EncryptionKey>,
+    pub signing: Signer,
     pub platform: PlatformLink,
     pub verifier: Arc<Verifier>,
     pub metrics: Metrics,
@@ -87,7 +75,7 @@ pub struct CoreParts {
 
 impl std::fmt::Debug for CoreParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CoreParts({})", self.context.entity)
+        write!(f, "CoreParts({})", self.agreement.entity)
     }
 }
 
@@ -97,8 +85,7 @@ pub struct Core {
     pub(crate) agreement: Agreement,
     pub(crate) state: StateHandle,
     pub(crate) keys: StateKeys,
-    pub(crate) signing: SigningKey,
-    pub(crate) encryption: Option<EncryptionKey>,
+    pub(crate) signing: Signer,
     pub(crate) platform: PlatformLink,
     /// Verifies every SM2 signature that counts.
     pub(crate) verifier: Arc<Verifier>,
@@ -110,7 +97,7 @@ pub struct Core {
     /// Of those who decode pictures and chip files.
     pub(crate) decoding: Turns,
     body_limits: BodyLimits,
-    context: Arc<Context>,
+    pairs: LoadedPairs,
     ledger: Arc<Ledger>,
     slots: Arc<Semaphore>,
     max_in_flight: u32,
@@ -133,7 +120,7 @@ struct TurnedAway {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Core({})", self.context.entity)
+        write!(f, "Core({})", self.agreement.entity)
     }
 }
 
@@ -148,7 +135,6 @@ impl Core {
             state: parts.state,
             keys: parts.keys,
             signing: parts.signing,
-            encryption: parts.encryption,
             platform: parts.platform,
             verifier: parts.verifier,
             metrics: parts.metrics,
@@ -158,7 +144,7 @@ impl Core {
             archive: parts.archive,
             decoding,
             body_limits: parts.limits.body,
-            context: Arc::new(parts.context),
+            pairs: LoadedPairs::new(parts.pairs),
             ledger: parts.ledger,
             slots: Arc::new(Semaphore::new(parts.limits.max_in_flight as usize)),
             max_in_flight: parts.limits.max_in_flight,
@@ -169,11 +155,11 @@ impl Core {
     }
 
     pub(crate) fn entity(&self) -> &EntityId {
-        &self.context.entity
+        &self.agreement.entity
     }
 
     pub(crate) fn platform_id(&self) -> &PlatformId {
-        &self.context.platform
+        &self.agreement.platform
     }
 
     /// The caller that a client certificate's names stand for.
@@ -196,9 +182,33 @@ impl Core {
         VerificationId::new(now, self.random())
     }
 
-    /// Makes a record durable.
+    /// The entity's pairs as last loaded.
+    pub fn pairs(&self) -> Arc<Pairs> {
+        self.pairs.load()
+    }
+
+    /// Puts other pairs in the place of those that are there. Checks under way keep theirs.
+    pub fn replace_pairs(&self, pairs: Arc<Pairs>) {
+        self.pairs.replace(pairs);
+    }
+
+    /// What is in force now; a check takes it once.
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.in_force_at(self.clock.now())
+    }
+
+    pub(crate) fn in_force_at(&self, now: Timestamp) -> Arc<InForce> {
+        Arc::clone(self.pairs.load().at(now))
+    }
+
+    /// Makes a record about the appliance durable, under what is in force now.
     pub async fn append(&self, body: Body) -> Result<Appended, LedgerError> {
-        let appended = self.ledger.append(Arc::clone(&self.context), body).await;
+        self.append_under(&self.in_force().context, body).await
+    }
+
+    /// Makes a record durable under what was in force for it.
+    pub async fn append_under(&self, context: &Arc<Context>, body: Body) -> Result<Appended, LedgerError> {
+        let appended = self.ledger.append(Arc::clone(context), body).await;
         if let Ok(appended) = &appended
             && let Ok(mut told) = self.records_told.lock()
         {
@@ -227,9 +237,10 @@ impl Core {
         limits
     }
 
-    /// The certificate to which the platform seals what a service gives back.
-    pub(crate) fn reading_recipient(&self, mode: Mode) -> Option<&Certificate> {
-        self.encryption.as_ref().filter(|_| mode == Mode::ChipReading).map(|key| &key.certificate)
+    /// Keeps our own certificates, so that receipts of what was signed under them stay whole. Blocks.
+    pub fn archive_pairs(&self, pairs: &Pairs) -> Result<(), ArchiveError> {
+        let mut all = PairUsage::ALL.into_iter().flat_map(|usage| pairs.of(usage));
+        all.try_for_each(|pair| self.archive.put(Archived::Certificate, pair.certificate.as_der()).map(drop))
     }
 
     /// Keeps the certificates and lists on which an answer's proof rests, so that its receipt stays whole. Blocks.

@@ -7,6 +7,7 @@
 mod api;
 mod clock;
 mod core;
+mod keys;
 mod metrics;
 mod pipeline;
 mod reply;
@@ -16,7 +17,8 @@ mod turns;
 
 pub use api::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits, serve};
 pub use clock::{Clock, SystemClock};
-pub use core::{Core, CoreLimits, CoreParts, EncryptionKey, PlatformLink, SigningKey};
+pub use core::{Core, CoreLimits, CoreParts, PlatformLink, Signer};
+pub use keys::{InForce, KeyPair, PairState, PairUsage, Pairs, PairsError};
 pub use metrics::{COMPONENTS, Metrics, RejectCause};
 pub use pipeline::Place;
 pub use secrets::StateKeys;

@@ -150,7 +150,7 @@ impl Site {
         };
         checker.check(
             answer,
-            &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None },
+            &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipients: &[] },
             now(),
         )
     }
@@ -299,7 +299,7 @@ impl Site {
         let memory = Memory::default();
         let checker =
             AnswerChecker { profile: &self.profile, trust: &self.trust, verifier: &self.verifier, replay: &memory };
-        let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipient: None };
+        let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipients: &[] };
         checker.check(answer, &expected, now())
     }
 }

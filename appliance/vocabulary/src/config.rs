@@ -8,6 +8,22 @@ impl KeyLine {
     pub fn find(text: &str, key: &str) -> Self {
         Self(key_line(text, key))
     }
+
+    /// Of a key in the `index`-th, from 0, of several tables of the same name; the table's header where it lacks the key.
+    pub fn find_in(text: &str, table: &str, index: usize, key: &str) -> Self {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let is_header = |line: &str| {
+            line.strip_prefix("[[").and_then(|rest| rest.split_once("]]")).is_some_and(|(name, _)| name.trim() == table)
+        };
+        let header = lines.iter().enumerate().filter(|(_, line)| is_header(line)).map(|(at, _)| at).nth(index);
+        let Some(header) = header else { return Self(None) };
+        let members = lines[header + 1..].iter().take_while(|line| !line.starts_with('['));
+        let found = members
+            .enumerate()
+            .find(|(_, line)| line.split_once('=').is_some_and(|(name, _)| name.trim() == key))
+            .map(|(below, _)| header + 2 + below);
+        Self(Some(found.unwrap_or(header + 1)))
+    }
 }
 
 impl fmt::Display for KeyLine {

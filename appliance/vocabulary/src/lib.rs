@@ -29,5 +29,5 @@ pub use personal::{
     BirthDate, CallerReference, CivilDate, DateError, DocumentNumber, ExpiryDate, Nationality, PersonalName,
 };
 pub use reason::{Reason, ReasonClass};
-pub use time::{Timestamp, TimestampRange};
+pub use time::{Timestamp, TimestampParseError, TimestampRange};
 pub use verdict::{FieldVerdict, FieldVerdicts, Verdict};

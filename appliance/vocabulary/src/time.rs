@@ -2,6 +2,7 @@ use std::fmt;
 
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 const RFC3339_MILLIS: &[BorrowedFormatItem<'_>] =
@@ -10,6 +11,11 @@ const RFC3339_MILLIS: &[BorrowedFormatItem<'_>] =
 /// An instant: UTC milliseconds since 1970-01-01T00:00:00Z, the ledger's unit of time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
+
+/// A text that is no instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected an instant in RFC 3339 with its offset, such as \"2027-01-01T00:00:00+08:00\"")]
+pub struct TimestampParseError;
 
 /// An instant lay outside the years 1970 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +36,12 @@ impl Timestamp {
     /// Refuses what [`Self::from_unix_millis`] would clamp.
     pub fn try_from_unix_millis(millis: i64) -> Result<Self, TimestampRange> {
         if (0..=Self::MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(TimestampRange) }
+    }
+
+    /// Reads RFC 3339, whose offset may be any.
+    pub fn from_rfc3339(text: &str) -> Result<Self, TimestampParseError> {
+        let instant = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampParseError)?;
+        Self::from_utc(instant).map_err(|_| TimestampParseError)
     }
 
     pub const fn unix_millis(self) -> i64 {
@@ -85,6 +97,15 @@ mod tests {
         assert_eq!(Timestamp::from_unix_millis(1_700_000_000_123).to_string(), "2023-11-14T22:13:20.123Z");
         assert_eq!(Timestamp::from_unix_millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
         assert_eq!(Timestamp::from_unix_millis(-1).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn an_instant_is_read_with_its_offset_and_not_without() {
+        let read = |text| Timestamp::from_rfc3339(text).map(|instant| instant.to_string());
+        assert_eq!(read("2027-01-01T00:00:00+08:00").as_deref(), Ok("2026-12-31T16:00:00.000Z"));
+        for text in ["2027-01-01T00:00:00", "2027-01-01", "1969-12-31T23:59:59Z", "2027-02-29T00:00:00Z", ""] {
+            assert_eq!(read(text), Err(TimestampParseError), "{text}");
+        }
     }
 
     proptest::proptest! {

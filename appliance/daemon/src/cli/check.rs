@@ -1,6 +1,8 @@
 //! `yanqian check`: every piece that a configuration names, looked at whether or not an earlier one failed, so that one run tells
 //! everything that is wrong.
 
+mod pairs;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,19 +11,18 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 use yanqian_agreement::Agreement;
 use yanqian_hsm::profile::Profile;
-use yanqian_hsm::protocol::KeyUsage;
 use yanqian_hsm::worker::WorkerConfig;
-use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient};
+use yanqian_hsm::{ClientConfig, WorkerClient};
 use yanqian_messages::Certificate;
 use yanqian_platform::Route;
-use yanqian_sm::PublicKey;
 use yanqian_vocabulary::Timestamp;
 
 use super::output::{complain, say};
 use super::{EXIT_CONFIG, small_runtime};
 use crate::config::Config;
 use crate::gauges::free_space;
-use crate::{hardening, parts};
+use crate::{hardening, keys, parts};
+use pairs::{Placed, placed};
 
 const DAY: i64 = 86_400;
 /// Days before an end at which a warning begins.
@@ -110,8 +111,7 @@ fn rows(config: &Config) -> Vec<Row> {
     let text = |error: parts::PartError| error.to_string();
     let agreement = parts::agreement(config).map_err(text);
     let profile = parts::platform(config).map(|(profile, _)| profile).map_err(text);
-    let signing = parts::signing_certificate(config).map_err(text);
-    let encryption = parts::encryption_certificate(config).map_err(text);
+    let pairs = keys::load(config, timestamp()).map_err(text);
     let services = match (&agreement, &profile) {
         (Ok((agreement, _)), Ok(profile)) => parts::services(config, agreement, profile)
             .map(|()| agreement.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", "))
@@ -144,15 +144,20 @@ fn rows(config: &Config) -> Vec<Row> {
         row("state-directory", state_directory(&config.state_dir)),
         row("disk", disk(&config.state_dir)),
         row("open-files", open_files(config)),
-        row("signing-certificate", certificate(signing.as_ref().map(|(certificate, _)| certificate))),
     ];
-    match &encryption {
-        Ok(None) => {}
-        Ok(Some((found, _))) => rows.push(row("encryption-certificate", certificate(Ok(found)))),
-        Err(problem) => rows.push(row("encryption-certificate", Err(problem.clone()))),
-    }
-    rows.push(row("clock", clock(config, signing.as_ref().ok().map(|(certificate, _)| certificate))));
-    rows.extend(token(config, signing.as_ref().ok(), encryption.as_ref().ok().and_then(Option::as_ref)));
+    let pairs = match pairs {
+        Ok(pairs) => pairs,
+        Err(problem) => {
+            rows.extend([row("signing-certificate", Err(problem)), row("clock", clock(config, None))]);
+            rows.extend(token(config, &[]));
+            return rows;
+        }
+    };
+    let first = pairs.signing.first().map(|pair| pair.certificate.clone());
+    let pairs = placed(pairs, timestamp());
+    rows.extend(pairs.iter().map(Placed::certificate_row));
+    rows.push(row("clock", clock(config, first.as_ref())));
+    rows.extend(token(config, &pairs));
     rows
 }
 
@@ -183,6 +188,10 @@ fn now() -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
+fn timestamp() -> Timestamp {
+    Timestamp::from_unix_millis(now().saturating_mul(1000))
+}
+
 fn days_left(end: i64) -> i64 {
     (end - now()).div_euclid(DAY)
 }
@@ -192,7 +201,7 @@ fn in_force(agreement: Result<&Agreement, &String>) -> Found {
         Ok(agreement) => agreement,
         Err(problem) => return Found(Level::Fail, problem.clone()),
     };
-    let now = Timestamp::from_unix_millis(now().saturating_mul(1000));
+    let now = timestamp();
     let left = days_left(agreement.effective_until.unix_seconds());
     if now < agreement.effective_from || now >= agreement.effective_until {
         return Found(
@@ -313,7 +322,7 @@ fn open_files(config: &Config) -> Found {
 
 /// A clock that is wrong makes every answer too old or too new.
 fn clock(config: &Config, signing: Option<&Certificate>) -> Found {
-    let shown = Timestamp::from_unix_millis(now().saturating_mul(1000));
+    let shown = timestamp();
     if signing.is_some_and(|certificate| now() < certificate.not_before()) {
         return Found(Level::Fail, format!("{shown} is before the signing certificate begins"));
     }
@@ -330,11 +339,7 @@ fn clock(config: &Config, signing: Option<&Certificate>) -> Found {
 }
 
 /// Reaches the token through the worker and sees that it holds the certificates' keys.
-fn token(
-    config: &Config,
-    signing: Option<&(Certificate, PublicKey)>,
-    encryption: Option<&(Certificate, PublicKey)>,
-) -> Vec<Row> {
+fn token(config: &Config, pairs: &[Placed]) -> Vec<Row> {
     let asked = small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
         runtime.block_on(async {
             let mut client = ClientConfig::new(&config.hsm.socket);
@@ -351,34 +356,6 @@ fn token(
     };
     let note = format!("`{}` ({}), grade {}", status.token_label, status.token_model, status.grade);
     let mut rows = vec![row("token", warn_if(status.grade == "development", note))];
-    if let Some(own) = signing {
-        rows.push(row("signing-key", held(&keys, &config.hsm.signing_key, KeyUsage::Sign, own)));
-    }
-    if let (Some(own), Some(pair)) = (encryption, &config.hsm.encryption) {
-        rows.push(row("encryption-key", held(&keys, &pair.label, KeyUsage::Encrypt, own)));
-    }
+    rows.extend(pairs.iter().filter_map(|pair| pair.key_row(&keys)));
     rows
-}
-
-fn held(keys: &[KeyEntry], label: &str, usage: KeyUsage, own: &(Certificate, PublicKey)) -> Found {
-    let (certificate, key) = own;
-    let fail = |problem: String| Found(Level::Fail, problem);
-    let Some(entry) = keys.iter().find(|entry| entry.label == label) else {
-        return fail(format!("the token has no key `{label}`"));
-    };
-    if entry.usage != usage {
-        return fail(format!("key `{label}` is there to {}, not to {}", entry.usage.as_str(), usage.as_str()));
-    }
-    if entry.public_key != Some(key.to_sec1()) {
-        let found = entry.public_key.and_then(|sec1| PublicKey::from_sec1(&sec1).ok());
-        let found = found.map_or("unknown".to_owned(), |key| hex::encode(key.key_id()));
-        return fail(format!("key `{label}` is {found}, the certificate's is {}", hex::encode(key.key_id())));
-    }
-    if let Some(problem) = &entry.problem {
-        return fail(format!("key `{label}` does not serve: {problem}"));
-    }
-    let beside = entry.certificate_hash == Some(certificate.hash());
-    let note = format!("`{label}` is the certificate's and {}", if entry.proven { "proven" } else { "not proven yet" });
-    let note = if beside { note } else { note + "; another certificate or none lies beside it in the token" };
-    warn_if(!beside || !entry.proven, note)
 }

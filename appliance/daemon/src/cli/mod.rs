@@ -8,6 +8,7 @@ mod ledger;
 mod output;
 mod platform;
 mod probe;
+mod reload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +46,11 @@ enum Command {
         after_help = "Prints a table of ok, warn and FAIL. Exits with 78 when anything fails; a warning is no failure.\n\nExample:\n  yanqian check --config /etc/yanqian/yanqian.toml --worker-config /etc/yanqian-hsm/worker.toml"
     )]
     Check(CheckArgument),
+    /// Have a running daemon read the entity's key pairs again
+    #[command(
+        after_help = "Exits with 78 and the reason when the reload was refused; nothing is changed then.\n\nExample:\n  yanqian reload --config /etc/yanqian/yanqian.toml --pid $(systemctl show --property MainPID --value yanqian)"
+    )]
+    Reload(reload::Arguments),
     /// Keys and certificates in the token, through the worker
     #[command(subcommand)]
     Hsm(hsm::Command),
@@ -123,6 +129,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(argument) => crate::serve::run(&argument.config),
         Command::HsmWorker(argument) => hsm::run_worker(&argument.config),
         Command::Check(argument) => check::run(&argument.config, argument.worker_config.as_deref(), argument.json),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Hsm(command) => hsm::run(command),
         Command::Platform(command) => platform::run(&command),
         Command::Ledger(command) => ledger::run(&command),

@@ -1,5 +1,6 @@
 //! The daemon's configuration file: strict TOML, every error with file, line and key.
 
+mod pairs;
 mod raw;
 #[cfg(test)]
 mod reference;
@@ -13,6 +14,7 @@ use yanqian_gateway::{BodyLimits, ServerLimits};
 use yanqian_trust::VerifierSettings;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
+pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
 
 /// The configuration could not be used. The text names the file and, where it can, line and key.
@@ -30,6 +32,8 @@ pub(crate) enum ConfigError {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) file: PathBuf,
+    /// The file as it was read.
+    pub(crate) text: String,
     pub(crate) entity: EntityId,
     pub(crate) node: NodeId,
     pub(crate) state_dir: PathBuf,
@@ -69,16 +73,7 @@ pub(crate) struct Platform {
 pub(crate) struct Hsm {
     pub(crate) socket: PathBuf,
     pub(crate) worker_uid: Option<u32>,
-    pub(crate) signing_key: String,
-    pub(crate) signing_certificate: PathBuf,
-    pub(crate) encryption: Option<Encryption>,
-}
-
-/// The entity's encryption pair: its label in the token and its certificate.
-#[derive(Debug)]
-pub(crate) struct Encryption {
-    pub(crate) label: String,
-    pub(crate) certificate: PathBuf,
+    pub(crate) pairs: PairEntries,
 }
 
 #[derive(Debug)]
@@ -97,5 +92,10 @@ impl Config {
         let text =
             std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
         parse(&text, file)
+    }
+
+    /// SM3 of the file as it was read.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        yanqian_sm::sm3(&[self.text.as_bytes()])
     }
 }

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
+use super::pairs::{RawEncryption, RawPairs, RawSigning, Reader};
 use super::verification::RawVerification;
-use super::{Config, ConfigError, Encryption, Hsm, Limits, Listen, Platform};
+use super::{Config, ConfigError, Hsm, Limits, Listen, Platform};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -114,14 +115,18 @@ struct RawHsm {
     socket: PathBuf,
     /// Refuse a worker whose socket was made by another user than this one.
     worker_uid: Option<u32>,
-    /// Label (`CKA_LABEL`) of the signing key pair in the token; 1 to 64 octets.
-    signing_key: String,
+    /// Label (`CKA_LABEL`) of the signing key pair in the token; 1 to 64 octets. Read again on reload, like all that follows here.
+    signing_key: Option<String>,
     /// Its certificate, PEM or DER.
-    signing_certificate: PathBuf,
+    signing_certificate: Option<PathBuf>,
     /// Label of the encryption key pair; needed for chip readings. Together with `encryption_certificate`, or not at all.
     encryption_key: Option<String>,
     /// Its certificate, PEM or DER: the platform seals readings to it.
     encryption_certificate: Option<PathBuf>,
+    #[serde(default)]
+    signing: Vec<RawSigning>,
+    #[serde(default)]
+    encryption: Vec<RawEncryption>,
 }
 
 /// All optional.
@@ -307,23 +312,24 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     for (key, text) in [
         ("platform.customer_number", &raw.platform.customer_number),
         ("platform.application", &raw.platform.application),
-        ("hsm.signing_key", &raw.hsm.signing_key),
-        ("hsm.encryption_key", raw.hsm.encryption_key.as_ref().unwrap_or(&raw.hsm.signing_key)),
     ] {
         if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
             return Err(value_error(key, "1 to 64 octets without control characters"));
         }
     }
-    if raw.hsm.encryption_key.is_some() != raw.hsm.encryption_certificate.is_some() {
-        return Err(value_error("hsm.encryption_key", "stands together with `encryption_certificate`, or not at all"));
-    }
-    if raw.hsm.encryption_key.as_ref() == Some(&raw.hsm.signing_key) {
-        return Err(value_error("hsm.encryption_key", "is the signing key's label; the two pairs are separate"));
-    }
+    let pairs = Reader { text, file }.read(RawPairs {
+        signing_key: raw.hsm.signing_key,
+        signing_certificate: raw.hsm.signing_certificate,
+        encryption_key: raw.hsm.encryption_key,
+        encryption_certificate: raw.hsm.encryption_certificate,
+        signing: raw.hsm.signing,
+        encryption: raw.hsm.encryption,
+    })?;
     let base = file.parent().unwrap_or(Path::new(""));
     let at = |path: PathBuf| base.join(path);
     Ok(Config {
         file: file.to_owned(),
+        text: text.to_owned(),
         entity: raw.entity.id,
         node: raw.entity.node,
         state_dir: at(raw.paths.state_dir),
@@ -346,17 +352,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             application: raw.platform.application,
             revocation_grace: Duration::from_secs(raw.platform.revocation_grace_seconds.into()),
         },
-        hsm: Hsm {
-            socket: at(raw.hsm.socket),
-            worker_uid: raw.hsm.worker_uid,
-            signing_key: raw.hsm.signing_key,
-            signing_certificate: at(raw.hsm.signing_certificate),
-            encryption: raw
-                .hsm
-                .encryption_key
-                .zip(raw.hsm.encryption_certificate)
-                .map(|(label, certificate)| Encryption { label, certificate: at(certificate) }),
-        },
+        hsm: Hsm { socket: at(raw.hsm.socket), worker_uid: raw.hsm.worker_uid, pairs },
         verification: raw.verification.into(),
         limits: raw.limits.into(),
     })

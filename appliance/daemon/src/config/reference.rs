@@ -67,6 +67,11 @@ fn form(schema: &Map<String, Value>) -> String {
     }
 }
 
+/// What stands before the names of tables in the table `name`.
+fn below(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("{}.", name.trim_matches(['[', ']'])) }
+}
+
 /// The file's tables, the top first, then by name.
 fn tables(schema: &Schema) -> Vec<Table> {
     let root = schema.as_value().as_object().unwrap();
@@ -90,9 +95,9 @@ fn tables(schema: &Schema) -> Vec<Table> {
             let value = resolve(value);
             let items = value.get("items").map(resolve);
             if let Some(block) = items.filter(|items| items.contains_key("properties")) {
-                waiting.push((format!("[[{key}]]"), block));
+                waiting.push((format!("[[{}{key}]]", below(&name)), block));
             } else if value.contains_key("properties") {
-                waiting.push((format!("[{key}]"), value));
+                waiting.push((format!("[{}{key}]", below(&name)), value));
             } else {
                 let default = value.get("default").filter(|default| !default.is_null());
                 let must = required.iter().any(|name| *name == key);
@@ -154,8 +159,9 @@ fn the_configuration_reference_is_what_the_code_reads() {
 fn every_key_is_explained_and_shown_in_a_sample() {
     for (schema, sample) in schemas() {
         for table in tables(&schema) {
-            let start =
-                if table.name.is_empty() { 0 } else { sample.find(&format!("\n{}", table.name)).expect(&table.name) };
+            let headers = [format!("\n{}", table.name), format!("\n# {}", table.name)];
+            let start = headers.iter().find_map(|header| sample.find(header));
+            let start = if table.name.is_empty() { 0 } else { start.expect(&table.name) };
             for key in &table.keys {
                 let Key { name, about, .. } = key;
                 assert!(!about.is_empty(), "{} {name} has no description", table.name);

@@ -301,6 +301,33 @@ pub fn bodies_2() -> Vec<(&'static str, Body)> {
     ]
 }
 
+/// What schema 3 adds: changes of the key in use.
+pub fn bodies_3() -> Vec<(&'static str, Body)> {
+    let change = |usage, former| Management::KeyChanged {
+        usage: Label::new(usage),
+        key: KeyId::new([0xe7; 32]),
+        certificate: der(0x30, b"our next certificate"),
+        former,
+    };
+    vec![
+        ("intent", intent().into()),
+        ("management-key-changed", change("signing", Some(KeyId::new([0xa1; 32]))).into()),
+        ("management-key-changed-first", change("encryption", None).into()),
+    ]
+}
+
+/// What schema 3 adds, as the first records of a ledger.
+pub fn records_3() -> Vec<(&'static str, Record)> {
+    bodies_3()
+        .into_iter()
+        .zip(1u64..)
+        .map(|((name, body), sequence)| {
+            let time = time(i64::try_from(sequence).unwrap() * 10);
+            (name, Record { schema: Schema::Three, sequence, time, context: context(), body })
+        })
+        .collect()
+}
+
 /// What schema 2 adds, as the first records of a ledger.
 pub fn records_2() -> Vec<(&'static str, Record)> {
     let context = |sequence: u64| Context {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use yanqian_evidence::{
     Answer, Der, Label, LeafHash, Octets, PlatformSerial, RequestSignature, Revocation, Signer, Step, Times,
 };
@@ -8,6 +10,7 @@ use yanqian_vocabulary::{
 };
 
 use crate::core::Core;
+use crate::keys::InForce;
 use crate::reply::Shed;
 
 /// What is known of a check so far; it travels along the way and becomes the outcome record, whatever the end.
@@ -16,6 +19,8 @@ pub(crate) struct Dossier {
     pub(super) caller: CallerId,
     pub(super) mode: Mode,
     pub(super) received_at: Timestamp,
+    /// The entity's pairs: of the intent once there is one, and then to the end.
+    pub(super) in_force: Arc<InForce>,
     /// Only a purpose that the agreement lists; anything else is the caller's own text and may be personal data.
     pub(super) purpose: Option<PurposeCode>,
     pub(super) document_type: Option<DocumentType>,
@@ -91,12 +96,19 @@ pub(crate) struct Refused {
 }
 
 impl Dossier {
-    pub(super) fn new(id: VerificationId, caller: CallerId, mode: Mode, received_at: Timestamp) -> Self {
+    pub(super) fn new(
+        id: VerificationId,
+        caller: CallerId,
+        mode: Mode,
+        received_at: Timestamp,
+        in_force: Arc<InForce>,
+    ) -> Self {
         Self {
             id,
             caller,
             mode,
             received_at,
+            in_force,
             purpose: None,
             document_type: None,
             rule: None,

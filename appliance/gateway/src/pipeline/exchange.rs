@@ -31,14 +31,14 @@ pub(crate) struct Answered<S> {
 }
 
 impl<S> RecordedIntent<S> {
-    /// Asks the token, and believes the signature only once it verifies with the certificate's key.
+    /// Asks the token for a signature by the intent's key, and believes it only once it verifies with the certificate's.
     pub(crate) async fn sign(self, core: &Arc<Core>) -> Result<Signed<S>, Box<Refused>> {
         let Self { mut dossier, outbound, step } = self;
         let _timer = core.metrics.stage("sign");
-        let signing = &core.signing;
-        let e = outbound.e(&signing.public_key, &DistinguishingId::default());
+        let (signing, pair) = (&core.signing, Arc::clone(&dossier.in_force.signing));
+        let e = outbound.e(&pair.public_key, &DistinguishingId::default());
         let message = signing.needs_message.then(|| outbound.to_be_signed());
-        let raw = match signing.worker.sign(&signing.label, &e, message).await {
+        let raw = match signing.worker.sign(&pair.label, &e, message).await {
             Ok(raw) => raw,
             Err(error) => {
                 tracing::warn!(%error, "the token did not sign");
@@ -51,7 +51,7 @@ impl<S> RecordedIntent<S> {
         };
         core.metrics.signatures.inc();
         let signature = match Signature::from_raw(&raw) {
-            Ok(signature) if core.verifier.verify(&signing.public_key, &e, &signature).is_ok() => signature,
+            Ok(signature) if core.verifier.verify(&pair.public_key, &e, &signature).is_ok() => signature,
             _ => {
                 tracing::error!("the token's signature does not verify against the configured certificate");
                 return Err(dossier.refused(Reason::SignatureDefective, None));
@@ -60,7 +60,7 @@ impl<S> RecordedIntent<S> {
         dossier.signed_at = Some(core.clock.now());
         dossier.signature = Der::new(signature.to_der()).ok();
         dossier.attributes = outbound.attributes().and_then(|der| Der::new(der).ok());
-        match outbound.finish(&core.platform.profile, &signature, &signing.certificate) {
+        match outbound.finish(&core.platform.profile, &signature, &pair.certificate) {
             Ok(request) => Ok(Signed { dossier, request, step }),
             Err(_) => Err(dossier.refused(Reason::PlatformEncoding, None)),
         }

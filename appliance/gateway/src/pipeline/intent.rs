@@ -7,14 +7,15 @@ use yanqian_evidence::{
     Body, Der, Exchange, IdempotencyTag, Intent, Label, NextRequest, Search, SignedDigest, ToBeSigned,
 };
 use yanqian_ledger::LedgerError;
-use yanqian_messages::{Certificate, Recipient};
+use yanqian_messages::Recipient;
 use yanqian_platform::{Applied, Outbound, RequestContext};
 use yanqian_sm::DistinguishingId;
-use yanqian_vocabulary::{Claim, DocumentNumber, DocumentType, Mode, Nonce, Reason};
+use yanqian_vocabulary::{Claim, DocumentNumber, DocumentType, Mode, Nonce, Reason, Timestamp};
 
 use super::dossier::{Dossier, Place, Refused};
 use super::scope::InScope;
 use crate::core::Core;
+use crate::keys::InForce;
 use crate::reply::Shed;
 
 /// A step whose intent is durable; only the ledger's acknowledgement makes one (I2). `S` says which step it is, and with it
@@ -48,9 +49,10 @@ pub(crate) struct Accepted {
 impl InScope {
     /// Builds the check's request and makes the intent to sign it durable.
     pub(crate) async fn record_intent(self, core: &Arc<Core>) -> Result<RecordedIntent<Check>, Box<Refused>> {
-        let Self { dossier, claim, platform_code } = self;
+        let Self { mut dossier, claim, platform_code } = self;
         let _timer = core.metrics.stage("intent");
-        let built = build_check(core, &dossier, &claim, &platform_code, None);
+        let now = dossier.take_pairs(core);
+        let built = build_check(core, &dossier, &claim, &platform_code, None, now);
         let (dossier, outbound) = record_first(core, dossier, built, &claim).await?;
         Ok(RecordedIntent { dossier, outbound, step: Check::of(&claim) })
     }
@@ -60,9 +62,10 @@ impl InScope {
         self,
         core: &Arc<Core>,
     ) -> Result<RecordedIntent<Application>, Box<Refused>> {
-        let Self { dossier, claim, platform_code } = self;
+        let Self { mut dossier, claim, platform_code } = self;
         let _timer = core.metrics.stage("intent");
-        let built = build_application(core, &dossier, &platform_code);
+        let now = dossier.take_pairs(core);
+        let built = build_application(core, &dossier, &platform_code, now);
         let (dossier, outbound) = record_first(core, dossier, built, &claim).await?;
         Ok(RecordedIntent { dossier, outbound, step: Application { claim, platform_code } })
     }
@@ -73,14 +76,14 @@ impl Accepted {
     pub(crate) async fn record_exchange(self, core: &Arc<Core>) -> Result<RecordedIntent<Check>, Box<Refused>> {
         let Self { mut dossier, applied, application: Application { claim, platform_code } } = self;
         let _timer = core.metrics.stage("intent");
-        let outbound = match build_check(core, &dossier, &claim, &platform_code, Some(&applied)) {
+        let outbound = match build_check(core, &dossier, &claim, &platform_code, Some(&applied), core.clock.now()) {
             Ok(outbound) => outbound,
             Err(reason) => return Err(dossier.refused(reason, None)),
         };
-        let Some(exchange) = exchange(core, &dossier, &outbound) else {
+        let Some(exchange) = exchange(&dossier, &outbound) else {
             return Err(dossier.refused(Reason::PlatformEncoding, None));
         };
-        match core.append(Body::Exchange(exchange)).await {
+        match core.append_under(&dossier.in_force.context, Body::Exchange(exchange)).await {
             Ok(appended) => {
                 dossier.exchange_sequence = Some(appended.sequence);
                 dossier.places.push(Place::from(&appended));
@@ -112,7 +115,7 @@ async fn record_first(
     let Some(intent) = intent(core, &dossier, &outbound, claim, &salt) else {
         return Err(dossier.refused(Reason::PlatformEncoding, None));
     };
-    match core.append(intent.into()).await {
+    match core.append_under(&dossier.in_force.context, intent.into()).await {
         Ok(appended) => {
             dossier.intent_sequence = Some(appended.sequence);
             dossier.places.push(Place::from(&appended));
@@ -133,38 +136,53 @@ fn not_recorded(dossier: Dossier, error: LedgerError) -> Box<Refused> {
     }
 }
 
-/// The platform's route must be open, and the entity's own certificates valid, before anything is signed or can be sealed
-/// to it.
-fn check_ready(core: &Core, dossier: &Dossier) -> Result<(), Reason> {
-    dossier.check_route(core)?;
-    let now = core.clock.now();
-    let valid =
-        |certificate: &Certificate| (certificate.not_before()..=certificate.not_after()).contains(&now.unix_seconds());
-    if !valid(&core.signing.certificate) {
-        return Err(Reason::SigningCertificateInvalid);
+impl Dossier {
+    /// The moment of the intent decides which pairs the check is asked under; gives that moment.
+    fn take_pairs(&mut self, core: &Core) -> Timestamp {
+        let now = core.clock.now();
+        self.in_force = core.in_force_at(now);
+        now
     }
-    if dossier.mode == Mode::ChipReading && !core.encryption.as_ref().is_some_and(|key| valid(&key.certificate)) {
-        return Err(Reason::EncryptionCertificateInvalid);
-    }
-    Ok(())
 }
 
-fn context<'a>(core: &'a Core, mode: Mode, purpose_code: &'a str, applied: Option<&'a Applied>) -> RequestContext<'a> {
+/// The platform's route must be open, and the entity's own pairs valid and proven, before anything is signed or can be sealed
+/// to it. No other pair stands in for one that is not.
+fn check_ready(core: &Core, dossier: &Dossier, now: Timestamp) -> Result<(), Reason> {
+    dossier.check_route(core)?;
+    let InForce { signing, encryption, .. } = &*dossier.in_force;
+    if !signing.is_valid_at(now) {
+        return Err(Reason::SigningCertificateInvalid);
+    }
+    let mut proven = signing.is_proven();
+    if dossier.mode == Mode::ChipReading {
+        let valid = encryption.as_ref().filter(|pair| pair.is_valid_at(now));
+        proven &= valid.ok_or(Reason::EncryptionCertificateInvalid)?.is_proven();
+    }
+    if proven { Ok(()) } else { Err(Reason::SignerUnavailable) }
+}
+
+fn context<'a>(
+    core: &'a Core,
+    dossier: &'a Dossier,
+    purpose_code: &'a str,
+    applied: Option<&'a Applied>,
+    now: Timestamp,
+) -> RequestContext<'a> {
     RequestContext {
         customer: &core.platform.customer_number,
         application: &core.platform.application,
         purpose_code,
-        mode,
-        now: core.clock.now(),
+        mode: dossier.mode,
+        now,
         nonce: Nonce::new(core.random()),
         applied,
-        certificate: &core.signing.certificate,
+        certificate: &dossier.in_force.signing.certificate,
     }
 }
 
-fn build_application(core: &Core, dossier: &Dossier, platform_code: &str) -> Result<Outbound, Reason> {
-    check_ready(core, dossier)?;
-    let context = context(core, dossier.mode, platform_code, None);
+fn build_application(core: &Core, dossier: &Dossier, platform_code: &str, now: Timestamp) -> Result<Outbound, Reason> {
+    check_ready(core, dossier, now)?;
+    let context = context(core, dossier, platform_code, None, now);
     core.platform.profile.encode_application(&context).map_err(|error| {
         tracing::error!(%error, "application cannot be built");
         Reason::PlatformEncoding
@@ -177,10 +195,11 @@ fn build_check(
     claim: &Claim,
     platform_code: &str,
     applied: Option<&Applied>,
+    now: Timestamp,
 ) -> Result<Outbound, Reason> {
-    check_ready(core, dossier)?;
+    check_ready(core, dossier, now)?;
     let trust = core.platform.trust.current().map_err(|_| Reason::PlatformTrustUnusable)?;
-    let context = context(core, dossier.mode, platform_code, applied);
+    let context = context(core, dossier, platform_code, applied, now);
     let certificate = trust.encryption_certificate();
     let table = certificate.public_key().and_then(|key| core.verifier.sealing_table(key));
     let recipient = Recipient::new(certificate, table.as_deref().map(|table| &**table));
@@ -190,11 +209,11 @@ fn build_check(
     })
 }
 
-fn to_be_signed(core: &Core, outbound: &Outbound) -> Option<ToBeSigned> {
+fn to_be_signed(dossier: &Dossier, outbound: &Outbound) -> Option<ToBeSigned> {
     Some(if let Some(der) = outbound.attributes() {
         ToBeSigned::Attributes { der: Der::new(der).ok()? }
     } else {
-        let e = outbound.e(&core.signing.public_key, &DistinguishingId::default());
+        let e = outbound.e(&dossier.in_force.signing.public_key, &DistinguishingId::default());
         ToBeSigned::Content { e: SignedDigest::new(*e.as_bytes()) }
     })
 }
@@ -211,7 +230,7 @@ fn intent(core: &Core, dossier: &Dossier, outbound: &Outbound, claim: &Claim, sa
         fields: dossier.fields.iter().copied().collect(),
         request: outbound.digest(),
         nonce: outbound.nonce(),
-        to_be_signed: to_be_signed(core, outbound)?,
+        to_be_signed: to_be_signed(dossier, outbound)?,
         search: Some(Search { epoch: 1, tag: core.keys.search_tag(claim.document_type().as_str(), &lifetime) }),
         commitment: yanqian_evidence::commitment(salt, claim),
         idempotency: dossier.key.map(IdempotencyTag::new),
@@ -219,7 +238,7 @@ fn intent(core: &Core, dossier: &Dossier, outbound: &Outbound, claim: &Claim, sa
     })
 }
 
-fn exchange(core: &Core, dossier: &Dossier, outbound: &Outbound) -> Option<Exchange> {
+fn exchange(dossier: &Dossier, outbound: &Outbound) -> Option<Exchange> {
     let proof = dossier.proof.as_ref()?;
     Some(Exchange {
         verification: dossier.id,
@@ -239,7 +258,7 @@ fn exchange(core: &Core, dossier: &Dossier, outbound: &Outbound) -> Option<Excha
         next: NextRequest {
             request: outbound.digest(),
             nonce: outbound.nonce(),
-            to_be_signed: to_be_signed(core, outbound)?,
+            to_be_signed: to_be_signed(dossier, outbound)?,
         },
     })
 }

@@ -75,7 +75,7 @@ async fn close(core: &Arc<Core>, mut dossier: Dossier, ending: Ending) -> Result
         // A verdict comes from `Unsealed`, which no check reaches without an intent.
         (None, Ending::Verdict { .. }) => return Err(Shed::EvidenceUnavailable),
     };
-    match core.append(body).await {
+    match core.append_under(&dossier.in_force.context, body).await {
         Ok(appended) => {
             dossier.places.push(Place::from(&appended));
             match &ending {

@@ -31,7 +31,7 @@ impl Authenticated {
     /// Reads the body, judges the document, asks the agreement, and claims the idempotency key, in this order.
     pub(crate) async fn scope(self, core: &Arc<Core>) -> Result<Entry, Box<Refused>> {
         let Self { id, caller, mode, received_at, headers, body } = self;
-        let mut dossier = Dossier::new(id, caller.id.clone(), mode, received_at);
+        let mut dossier = Dossier::new(id, caller.id.clone(), mode, received_at, core.in_force());
 
         let key = match check_content(&headers).and_then(|()| idempotency_key(&headers)) {
             Ok(key) => key,

@@ -11,7 +11,7 @@ use yanqian_platform::{
 };
 use yanqian_sm::Sm4Key;
 use yanqian_vocabulary::{
-    CertificateHash, ContentDigest, FieldVerdicts, Nonce, Reading, Reason, Timestamp, TrustHash, Verdict,
+    CertificateHash, ContentDigest, FieldVerdicts, Mode, Nonce, Reading, Reason, Timestamp, TrustHash, Verdict,
     VerificationId,
 };
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use super::dossier::{Dossier, Proof, Refused};
 use super::exchange::Answered;
 use super::intent::{Accepted, Application, Check};
 use crate::core::Core;
+use crate::keys::InForce;
 use crate::state::StateHandle;
 
 /// The platform said this to this request, proven.
@@ -67,14 +68,15 @@ async fn prove<S, T: Send + 'static>(
     let now = dossier.answered_at.unwrap_or_else(|| core.clock.now());
     let asked = dossier.fields.clone();
     let trust_hash = TrustHash::new(*trust.hash());
-    let (owned, id, mode) = (Arc::clone(core), dossier.id, dossier.mode);
+    let (owned, id, mode, in_force) = (Arc::clone(core), dossier.id, dossier.mode, Arc::clone(&dossier.in_force));
     let checking = tokio::task::spawn_blocking(move || {
         let core = owned;
         let replay = DurableReplay { state: core.state.clone(), platform: core.platform_id().to_string() };
         let rules =
             AnswerChecker { profile: &core.platform.profile, trust: &trust, verifier: &core.verifier, replay: &replay };
-        let recipient = core.reading_recipient(mode);
-        let expected = Expected { nonce, digest, fields: &asked, recipient };
+        let openers = in_force.openers.iter().filter(|_| mode == Mode::ChipReading);
+        let recipients: Vec<_> = openers.map(|pair| &pair.certificate).collect();
+        let expected = Expected { nonce, digest, fields: &asked, recipients: &recipients };
         let CheckedAnswer { found, result } = check(&rules, &answer, &expected, now);
         let result = core.unless_disputed(id, result);
         let archived = core.archive_proof(&found, &trust);
@@ -154,7 +156,7 @@ impl Verified {
             None => None,
             Some(sealed) => {
                 let _timer = core.metrics.stage("unseal");
-                match open(core, &sealed, &check).await {
+                match open(core, &dossier.in_force, &sealed, &check).await {
                     Ok(reading) => {
                         dossier.reading = Some(sealed.digest);
                         dossier.unseal_step(None);
@@ -171,9 +173,11 @@ impl Verified {
     }
 }
 
-async fn open(core: &Core, sealed: &SealedReading, check: &Check) -> Result<Reading, Reason> {
-    let key = core.encryption.as_ref().ok_or(Reason::EncryptionCertificateInvalid)?;
-    let session = core.signing.worker.unseal(&key.label, &sealed.envelope.encrypted_key).await.map_err(|error| {
+/// Opens a reading with the pair that its envelope names.
+async fn open(core: &Core, in_force: &InForce, sealed: &SealedReading, check: &Check) -> Result<Reading, Reason> {
+    let pair = in_force.openers.iter().find(|pair| sealed.envelope.is_for(&pair.certificate));
+    let pair = pair.ok_or(Reason::PlatformReading)?;
+    let session = core.signing.worker.unseal(&pair.label, &sealed.envelope.encrypted_key).await.map_err(|error| {
         tracing::warn!(%error, "the token did not open the reading");
         match error {
             // It cannot be opened, whoever asks; every other refusal is about our own key or token.

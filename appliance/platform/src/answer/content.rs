@@ -59,7 +59,7 @@ impl AnswerChecker<'_> {
         let mut named = [&form.serial, &form.time, &form.nonce, &form.digest, &form.code, &form.fields]
             .map(String::as_str)
             .to_vec();
-        if let Some(reading) = form.reading.as_ref().filter(|_| expected.recipient.is_some()) {
+        if let Some(reading) = form.reading.as_ref().filter(|_| !expected.recipients.is_empty()) {
             named.push(&reading.digest);
         }
         named.extend(form.envelope.own_members());

@@ -70,7 +70,7 @@ impl AnswerChecker<'_> {
         let envelope = &self.profile.answer.envelope;
         if let Layout::Package { package, name, signature } = &envelope.layout {
             let outer = Members::parse(&answer.body).map_err(|_| REFUSED)?;
-            let beside = self.profile.answer.reading.as_ref().filter(|_| expected.recipient.is_some());
+            let beside = self.profile.answer.reading.as_ref().filter(|_| !expected.recipients.is_empty());
             let reading = beside.and_then(|reading| outer.raw(&reading.envelope));
             // Before anything can fail: whatever becomes of the answer, what is sealed in it is not kept.
             *sealed = reading.map(|raw| place(&answer.body, raw));

@@ -73,8 +73,8 @@ pub struct Expected<'a> {
     pub digest: ContentDigest,
     /// The fields that were asked about.
     pub fields: &'a [Field],
-    /// The entity's encryption certificate, where the answer may come with a reading sealed to it.
-    pub recipient: Option<&'a Certificate>,
+    /// The entity's encryption certificates, where the answer may come with a reading sealed to one of them.
+    pub recipients: &'a [&'a Certificate],
 }
 
 /// A proven answer's content.

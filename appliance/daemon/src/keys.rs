@@ -1,0 +1,201 @@
+//! The entity's key pairs as the configuration lists them: read with their certificates, and proven at the token.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use yanqian_evidence::Management;
+use yanqian_gateway::{Core, KeyPair, PairState, PairUsage, Pairs};
+use yanqian_hsm::protocol::codes;
+use yanqian_hsm::{WorkerClient, WorkerError};
+use yanqian_messages::Certificate;
+use yanqian_sm::PublicKey;
+use yanqian_trust::{KeyOwner, KnownKeys, Verifier};
+use yanqian_vocabulary::{Reason, Timestamp};
+
+use crate::config::{Config, PairEntry};
+use crate::parts::{self, PartError};
+
+/// The worker makes one self-proof a second, and a daemon that starts again at once has just had it.
+const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
+const SELF_PROOF_TRIES: u32 = 20;
+
+/// Both lists, read and checked, not proven.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    pub(crate) signing: Vec<Arc<KeyPair>>,
+    pub(crate) encryption: Vec<Arc<KeyPair>>,
+}
+
+/// Reads the certificates of all pairs. Each is for its use, and valid when its pair begins.
+pub(crate) fn load(config: &Config, now: Timestamp) -> Result<Lists, PartError> {
+    let list = |usage, entries: &[PairEntry]| load_list(&config.file, usage, entries, now);
+    let pairs = &config.hsm.pairs;
+    let signing = list(PairUsage::Signing, &pairs.signing)?;
+    let encryption = list(PairUsage::Encryption, &pairs.encryption)?;
+    for (pair, entry) in encryption.iter().zip(&pairs.encryption) {
+        if signing.iter().any(|other| other.public_key == pair.public_key) {
+            let problem = "holds the key of a signing certificate; the pairs for the two uses are separate";
+            return Err(wrong(&config.file, entry, problem));
+        }
+    }
+    Ok(Lists { signing, encryption })
+}
+
+/// Something about the certificate that an entry names.
+fn wrong(file: &Path, entry: &PairEntry, problem: &str) -> PartError {
+    let problem = format!("{}: {problem}", entry.certificate.display());
+    entry.certificate_at.problem(file, problem).into()
+}
+
+fn load_list(
+    file: &Path,
+    usage: PairUsage,
+    entries: &[PairEntry],
+    now: Timestamp,
+) -> Result<Vec<Arc<KeyPair>>, PartError> {
+    let mut pairs: Vec<Arc<KeyPair>> = Vec::new();
+    for entry in entries {
+        let wrong = |problem: &str| wrong(file, entry, problem);
+        let certificate = parts::first_certificate(&entry.certificate)
+            .map_err(|error| entry.certificate_at.problem(file, error.to_string()))?;
+        if !is_for(usage, &certificate) {
+            return Err(wrong(&format!("is not {} certificate (key usage)", with_article(usage))));
+        }
+        if pairs.iter().any(|other| other.certificate.as_der() == certificate.as_der()) {
+            return Err(wrong("is the certificate of an earlier pair"));
+        }
+        if let Some(from) = entry.from {
+            if pairs.is_empty() && from > now {
+                let problem = format!("{from} is in the future, and no pair serves until then");
+                return Err(entry.from_at.problem(file, problem).into());
+            }
+            if !(certificate.not_before()..=certificate.not_after()).contains(&from.unix_seconds()) {
+                return Err(wrong(&format!("is not valid at `from`, {from}")));
+            }
+        }
+        let pair = KeyPair::new(entry.label.clone(), certificate, entry.from, entry.until);
+        pairs.push(Arc::new(pair.ok_or_else(|| wrong("does not hold an SM2 key"))?));
+    }
+    Ok(pairs)
+}
+
+const fn with_article(usage: PairUsage) -> &'static str {
+    match usage {
+        PairUsage::Signing => "a signing",
+        PairUsage::Encryption => "an encryption",
+    }
+}
+
+/// Stated, not only not forbidden: a receipt's verifier does not take it on trust either.
+fn is_for(usage: PairUsage, certificate: &Certificate) -> bool {
+    let stated = certificate.key_usage().is_some_and(|stated| match usage {
+        PairUsage::Signing => stated.digital_signature || stated.non_repudiation,
+        PairUsage::Encryption => stated.key_encipherment || stated.data_encipherment || stated.key_agreement,
+    });
+    stated && !certificate.is_ca()
+}
+
+/// Whether anything depends on a pair: it is in use or will be, or still opens what was sealed to it.
+pub(crate) fn is_needed(usage: PairUsage, pair: &KeyPair, state: PairState, now: Timestamp) -> bool {
+    match (usage, state) {
+        (PairUsage::Signing, PairState::Former) => false,
+        (PairUsage::Encryption, PairState::Former) => pair.until.is_none_or(|until| now < until),
+        _ => true,
+    }
+}
+
+/// The keys that our own signatures are verified with get their tables.
+pub(crate) fn keep_tables<'a>(verifier: &Verifier, signing: impl IntoIterator<Item = &'a Arc<KeyPair>>) {
+    let verifying = signing.into_iter().map(|pair| pair.public_key).collect();
+    verifier.keep(KeyOwner::Entity, &KnownKeys { verifying, ..KnownKeys::default() });
+}
+
+/// Records what a signing pair's last proof came to.
+pub(crate) async fn record_proof(
+    core: &Core,
+    pairs: &Pairs,
+    usage: PairUsage,
+    pair: &Arc<KeyPair>,
+) -> Result<(), String> {
+    let context = pairs.context_of(pair).filter(|_| usage == PairUsage::Signing);
+    let Some(context) = context else { return Ok(()) };
+    let refused = (!pair.is_proven()).then_some(Reason::SignatureDefective);
+    if let Err(error) = core.append_under(context, Management::SelfProof { refused }.into()).await {
+        pair.set_proven(false);
+        return Err(format!("the proof of key `{}` cannot be recorded: {error}", pair.label));
+    }
+    Ok(())
+}
+
+/// Has the token prove pairs of the entity.
+#[derive(Debug, Clone)]
+pub(crate) struct Prover {
+    pub(crate) worker: WorkerClient,
+    pub(crate) verifier: Arc<Verifier>,
+}
+
+impl Prover {
+    /// The token holds the certificate's key and uses it rightly; says why not.
+    pub(crate) async fn prove(&self, usage: PairUsage, pair: &KeyPair) -> Result<(), String> {
+        let proven = match usage {
+            PairUsage::Signing => self.signs(&pair.label, &pair.public_key).await,
+            PairUsage::Encryption => self.opens(&pair.label, &pair.public_key).await,
+        };
+        pair.set_proven(proven.is_ok());
+        proven.map_err(|problem| format!("{} key `{}` {problem}", usage.as_str(), pair.label))
+    }
+
+    async fn signs(&self, label: &str, key: &PublicKey) -> Result<(), String> {
+        let mut proven = self.worker.self_proof(label, key, &*self.verifier).await;
+        for _ in 0..SELF_PROOF_TRIES {
+            if !matches!(&proven, Err(WorkerError::Refused { code, .. }) if code == codes::RATE_LIMITED) {
+                break;
+            }
+            tokio::time::sleep(SELF_PROOF_RETRY).await;
+            proven = self.worker.self_proof(label, key, &*self.verifier).await;
+        }
+        proven.map_err(|error| format!("did not prove itself: {error}"))
+    }
+
+    async fn opens(&self, label: &str, key: &PublicKey) -> Result<(), String> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
+        let sealed =
+            yanqian_sm::sm2_encrypt(key, &secret, &mut getrandom::SysRng).map_err(|error| error.to_string())?;
+        match self.worker.unseal(label, &sealed).await {
+            Ok(opened) if opened.expose() == secret => Ok(()),
+            Ok(_) => Err("opens to something else than was sealed to its certificate".to_owned()),
+            Err(error) => Err(format!("did not open what was sealed to its certificate: {error}")),
+        }
+    }
+
+    /// Proves a pair and records that a signing key signed for it (I2); only a record that the ledger took makes the pair one that
+    /// may serve. `pairs` are those that it belongs to, loaded or about to be.
+    pub(crate) async fn prove_and_record(
+        &self,
+        core: &Core,
+        pairs: &Pairs,
+        usage: PairUsage,
+        pair: &Arc<KeyPair>,
+    ) -> Result<(), String> {
+        let proven = self.prove(usage, pair).await;
+        record_proof(core, pairs, usage, pair).await?;
+        proven
+    }
+
+    /// Proves the loaded pairs at start. Those in use must prove themselves before anything is served; what fails of the others is
+    /// told, and tried again until its time.
+    pub(crate) async fn prove_loaded(&self, core: &Core, now: Timestamp) -> Result<(), String> {
+        let pairs = core.pairs();
+        for (usage, pair, state) in pairs.told(now).filter(|(usage, pair, state)| is_needed(*usage, pair, *state, now))
+        {
+            match self.prove_and_record(core, &pairs, usage, pair).await {
+                Err(problem) if state == PairState::InUse => return Err(problem),
+                Err(problem) => tracing::error!(state = state.as_str(), "{problem}; it is tried again"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+}
