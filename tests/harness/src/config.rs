@@ -177,12 +177,20 @@ fn agree_on_no_readings(path: &Path) -> Result<(), HarnessError> {
     write_public(path, toml::to_string(&whole).map_err(|error| wrong(&error))?.as_bytes())
 }
 
-/// Changes one value of a file of a running site; a process sees it at its next start.
+/// Changes one value of a file of a running site; a process sees it when it reads the file again.
 pub(crate) fn rewrite(path: &Path, key: &str, value: Value) -> Result<(), HarnessError> {
+    rewrite_with(path, |whole| put(whole, key, value))
+}
+
+/// Changes a file of a running site.
+pub(crate) fn rewrite_with(
+    path: &Path,
+    change: impl FnOnce(&mut Value) -> Result<(), HarnessError>,
+) -> Result<(), HarnessError> {
     let wrong = |error: &dyn std::fmt::Display| HarnessError::Unexpected(format!("{}: {error}", path.display()));
     let content = std::fs::read_to_string(path).doing(|| path.display().to_string())?;
     let mut whole: Value = toml::from_str(&content).map_err(|error| wrong(&error))?;
-    put(&mut whole, key, value)?;
+    change(&mut whole)?;
     write_public(path, toml::to_string(&whole).map_err(|error| wrong(&error))?.as_bytes())
 }
 

@@ -32,35 +32,58 @@ pub(crate) fn init_token(program: &Path, places: &Places, worker: Option<User>) 
     cli::expect(program, &arguments, worker).map(drop)
 }
 
-/// Key pair in the token, request, certificate, and the certificate beside its key and in the daemon's configuration. All
-/// of it through the running worker.
-pub(crate) fn enrol(program: &Path, places: &Places, worker: Option<User>, imports: bool) -> Result<(), HarnessError> {
-    let config = path(&places.worker_config());
-    let request = path(&places.hsm().join("entity.csr"));
-    let certificate = path(&places.signing_certificate());
-    let hsm = |arguments: &[&str]| {
+/// Who enrols: the appliance's command line, where its files lie, and the user of the worker.
+pub(crate) struct Enrolment<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) places: &'a Places,
+    pub(crate) worker: Option<User>,
+}
+
+impl Enrolment<'_> {
+    fn hsm(&self, arguments: &[&str]) -> Result<(), HarnessError> {
+        let config = path(&self.places.worker_config());
         let mut all = vec!["hsm", arguments[0], "--config", &config];
         all.extend_from_slice(&arguments[1..]);
-        cli::expect(program, &all, worker)
-    };
-    hsm(&["keygen", "--label", SIGNING_KEY])?;
-    hsm(&["csr", "--label", SIGNING_KEY, "--subject", SUBJECT, "--out", &request])?;
-    let octets = std::fs::read(&request).doing(|| request.clone())?;
-    let pem = yanqian_devpki::issue_entity_signing(&places.pki(), &octets, OffsetDateTime::now_utc(), 365)?;
-    write_public(&places.signing_certificate(), &pem)?;
-    hsm(&["import-cert", "--label", SIGNING_KEY, "--cert", &certificate])?;
-
-    if !imports {
-        return Ok(());
+        cli::expect(self.program, &all, self.worker).map(drop)
     }
-    // The second of the dual certificates: made by the authority, wrapped to the key that the token has just made.
-    let issued = yanqian_devpki::issue_entity_encryption(&places.pki(), &pem, OffsetDateTime::now_utc(), 365)?;
-    let enveloped = places.hsm().join("entity-encryption.env");
-    let certificate = path(&places.encryption_certificate());
-    write_public(&places.encryption_certificate(), &issued.certificate)?;
-    write_public(&enveloped, &issued.enveloped_key)?;
-    let (label, wrapping) = (["--label", ENCRYPTION_KEY], ["--wrapping-label", SIGNING_KEY]);
-    let files = ["--enveloped-key", &path(&enveloped), "--cert", &certificate];
-    hsm(&[&["import-encryption-key"][..], &label, &wrapping, &files].concat())?;
-    Ok(())
+
+    /// Key pair in the token, request, certificate, and the certificate beside its key and in `file`.
+    pub(crate) fn signing(&self, label: &str, file: &Path) -> Result<(), HarnessError> {
+        let request = path(&self.places.hsm().join(format!("{label}.csr")));
+        self.hsm(&["keygen", "--label", label])?;
+        self.hsm(&["csr", "--label", label, "--subject", SUBJECT, "--out", &request])?;
+        let octets = std::fs::read(&request).doing(|| request.clone())?;
+        let pem = yanqian_devpki::issue_entity_signing(&self.places.pki(), &octets, OffsetDateTime::now_utc(), 365)?;
+        write_public(file, &pem)?;
+        self.hsm(&["import-cert", "--label", label, "--cert", &path(file)])
+    }
+
+    /// The second of the dual certificates: made by the authority, wrapped to a signing key, whose certificate is `signing`.
+    pub(crate) fn encryption(
+        &self,
+        label: &str,
+        file: &Path,
+        wrapping: &str,
+        signing: &Path,
+    ) -> Result<(), HarnessError> {
+        let pem = std::fs::read(signing).doing(|| path(signing))?;
+        let now = OffsetDateTime::now_utc();
+        let issued = yanqian_devpki::issue_entity_encryption(&self.places.pki(), &pem, now, 365)?;
+        let enveloped = self.places.hsm().join(format!("{label}.env"));
+        write_public(file, &issued.certificate)?;
+        write_public(&enveloped, &issued.enveloped_key)?;
+        let (label, wrapping) = (["--label", label], ["--wrapping-label", wrapping]);
+        let files = ["--enveloped-key", &path(&enveloped), "--cert", &path(file)];
+        self.hsm(&[&["import-encryption-key"][..], &label, &wrapping, &files].concat())
+    }
+
+    /// What a new site has, through the running worker.
+    pub(crate) fn first(&self, imports: bool) -> Result<(), HarnessError> {
+        let certificate = self.places.signing_certificate();
+        self.signing(SIGNING_KEY, &certificate)?;
+        if imports {
+            self.encryption(ENCRYPTION_KEY, &self.places.encryption_certificate(), SIGNING_KEY, &certificate)?;
+        }
+        Ok(())
+    }
 }

@@ -117,7 +117,8 @@ impl Site {
         site.worker_ready().await?;
 
         say("signing key made in the token, certificate issued for it");
-        enrol::enrol(&site.binaries.yanqian, &site.places, users.worker, site.options.token.imports())?;
+        let (program, places) = (&site.binaries.yanqian, &site.places);
+        enrol::Enrolment { program, places, worker: users.worker }.first(site.options.token.imports())?;
 
         say("daemon");
         config::write_daemon(&site.places, &site.options, &site.endpoint())?;

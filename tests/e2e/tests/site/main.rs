@@ -25,6 +25,7 @@ mod platform;
 mod privacy;
 mod prometheus;
 mod receipts;
+mod rotation;
 mod services;
 mod signature;
 mod softhsm;
