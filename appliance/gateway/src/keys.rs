@@ -241,4 +241,4 @@ impl LoadedPairs {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -73,3 +73,6 @@ async fn way(core: &Arc<Core>, scoped: scope::InScope) -> Result<verify::Unseale
     let answered = intent.sign(core).await?.send(core).await?;
     answered.verify(core).await?.unseal(core).await
 }
+
+#[cfg(test)]
+mod tests;
