@@ -111,16 +111,37 @@ pub(crate) fn keep_tables<'a>(verifier: &Verifier, signing: impl IntoIterator<It
     verifier.keep(KeyOwner::Entity, &KnownKeys { verifying, ..KnownKeys::default() });
 }
 
-/// Records what a signing pair's last proof came to.
+/// Why a pair did not prove itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProofError {
+    /// The token, or what it answered, speaks against the pair.
+    #[error("{0}")]
+    Disproved(String),
+    /// Nobody answered. That says nothing about a pair that proved itself before.
+    #[error("{0}")]
+    Unanswered(String),
+}
+
+impl From<WorkerError> for ProofError {
+    fn from(error: WorkerError) -> Self {
+        match &error {
+            WorkerError::Refused { code, .. } if code != codes::RATE_LIMITED => Self::Disproved(error.to_string()),
+            _ => Self::Unanswered(error.to_string()),
+        }
+    }
+}
+
+/// Records what a proof by a signing pair came to.
 pub(crate) async fn record_proof(
     core: &Core,
     pairs: &Pairs,
     usage: PairUsage,
     pair: &Arc<KeyPair>,
+    proven: bool,
 ) -> Result<(), String> {
     let context = pairs.context_of(pair).filter(|_| usage == PairUsage::Signing);
     let Some(context) = context else { return Ok(()) };
-    let refused = (!pair.is_proven()).then_some(Reason::SignatureDefective);
+    let refused = (!proven).then_some(Reason::SignatureDefective);
     if let Err(error) = core.append_under(context, Management::SelfProof { refused }.into()).await {
         pair.set_proven(false);
         return Err(format!("the proof of key `{}` cannot be recorded: {error}", pair.label));
@@ -136,17 +157,21 @@ pub(crate) struct Prover {
 }
 
 impl Prover {
-    /// The token holds the certificate's key and uses it rightly; says why not.
+    /// Whether the token holds the certificate's key and uses it rightly; says why not.
     pub(crate) async fn prove(&self, usage: PairUsage, pair: &KeyPair) -> Result<(), String> {
         let proven = match usage {
             PairUsage::Signing => self.signs(&pair.label, &pair.public_key).await,
             PairUsage::Encryption => self.opens(&pair.label, &pair.public_key).await,
         };
-        pair.set_proven(proven.is_ok());
-        proven.map_err(|problem| format!("{} key `{}` {problem}", usage.as_str(), pair.label))
+        match &proven {
+            Ok(()) => pair.set_proven(true),
+            Err(ProofError::Disproved(_)) => pair.set_proven(false),
+            Err(ProofError::Unanswered(_)) => {}
+        }
+        proven.map_err(|error| format!("{} key `{}` did not prove itself: {error}", usage.as_str(), pair.label))
     }
 
-    async fn signs(&self, label: &str, key: &PublicKey) -> Result<(), String> {
+    async fn signs(&self, label: &str, key: &PublicKey) -> Result<(), ProofError> {
         let mut proven = self.worker.self_proof(label, key, &*self.verifier).await;
         for _ in 0..SELF_PROOF_TRIES {
             if !matches!(&proven, Err(WorkerError::Refused { code, .. }) if code == codes::RATE_LIMITED) {
@@ -155,23 +180,22 @@ impl Prover {
             tokio::time::sleep(SELF_PROOF_RETRY).await;
             proven = self.worker.self_proof(label, key, &*self.verifier).await;
         }
-        proven.map_err(|error| format!("did not prove itself: {error}"))
+        Ok(proven?)
     }
 
-    async fn opens(&self, label: &str, key: &PublicKey) -> Result<(), String> {
+    async fn opens(&self, label: &str, key: &PublicKey) -> Result<(), ProofError> {
+        let ours = |error: &dyn std::fmt::Display| ProofError::Unanswered(error.to_string());
         let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
-        let sealed =
-            yanqian_sm::sm2_encrypt(key, &secret, &mut getrandom::SysRng).map_err(|error| error.to_string())?;
-        match self.worker.unseal(label, &sealed).await {
-            Ok(opened) if opened.expose() == secret => Ok(()),
-            Ok(_) => Err("opens to something else than was sealed to its certificate".to_owned()),
-            Err(error) => Err(format!("did not open what was sealed to its certificate: {error}")),
+        getrandom::fill(&mut secret).map_err(|error| ours(&error))?;
+        let sealed = yanqian_sm::sm2_encrypt(key, &secret, &mut getrandom::SysRng).map_err(|error| ours(&error))?;
+        if self.worker.unseal(label, &sealed).await?.expose() == secret {
+            return Ok(());
         }
+        Err(ProofError::Disproved("it opens to something else than was sealed to its certificate".to_owned()))
     }
 
-    /// Proves a pair and records that a signing key signed for it (I2); only a record that the ledger took makes the pair one that
-    /// may serve. `pairs` are those that it belongs to, loaded or about to be.
+    /// Proves a pair and records that a signing key signed for it (I2); a proof that the ledger did not take counts for nothing.
+    /// `pairs` are those that it belongs to, loaded or about to be.
     pub(crate) async fn prove_and_record(
         &self,
         core: &Core,
@@ -180,7 +204,7 @@ impl Prover {
         pair: &Arc<KeyPair>,
     ) -> Result<(), String> {
         let proven = self.prove(usage, pair).await;
-        record_proof(core, pairs, usage, pair).await?;
+        record_proof(core, pairs, usage, pair, proven.is_ok()).await?;
         proven
     }
 

@@ -8,6 +8,7 @@ use tokio::signal::unix::Signal;
 use tokio::time::Instant;
 use yanqian_evidence::{Der, Management};
 use yanqian_gateway::{Clock, Core, InForce, KeyPair, PairState, PairUsage, SystemClock};
+use yanqian_vocabulary::Timestamp;
 
 use crate::admin::Readiness;
 use crate::key_gauges::KeyGauges;
@@ -16,8 +17,8 @@ use crate::reload::Reloader;
 
 /// Between looks at what is in force.
 const LOOK: Duration = Duration::from_millis(200);
-/// Between proofs of pairs that have not proven themselves.
-const PROVE_AGAIN: Duration = Duration::from_secs(2);
+/// Between proofs of pairs that have not proven themselves, and between attempts to record what the ledger did not take.
+const AGAIN: Duration = Duration::from_secs(2);
 
 pub(crate) struct Rotation {
     core: Arc<Core>,
@@ -28,6 +29,7 @@ pub(crate) struct Rotation {
     recorded: [Option<Arc<KeyPair>>; 2],
     /// Why the last reload was refused, if it was.
     refused: Option<String>,
+    record_again: Instant,
     prove_again: Instant,
 }
 
@@ -36,10 +38,18 @@ fn in_use(in_force: &InForce) -> [Option<Arc<KeyPair>>; 2] {
 }
 
 impl Rotation {
-    /// Begins with the pairs that the loaded configuration's record names.
-    pub(crate) fn new(core: Arc<Core>, prover: Prover, gauges: KeyGauges, readiness: Readiness) -> Self {
-        let recorded = in_use(&core.in_force());
-        let rotation = Self { core, prover, gauges, readiness, recorded, refused: None, prove_again: Instant::now() };
+    /// Begins with the pairs that the loaded configuration's record names, which was made at `loaded`.
+    pub(crate) fn new(
+        core: Arc<Core>,
+        prover: Prover,
+        gauges: KeyGauges,
+        readiness: Readiness,
+        loaded: Timestamp,
+    ) -> Self {
+        let recorded = in_use(core.pairs().at(loaded));
+        let now = Instant::now();
+        let rotation =
+            Self { core, prover, gauges, readiness, recorded, refused: None, record_again: now, prove_again: now };
         rotation.tell();
         rotation
     }
@@ -57,10 +67,12 @@ impl Rotation {
                 }
                 _ = look.tick() => {}
             }
-            self.follow().await;
+            if Instant::now() >= self.record_again && !self.follow().await {
+                self.record_again = Instant::now() + AGAIN;
+            }
             if Instant::now() >= self.prove_again {
                 self.prove_again().await;
-                self.prove_again = Instant::now() + PROVE_AGAIN;
+                self.prove_again = Instant::now() + AGAIN;
             }
             self.tell();
             reloader.finish();
@@ -68,7 +80,9 @@ impl Rotation {
     }
 
     /// Records that another pair came into use, and has it prove itself once more: the token may have lost it since it was loaded.
-    async fn follow(&mut self) {
+    /// False when the ledger did not take it.
+    async fn follow(&mut self) -> bool {
+        let mut whole = true;
         let in_force = self.core.in_force();
         for ((usage, recorded), now) in PairUsage::ALL.into_iter().zip(&mut self.recorded).zip(in_use(&in_force)) {
             let same = match (&*recorded, &now) {
@@ -84,6 +98,7 @@ impl Rotation {
                 let change = Management::KeyChanged { usage: usage.label(), key: pair.key_id(), certificate, former };
                 if let Err(error) = self.core.append_under(&in_force.context, change.into()).await {
                     tracing::error!(%error, "the change of the key in use cannot be recorded; it is tried again");
+                    whole = false;
                     continue;
                 }
                 self.gauges.switches.with_label_values(&[usage.as_str()]).inc();
@@ -95,6 +110,7 @@ impl Rotation {
             }
             *recorded = now;
         }
+        whole
     }
 
     /// Has pairs prove themselves that something depends on and that did not when last asked (I9).
@@ -106,7 +122,7 @@ impl Rotation {
             }
             // Only a proof that succeeds is worth a record: failing ones are tried every few seconds.
             if self.prover.prove(usage, pair).await.is_ok()
-                && record_proof(&self.core, &pairs, usage, pair).await.is_ok()
+                && record_proof(&self.core, &pairs, usage, pair, true).await.is_ok()
             {
                 tracing::warn!(usage = usage.as_str(), label = pair.label, "the key proves itself again");
             }

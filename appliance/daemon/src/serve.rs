@@ -20,7 +20,7 @@ use yanqian_hsm::{ClientConfig, Status, WorkerClient};
 use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
 use yanqian_platform::Route;
 use yanqian_trust::{SharedTrust, Verifier};
-use yanqian_vocabulary::{TokenGrade, VerificationId};
+use yanqian_vocabulary::{Timestamp, TokenGrade, VerificationId};
 
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
@@ -98,7 +98,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let admin_address = admin.local_addr().map_err(failed)?;
     let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
 
-    let (core, ledger, state_thread, trust, route, worker) = tokio::select! {
+    let (core, ledger, state_thread, trust, route, worker, loaded) = tokio::select! {
         started = start(&config, metrics.clone(), &verifier, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
@@ -107,7 +107,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
     let prover = Prover { worker: worker.clone(), verifier: Arc::clone(&verifier) };
-    let rotation = Rotation::new(Arc::clone(&core), prover.clone(), key_gauges, readiness.clone());
+    let rotation = Rotation::new(Arc::clone(&core), prover.clone(), key_gauges, readiness.clone(), loaded);
     readiness.set(Vec::new());
     if let Some(file) = &config.listen.ready_file {
         write_ready(file, address, admin_address).map_err(failed)?;
@@ -179,7 +179,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, WorkerClient);
+type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, WorkerClient, Timestamp);
 
 async fn start(
     config: &Config,
@@ -255,11 +255,11 @@ async fn start(
         },
     });
     core.archive_pairs(&core.pairs()).map_err(failed)?;
-    core.append(loaded.into()).await.map_err(failed)?;
+    core.append_under(&core.pairs().at(now).context, loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
     let prover = Prover { worker: worker.clone(), verifier: Arc::clone(verifier) };
     prover.prove_loaded(&core, now).await.map_err(failed)?;
-    Ok((core, ledger, state_thread, trust, route, worker))
+    Ok((core, ledger, state_thread, trust, route, worker, now))
 }
 
 fn grade_of(status: &Status) -> Result<TokenGrade, ServeError> {

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::reload::Report;
 
 /// How long the daemon may take: each new pair proves itself, one a second.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Args, Debug)]

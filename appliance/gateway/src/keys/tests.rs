@@ -98,9 +98,9 @@ fn whoever_took_what_is_in_force_keeps_it_when_other_pairs_are_loaded() {
 
 #[test]
 fn every_pair_is_former_in_use_or_next() {
+    use PairState::{Former, InUse, Next};
     let pairs = pairs();
     let told = |now| pairs.told(at(now)).map(|(_, pair, state)| (pair.label.as_str(), state)).collect::<Vec<_>>();
-    use PairState::{Former, InUse, Next};
     assert_eq!(told(1999), [("s1", InUse), ("s2", Next), ("e1", InUse), ("e2", Next)]);
     assert_eq!(told(2500), [("s1", Former), ("s2", InUse), ("e1", Former), ("e2", InUse)]);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use time::OffsetDateTime;
 use yanqian_harness::people::{self, NumberForm};
-use yanqian_harness::{Caller, Entry, Form, Record, Reply, Site, Variant};
+use yanqian_harness::{Caller, Entry, Form, Misbehaviour, Record, Reply, Site, Variant};
 
 use crate::support::{assert_problem, assert_verdict, good, said, site, site_with, within};
 
@@ -284,13 +284,13 @@ async fn a_reload_that_cannot_be_whole_changes_nothing_and_is_told() {
     assert_refused(&site, "absent");
     listed(&[first.clone(), Entry::new(NEW).with_certificate_of(OLD_ENCRYPTION).from(later)], &encryption);
     assert_refused(&site, "is not a signing certificate");
-    listed(&[first.clone()], &[Entry::new(OLD_ENCRYPTION).with_certificate_of(OLD)]);
+    listed(std::slice::from_ref(&first), &[Entry::new(OLD_ENCRYPTION).with_certificate_of(OLD)]);
     assert_refused(&site, "is not an encryption certificate");
     listed(&[first.clone(), next.clone().from(now + seconds(2 * 365 * 86_400))], &encryption);
     assert_refused(&site, "is not valid at `from`");
     listed(&[next.clone().from(later)], &encryption);
     assert_refused(&site, "in the future");
-    listed(&[first.clone()], &[]);
+    listed(std::slice::from_ref(&first), &[]);
     assert_refused(&site, "chip-reading");
     // A good list beside a change that needs a restart.
     listed(&[first.clone(), next.clone().from(now)], &encryption);
@@ -363,4 +363,28 @@ async fn a_next_key_that_is_gone_when_its_time_comes_is_never_stood_in_for() {
     within(Duration::from_secs(10), "ready again")
         .until(async || (site.probe("/readyz").await.unwrap().0 == 200).then_some(()))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platforms_next_key_is_accepted_beside_its_present_one_as_soon_as_it_is_pinned() {
+    let site = site().await;
+    let caller = site.caller("core-banking").unwrap();
+    let signed_with_next = async || {
+        site.sim().misbehave(Misbehaviour::ChainedUnpinnedSigner, 1).await.unwrap();
+        caller.ask(&good("next")).await.unwrap()
+    };
+    assert_problem(&signed_with_next().await, 502, "platform-signer-unknown");
+    let pins = site.places().trust().join("signers.toml");
+    let next = std::fs::read(site.places().pki().platform("signing-unpinned").certificate).unwrap();
+    let next = yanqian_devpki::key_id(&next).unwrap();
+    let pinned = std::fs::read_to_string(&pins).unwrap()
+        + &format!("\n[[signer]]\nname = \"next\"\nrole = \"signing\"\nkey_id = \"{next}\"\n");
+    let file = pins.with_extension("new");
+    std::fs::write(&file, pinned).unwrap();
+    std::fs::rename(file, pins).unwrap();
+    let accepted = within(Duration::from_secs(10), "the pin is seen")
+        .until(async || Some(signed_with_next().await).filter(|reply| said(reply).0 == 200));
+    assert_proven(&site, &caller, &accepted.await.id()).await;
+    assert_verdict(&caller.ask(&good("present")).await.unwrap(), "match");
+    assert_verdict(&signed_with_next().await, "match");
 }
