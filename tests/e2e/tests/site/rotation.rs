@@ -96,11 +96,15 @@ async fn signing_keys_change_under_load_without_a_failed_check_and_both_keys_rec
     site.make_signing_pair(NEW).unwrap();
     let (old, new) = (site.key_id(OLD).unwrap(), site.key_id(NEW).unwrap());
     let (stop, tasks) = load(&site, 4);
-    let from = OffsetDateTime::now_utc() + seconds(5);
+    let from = OffsetDateTime::now_utc() + seconds(8);
     let encryption = [Entry::new(OLD_ENCRYPTION)];
     site.list_pairs(&[Entry::new(OLD), Entry::new(NEW).from(from)], &encryption).unwrap();
     assert_reloaded(&site);
     assert!(OffsetDateTime::now_utc() < from, "the reload took longer than this test gave it");
+    let check = site.yanqian(&["check", "--config", &site.places().daemon_config().display().to_string()]).unwrap();
+    assert_eq!(check.code, Some(0), "{}", check.all());
+    let rows = |key: &str| check.stdout.lines().filter(|line| line.contains(key)).count();
+    assert_eq!((rows("signing-certificate"), rows("signing-key")), (2, 2), "{}", check.stdout);
     in_use(&site, &new).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     stop.store(true, Ordering::Relaxed);
@@ -327,7 +331,7 @@ async fn a_next_key_that_is_gone_when_its_time_comes_is_never_stood_in_for() {
     let new = site.key_id(NEW).unwrap();
     let caller = site.caller("core-banking").unwrap();
     let encryption = [Entry::new(OLD_ENCRYPTION)];
-    let from = OffsetDateTime::now_utc() + seconds(6);
+    let from = OffsetDateTime::now_utc() + seconds(10);
     site.list_pairs(&[Entry::new(OLD), Entry::new(NEW).from(from)], &encryption).unwrap();
     assert_reloaded(&site);
     site.destroy_pair(NEW).unwrap();
