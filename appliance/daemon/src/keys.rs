@@ -142,11 +142,8 @@ pub(crate) async fn record_proof(
     let context = pairs.context_of(pair).filter(|_| usage == PairUsage::Signing);
     let Some(context) = context else { return Ok(()) };
     let refused = (!proven).then_some(Reason::SignatureDefective);
-    if let Err(error) = core.append_under(context, Management::SelfProof { refused }.into()).await {
-        pair.set_proven(false);
-        return Err(format!("the proof of key `{}` cannot be recorded: {error}", pair.label));
-    }
-    Ok(())
+    let recorded = core.append_under(context, Management::SelfProof { refused }.into()).await;
+    recorded.map(drop).map_err(|error| format!("the proof of key `{}` cannot be recorded: {error}", pair.label))
 }
 
 /// Has the token prove pairs of the entity.
@@ -194,8 +191,8 @@ impl Prover {
         Err(ProofError::Disproved("it opens to something else than was sealed to its certificate".to_owned()))
     }
 
-    /// Proves a pair and records that a signing key signed for it (I2); a proof that the ledger did not take counts for nothing.
-    /// `pairs` are those that it belongs to, loaded or about to be.
+    /// Proves a pair and records that a signing key signed for it (I2); a proof that the ledger did not take changes nothing. `pairs`
+    /// are those that the pair belongs to, loaded or about to be.
     pub(crate) async fn prove_and_record(
         &self,
         core: &Core,
@@ -203,8 +200,10 @@ impl Prover {
         usage: PairUsage,
         pair: &Arc<KeyPair>,
     ) -> Result<(), String> {
+        let before = pair.is_proven();
         let proven = self.prove(usage, pair).await;
-        record_proof(core, pairs, usage, pair, proven.is_ok()).await?;
+        let recorded = record_proof(core, pairs, usage, pair, proven.is_ok()).await;
+        recorded.inspect_err(|_| pair.set_proven(before && pair.is_proven()))?;
         proven
     }
 

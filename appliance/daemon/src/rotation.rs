@@ -121,9 +121,13 @@ impl Rotation {
                 continue;
             }
             // Only a proof that succeeds is worth a record: failing ones are tried every few seconds.
-            if self.prover.prove(usage, pair).await.is_ok()
-                && record_proof(&self.core, &pairs, usage, pair, true).await.is_ok()
-            {
+            if self.prover.prove(usage, pair).await.is_err() {
+                continue;
+            }
+            if let Err(problem) = record_proof(&self.core, &pairs, usage, pair, true).await {
+                pair.set_proven(false);
+                tracing::error!("{problem}; it is tried again");
+            } else {
                 tracing::warn!(usage = usage.as_str(), label = pair.label, "the key proves itself again");
             }
         }
