@@ -1,6 +1,7 @@
 use std::fmt;
 
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_KEY_IDENTIFIER;
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 use yanqian_sm::{PublicKey, sm3};
 
 use crate::error::MessageError;
@@ -36,6 +37,7 @@ pub struct Certificate {
     not_before: i64,
     not_after: i64,
     key_usage: Option<KeyUsage>,
+    subject_key_id: Option<Vec<u8>>,
     is_ca: bool,
 }
 
@@ -66,6 +68,14 @@ impl Certificate {
                 key_cert_sign: usage.key_cert_sign(),
                 crl_sign: usage.crl_sign(),
             });
+        let subject_key_id = parsed.get_extension_unique(&OID_X509_EXT_SUBJECT_KEY_IDENTIFIER);
+        let subject_key_id =
+            subject_key_id.map_err(|_| MessageError::Certificate("subject key identifier"))?.and_then(|extension| {
+                match extension.parsed_extension() {
+                    ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+                    _ => None,
+                }
+            });
         let is_ca = parsed
             .basic_constraints()
             .map_err(|_| MessageError::Certificate("basic constraints"))?
@@ -82,6 +92,7 @@ impl Certificate {
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             key_usage,
+            subject_key_id,
             is_ca,
             der: der.to_vec(),
         })
@@ -149,6 +160,11 @@ impl Certificate {
     /// Absent when the certificate has no key usage extension.
     pub const fn key_usage(&self) -> Option<KeyUsage> {
         self.key_usage
+    }
+
+    /// The key identifier extension's octets, where the certificate has one (RFC 5280 §4.2.1.2).
+    pub fn subject_key_id(&self) -> Option<&[u8]> {
+        self.subject_key_id.as_deref()
     }
 
     pub const fn is_ca(&self) -> bool {

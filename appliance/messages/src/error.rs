@@ -27,6 +27,8 @@ pub enum MessageError {
     Signature,
     #[error("the certificate cannot be read ({0})")]
     Certificate(&'static str),
+    #[error("more {0} in the message than {1}")]
+    TooMany(&'static str, usize),
     #[error("the message is larger than {0} octets")]
     TooLarge(usize),
     #[error("sealing or opening failed")]
@@ -56,6 +58,7 @@ impl MessageError {
             Self::NotSm2 => "not-sm2",
             Self::Signature => "signature",
             Self::Certificate(_) => "certificate",
+            Self::TooMany(..) => "too-many",
             Self::TooLarge(_) => "too-large",
             Self::Seal => "seal",
             Self::Subject(_) => "subject",

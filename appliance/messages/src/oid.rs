@@ -10,10 +10,12 @@ const fn oid(text: &str) -> ObjectIdentifier {
 pub const DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.1");
 pub const SIGNED_DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.2");
 pub const ENVELOPED_DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.3");
+pub const SIGNED_AND_ENVELOPED_DATA: ObjectIdentifier = oid("1.2.156.10197.6.1.4.2.4");
 /// PKCS #7 content types, which some peers send with SM algorithms; read, never written.
 pub const PKCS7_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
 pub const PKCS7_SIGNED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.2");
 pub const PKCS7_ENVELOPED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.3");
+pub const PKCS7_SIGNED_AND_ENVELOPED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.4");
 
 pub const SM3: ObjectIdentifier = oid("1.2.156.10197.1.401");
 /// SM3 without key, a longer name of the same that some peers send.
@@ -22,6 +24,9 @@ pub const SM2_SIGN: ObjectIdentifier = oid("1.2.156.10197.1.301.1");
 pub const SM2_WITH_SM3: ObjectIdentifier = oid("1.2.156.10197.1.501");
 pub const SM2_ENCRYPT: ObjectIdentifier = oid("1.2.156.10197.1.301.3");
 pub const SM2_CURVE: ObjectIdentifier = oid("1.2.156.10197.1.301");
+/// Without a mode: CBC where an initial vector follows it, else ECB. Read, never written; so is ECB.
+pub const SM4: ObjectIdentifier = oid("1.2.156.10197.1.104");
+pub const SM4_ECB: ObjectIdentifier = oid("1.2.156.10197.1.104.1");
 pub const SM4_CBC: ObjectIdentifier = oid("1.2.156.10197.1.104.2");
 pub const EC_PUBLIC_KEY: ObjectIdentifier = oid("1.2.840.10045.2.1");
 

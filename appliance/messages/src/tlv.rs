@@ -3,10 +3,13 @@
 use der::asn1::ObjectIdentifier;
 use der::{AnyRef, Decode, Encode, Header, Reader, SliceReader, Tag, TagNumber, Tagged};
 
+use crate::certificate::Certificate;
 use crate::error::MessageError;
 
 /// Octets that a message may have at most; profiles set tighter limits for their platform.
 pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+const NULL: &[u8] = &[5, 0];
 
 /// The elements of a constructed value, taken one by one. `what` names it in errors.
 pub(crate) struct Elements<'a> {
@@ -72,19 +75,48 @@ impl<'a> Elements<'a> {
         u8::from_der(element.whole).map_err(|_| MessageError::Der(self.what))
     }
 
+    /// `IssuerAndSerialNumber`: the DER `Name` and the serial number's INTEGER value octets.
+    pub(crate) fn issuer_and_serial(&mut self) -> Result<(Vec<u8>, Vec<u8>), MessageError> {
+        let mut inner = self.sequence()?;
+        let issuer = inner.expect(Tag::Sequence)?.whole.to_vec();
+        let serial = inner.expect(Tag::Integer)?.value.to_vec();
+        inner.finish()?;
+        Ok((issuer, serial))
+    }
+
     /// `AlgorithmIdentifier`: the object identifier and the parameters, where absent and NULL are the same.
     pub(crate) fn algorithm(&mut self) -> Result<(ObjectIdentifier, Option<Element<'a>>), MessageError> {
         let mut inner = self.sequence()?;
         let oid = inner.oid()?;
         let parameters = if inner.is_empty() { None } else { Some(inner.next()?) };
         inner.finish()?;
-        Ok((oid, parameters.filter(|parameters| parameters.tag != Tag::Null)))
+        Ok((oid, parameters.filter(|parameters| parameters.whole != NULL)))
     }
 
     /// Refuses anything left over.
     pub(crate) fn finish(self) -> Result<(), MessageError> {
         if self.is_empty() { Ok(()) } else { Err(MessageError::Der(self.what)) }
     }
+}
+
+/// Reads `ContentInfo` of one of these content types, and gives what is in the SEQUENCE inside.
+pub(crate) fn content_info<'a>(
+    octets: &'a [u8],
+    kinds: &[ObjectIdentifier],
+    kind: &'static str,
+    what: &'static str,
+) -> Result<Elements<'a>, MessageError> {
+    let mut outer = Elements::new(octets, "ContentInfo")?;
+    let mut content_info = outer.sequence()?;
+    outer.finish()?;
+    if !kinds.contains(&content_info.oid()?) {
+        return Err(MessageError::ContentType(kind));
+    }
+    let mut explicit = Elements::new(content_info.expect(context(TagNumber(0), true))?.value, what)?;
+    content_info.finish()?;
+    let body = explicit.sequence()?;
+    explicit.finish()?;
+    Ok(body)
 }
 
 pub(crate) const fn context(number: TagNumber, constructed: bool) -> Tag {
@@ -113,6 +145,11 @@ pub(crate) fn write(tag: Tag, parts: &[&[u8]]) -> Vec<u8> {
 
 pub(crate) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     write(Tag::Sequence, parts)
+}
+
+/// Writes `IssuerAndSerialNumber`.
+pub(crate) fn issuer_and_serial(certificate: &Certificate) -> Vec<u8> {
+    sequence(&[certificate.issuer_der(), &write(Tag::Integer, &[certificate.serial()])])
 }
 
 pub(crate) fn octet_string(octets: &[u8]) -> Vec<u8> {

@@ -175,9 +175,10 @@ impl Verified {
 
 /// Opens a reading with the pair that its envelope names.
 async fn open(core: &Core, in_force: &InForce, sealed: &SealedReading, check: &Check) -> Result<Reading, Reason> {
-    let pair = in_force.openers.iter().find(|pair| sealed.envelope.is_for(&pair.certificate));
-    let pair = pair.ok_or(Reason::PlatformReading)?;
-    let session = core.signing.worker.unseal(&pair.label, &sealed.envelope.encrypted_key).await.map_err(|error| {
+    let mut openers = in_force.openers.iter();
+    let ours = openers.find_map(|pair| Some((pair, sealed.envelope.encrypted_key_for(&pair.certificate).ok()?)));
+    let (pair, sealed_key) = ours.ok_or(Reason::PlatformReading)?;
+    let session = core.signing.worker.unseal(&pair.label, sealed_key).await.map_err(|error| {
         tracing::warn!(%error, "the token did not open the reading");
         match error {
             // It cannot be opened, whoever asks; every other refusal is about our own key or token.

@@ -3,6 +3,8 @@ mod write;
 
 use yanqian_sm::{DistinguishingId, E, Signature};
 
+pub(crate) use self::read::{read_digest_algorithms, read_tail};
+pub(crate) use self::write::{digest_algorithms, tail as write_tail};
 pub use self::write::{encode_attached, encode_detached};
 use crate::attributes::SignedAttributes;
 use crate::certificate::Certificate;
@@ -49,10 +51,7 @@ impl SignedData {
 
     /// The embedded certificate that issuer and serial of the signer name.
     pub fn signer_certificate(&self) -> Result<&Certificate, MessageError> {
-        self.certificates
-            .iter()
-            .find(|certificate| self.signer.names(certificate))
-            .ok_or(MessageError::SignerCertificateMissing)
+        self.signer.find(&self.certificates)
     }
 
     /// Lets `verifier` verify a detached signature over `content` with the key of `certificate`, which must be the one the
@@ -106,7 +105,11 @@ impl SignerInfo {
         self.issuer == certificate.issuer_der() && self.serial == certificate.serial()
     }
 
-    fn verify(
+    pub(crate) fn find<'a>(&self, certificates: &'a [Certificate]) -> Result<&'a Certificate, MessageError> {
+        certificates.iter().find(|certificate| self.names(certificate)).ok_or(MessageError::SignerCertificateMissing)
+    }
+
+    pub(crate) fn verify(
         &self,
         certificate: &Certificate,
         id: &DistinguishingId,

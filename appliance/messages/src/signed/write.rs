@@ -39,26 +39,36 @@ fn encode(
     attributes: Option<&SignedAttributes>,
     signature: &Signature,
 ) -> Result<Vec<u8>, MessageError> {
-    let digest = tlv::algorithm(&oid::SM3, &[]);
-    let version = tlv::unsigned_integer(&[1]);
+    let body = tlv::sequence(&[
+        &tlv::unsigned_integer(&[1]),
+        &digest_algorithms(),
+        &tlv::sequence(&[&tlv::oid(&oid::DATA), content]),
+        &tail(certificate, attributes, signature)?,
+    ]);
+    Ok(tlv::sequence(&[&tlv::oid(&oid::SIGNED_DATA), &tlv::write(CONTEXT_0, &[&body])]))
+}
+
+pub(crate) fn digest_algorithms() -> Vec<u8> {
+    tlv::write(Tag::Set, &[&tlv::algorithm(&oid::SM3, &[])])
+}
+
+/// Certificates and signer, with which `SignedData` and `SignedAndEnvelopedData` end.
+pub(crate) fn tail(
+    certificate: &Certificate,
+    attributes: Option<&SignedAttributes>,
+    signature: &Signature,
+) -> Result<Vec<u8>, MessageError> {
     let attributes = match attributes {
         Some(attributes) => tlv::write(CONTEXT_0, &[attributes.value()?]),
         None => Vec::new(),
     };
     let signer = tlv::sequence(&[
-        &version,
-        &tlv::sequence(&[certificate.issuer_der(), &tlv::write(Tag::Integer, &[certificate.serial()])]),
-        &digest,
+        &tlv::unsigned_integer(&[1]),
+        &tlv::issuer_and_serial(certificate),
+        &tlv::algorithm(&oid::SM3, &[]),
         &attributes,
         &tlv::algorithm(&oid::SM2_SIGN, &[]),
         &tlv::octet_string(&signature.to_der()),
     ]);
-    let body = tlv::sequence(&[
-        &version,
-        &tlv::write(Tag::Set, &[&digest]),
-        &tlv::sequence(&[&tlv::oid(&oid::DATA), content]),
-        &tlv::write(CONTEXT_0, &[certificate.as_der()]),
-        &tlv::write(Tag::Set, &[&signer]),
-    ]);
-    Ok(tlv::sequence(&[&tlv::oid(&oid::SIGNED_DATA), &tlv::write(CONTEXT_0, &[&body])]))
+    Ok([tlv::write(CONTEXT_0, &[certificate.as_der()]), tlv::write(Tag::Set, &[&signer])].concat())
 }

@@ -38,7 +38,7 @@ impl AnswerChecker<'_> {
                     return None;
                 }
                 let envelope = EnvelopedData::parse(&octets).ok()?;
-                let ours = expected.recipients.iter().any(|recipient| envelope.is_for(recipient));
+                let ours = expected.recipients.iter().any(|recipient| envelope.encrypted_key_for(recipient).is_ok());
                 ours.then_some(SealedReading { envelope, digest: ContentDigest::new(digest) })
             })(),
             (Verdict::Match, None) => None,

@@ -9,7 +9,7 @@ pub(crate) use encrypt::assemble;
 
 pub use ciphertext::Sm2Ciphertext;
 pub use encrypt::{EncryptionKey, sm2_encrypt};
-pub use sm4::{Sm4CbcEncryptor, Sm4Key, sm4_cbc_decrypt};
+pub use sm4::{Sm4CbcEncryptor, Sm4Key, sm4_cbc_decrypt, sm4_ecb_decrypt};
 
 /// Sealing or opening failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

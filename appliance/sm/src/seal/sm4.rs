@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
-use cbc::cipher::block_padding::Pkcs7;
-use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use cbc::cipher::block_padding::{Padding, Pkcs7};
+use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
 use rand_core::TryCryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -99,11 +99,43 @@ pub fn sm4_cbc_decrypt(key: &Sm4Key, iv: &[u8; 16], ciphertext: &[u8]) -> Result
         .map_err(|_| SealError::Decrypt)
 }
 
+/// SM4-ECB with PKCS #7 padding, which some peers send; nothing is ever sealed so. It authenticates no more than CBC does.
+pub fn sm4_ecb_decrypt(key: &Sm4Key, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let cipher = sm4::Sm4::new(key.expose().into());
+    let mut message = Zeroizing::new(ciphertext.to_vec());
+    let (blocks, []) = message.as_chunks_mut::<BLOCK>() else { return Err(SealError::Decrypt) };
+    for block in &mut *blocks {
+        cipher.decrypt_block(block.into());
+    }
+    let last = blocks.last().ok_or(SealError::Decrypt)?;
+    let padding = BLOCK - Pkcs7::raw_unpad(last).map_err(|_| SealError::Decrypt)?.len();
+    let length = ciphertext.len() - padding;
+    message.truncate(length);
+    Ok(message)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use cbc::cipher::BlockModeEncrypt;
+
+    #[test]
+    fn blocks_of_the_standards_example_open_without_chaining() {
+        // GB/T 32907-2016 Annex A.1: key and message are the same octets; then one block of padding under the same key.
+        let octets = hex::decode("0123456789abcdeffedcba9876543210").unwrap();
+        let key = Sm4Key::new(octets.as_slice().try_into().unwrap());
+        let known = hex::decode("681edf34d206965e86b3e94f536e4246").unwrap();
+        // A block by itself is CBC with an initial vector of zeros.
+        let mut padding = Vec::new();
+        Sm4CbcEncryptor::new(&key, &[0; 16]).finish(&mut |block| padding.extend_from_slice(block));
+        let ciphertext = [known.as_slice(), &known, &padding].concat();
+        assert_eq!(sm4_ecb_decrypt(&key, &ciphertext).unwrap().as_slice(), [&octets[..], &octets].concat());
+        assert_eq!(sm4_ecb_decrypt(&key, &padding).unwrap().as_slice(), b"");
+        for spoilt in [&ciphertext[..47], &ciphertext[..32], &[]] {
+            assert_eq!(sm4_ecb_decrypt(&key, spoilt).err(), Some(SealError::Decrypt));
+        }
+    }
 
     proptest::proptest! {
         #[test]

@@ -1,5 +1,4 @@
 //! Messages made by foreign implementations; see `golden/README.md`.
-#![allow(clippy::unwrap_used)]
 
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::cms::{CMSOptions, CmsContentInfo};
@@ -9,15 +8,12 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use openssl::x509::{X509, X509NameBuilder};
+
+use crate::support::golden;
 use yanqian_messages::{
     Certificate, EnvelopedData, MessageError, PlainVerifier, SignedData, sm2_cipher_from_der, sm2_cipher_to_der,
 };
 use yanqian_sm::{DistinguishingId, E, Signature, Sm4Key, verify};
-
-fn golden(name: &str) -> Vec<u8> {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
 
 fn signer() -> Certificate {
     Certificate::from_der(&golden("gmssl-certificate.der")).unwrap()
@@ -64,9 +60,9 @@ fn the_self_signed_certificate_of_gmssl_reads_as_what_it_says() {
 #[test]
 fn an_enveloped_message_of_gmssl_opens_with_its_key() {
     let message = EnvelopedData::parse(&golden("gmssl-enveloped.der")).unwrap();
-    assert!(message.is_for(&signer()));
-    let cipher = sm2_cipher_to_der(&message.encrypted_key);
-    assert_eq!(sm2_cipher_from_der(&cipher).unwrap(), message.encrypted_key);
+    let sealed = message.encrypted_key_for(&signer()).unwrap();
+    let cipher = sm2_cipher_to_der(sealed);
+    assert_eq!(&sm2_cipher_from_der(&cipher).unwrap(), sealed);
     let key = annex_key();
     let mut opener = openssl::pkey_ctx::PkeyCtx::new(&key).unwrap();
     opener.decrypt_init().unwrap();

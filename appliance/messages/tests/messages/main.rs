@@ -1,0 +1,10 @@
+//! Messages of ours and of others: written, read, and meant ill.
+#![allow(clippy::unwrap_used)]
+
+mod altered;
+mod enveloped;
+mod golden;
+mod hostile;
+mod signed;
+mod signed_and_enveloped;
+mod support;
