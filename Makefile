@@ -36,6 +36,7 @@ test: ## everything, as CI runs it
 	  tests 420 'tools/tests $(PROFILE)' \
 	  openapi 120 'tests/openapi/run $(PROFILE)' \
 	  pykcs11 30 'tests/pkcs11-conformance/pykcs11/run $(PROFILE)' \
+	  bouncycastle 30 'appliance/messages/tests/bouncycastle/run $(PROFILE)' \
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
 	  instructions 120 'tools/instructions' \
 	  no-std 60 'tools/no-std $(PROFILE)' \

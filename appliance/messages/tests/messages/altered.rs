@@ -2,10 +2,10 @@
 //! any case, to a few.
 
 use yanqian_messages::{
-    Certificate, MessageError, PlainVerifier, SignedAndEnvelopedData, SignedAttributes, SignedData, encode_attached,
-    encode_detached, seal_signed,
+    Certificate, MessageError, SignatureVerifier, SignedAndEnvelopedData, SignedAttributes, SignedData,
+    encode_attached, encode_detached, seal_signed,
 };
-use yanqian_sm::{DistinguishingId, sm3};
+use yanqian_sm::{DistinguishingId, E, FixedKey, PublicKey, Signature, VerifyError, sm3};
 
 use crate::support::{Party, golden};
 
@@ -20,16 +20,33 @@ struct Meaning {
     signing_time: Option<i64>,
 }
 
+/// With a table of the one key that is trusted, or this would take minutes.
+struct Tabled(PublicKey, FixedKey);
+
+impl Tabled {
+    fn new(trusted: &Certificate) -> Self {
+        let key = *trusted.public_key().unwrap();
+        Self(key, FixedKey::new(&key))
+    }
+}
+
+impl SignatureVerifier for Tabled {
+    fn verify(&self, key: &PublicKey, e: &E, signature: &Signature) -> Result<(), VerifyError> {
+        assert_eq!(key, &self.0);
+        self.1.verify(e, signature)
+    }
+}
+
 /// The message as a reader takes it who trusts this one certificate.
-fn meaning(octets: &[u8], trusted: &Certificate, detached: &[u8]) -> Result<Meaning, MessageError> {
+fn meaning(octets: &[u8], trusted: &Certificate, detached: &[u8], tabled: &Tabled) -> Result<Meaning, MessageError> {
     let id = DistinguishingId::default();
     let message = SignedData::parse(octets)?;
     if message.signer_certificate()? != trusted {
         return Err(MessageError::SignerCertificateMissing);
     }
     let (content, verified) = match message.content() {
-        None => (detached, message.verify_detached(trusted, &id, detached, &PlainVerifier)?),
-        Some(content) => (content, message.verify_attached(trusted, &id, &PlainVerifier)?),
+        None => (detached, message.verify_detached(trusted, &id, detached, tabled)?),
+        Some(content) => (content, message.verify_attached(trusted, &id, tabled)?),
     };
     let signer = message.signer();
     Ok(Meaning {
@@ -75,7 +92,8 @@ fn every_change(
 }
 
 fn every_change_of_signed_data(octets: &[u8], trusted: &Certificate, detached: &[u8]) {
-    let before = meaning(octets, trusted, detached).unwrap();
+    let verifier = Tabled::new(trusted);
+    let before = meaning(octets, trusted, detached, &verifier).unwrap();
     let message = SignedData::parse(octets).unwrap();
     let mut signed = vec![place(octets, &message.signer().signature().to_der())];
     if let Some(attributes) = message.signer().attributes() {
@@ -86,7 +104,7 @@ fn every_change_of_signed_data(octets: &[u8], trusted: &Certificate, detached: &
         signed.push(place(octets, content));
     }
     every_change(octets, trusted, &signed, |changed| {
-        meaning(changed, trusted, detached).ok().map(|after| after == before)
+        meaning(changed, trusted, detached, &verifier).ok().map(|after| after == before)
     });
 }
 
@@ -130,6 +148,7 @@ fn a_changed_octet_of_a_signed_envelope_is_refused_or_changes_nothing_of_what_it
     let message = SignedAndEnvelopedData::parse(&octets).unwrap();
     let sealed = message.encrypted_key_for(&recipient.certificate).unwrap();
     let session = recipient.unseal(sealed).unwrap();
+    let verifier = Tabled::new(&party.certificate);
     let open = |octets: &[u8]| {
         let message = SignedAndEnvelopedData::parse(octets).ok()?;
         // A token asked the same again says the same.
@@ -140,7 +159,7 @@ fn a_changed_octet_of_a_signed_envelope_is_refused_or_changes_nothing_of_what_it
         if message.signer_certificate().ok()? != &party.certificate {
             return None;
         }
-        message.open(&session, &party.certificate, &id, &PlainVerifier).ok().map(|content| content.to_vec())
+        message.open(&session, &party.certificate, &id, &verifier).ok().map(|content| content.to_vec())
     };
     assert_eq!(open(&octets).as_deref(), Some(CONTENT));
     let signed = [place(&octets, &message.signer().signature().to_der()), place(&octets, &sealed.ciphertext)];

@@ -1,33 +1,19 @@
 //! Messages made by foreign implementations; see `golden/README.md`.
 
-use openssl::bn::{BigNum, BigNumContext};
+use openssl::bn::BigNum;
 use openssl::cms::{CMSOptions, CmsContentInfo};
-use openssl::ec::{EcGroup, EcKey, EcPoint};
 use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use openssl::x509::{X509, X509NameBuilder};
 
-use crate::support::golden;
+use crate::support::{annex_key, golden, unseal};
 use yanqian_messages::{
     Certificate, EnvelopedData, MessageError, PlainVerifier, SignedData, sm2_cipher_from_der, sm2_cipher_to_der,
 };
-use yanqian_sm::{DistinguishingId, E, Signature, Sm4Key, verify};
+use yanqian_sm::{DistinguishingId, E, Signature, verify};
 
 fn signer() -> Certificate {
     Certificate::from_der(&golden("gmssl-certificate.der")).unwrap()
-}
-
-/// The private key of GB/T 32918.5-2017 Annex A.2.
-fn annex_key() -> PKey<Private> {
-    let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
-    let scalar = BigNum::from_hex_str("3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8").unwrap();
-    let mut point = EcPoint::new(&group).unwrap();
-    point.mul_generator2(&group, &scalar, &mut BigNumContext::new().unwrap()).unwrap();
-    let key = PKey::from_ec_key(EcKey::from_private_components(&group, &scalar, &point).unwrap()).unwrap();
-    // Through DER, so that OpenSSL holds it as a provider key: its CMS takes no other.
-    PKey::private_key_from_der(&key.private_key_to_pkcs8().unwrap()).unwrap()
 }
 
 #[test]
@@ -61,14 +47,8 @@ fn the_self_signed_certificate_of_gmssl_reads_as_what_it_says() {
 fn an_enveloped_message_of_gmssl_opens_with_its_key() {
     let message = EnvelopedData::parse(&golden("gmssl-enveloped.der")).unwrap();
     let sealed = message.encrypted_key_for(&signer()).unwrap();
-    let cipher = sm2_cipher_to_der(sealed);
-    assert_eq!(&sm2_cipher_from_der(&cipher).unwrap(), sealed);
-    let key = annex_key();
-    let mut opener = openssl::pkey_ctx::PkeyCtx::new(&key).unwrap();
-    opener.decrypt_init().unwrap();
-    let mut session = Vec::new();
-    opener.decrypt_to_vec(&cipher, &mut session).unwrap();
-    let content = message.open(&Sm4Key::new(session.try_into().unwrap())).unwrap();
+    assert_eq!(&sm2_cipher_from_der(&sm2_cipher_to_der(sealed)).unwrap(), sealed);
+    let content = message.open(&unseal(&annex_key(), sealed).unwrap()).unwrap();
     assert_eq!(content.as_slice(), golden("gmssl-content.txt"));
 }
 

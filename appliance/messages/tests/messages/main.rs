@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod altered;
+mod bouncycastle;
 mod enveloped;
 mod golden;
 mod hostile;
+mod openssl;
 mod signed;
 mod signed_and_enveloped;
 mod support;

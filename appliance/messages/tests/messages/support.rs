@@ -3,8 +3,8 @@
 
 use der::Encode;
 use der::asn1::ObjectIdentifier;
-use openssl::bn::BigNum;
-use openssl::ec::{EcGroup, EcKey};
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::{EcGroup, EcKey, EcPoint};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
@@ -18,6 +18,17 @@ use yanqian_sm::{Signature, Sm2Ciphertext, Sm4Key};
 pub(crate) fn golden(name: &str) -> Vec<u8> {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The private key of GB/T 32918.5-2017 Annex A.2.
+pub(crate) fn annex_key() -> PKey<Private> {
+    let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
+    let scalar = BigNum::from_hex_str("3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8").unwrap();
+    let mut point = EcPoint::new(&group).unwrap();
+    point.mul_generator2(&group, &scalar, &mut BigNumContext::new().unwrap()).unwrap();
+    let key = PKey::from_ec_key(EcKey::from_private_components(&group, &scalar, &point).unwrap()).unwrap();
+    // Through DER, so that OpenSSL holds it as a provider key: its CMS takes no other.
+    PKey::private_key_from_der(&key.private_key_to_pkcs8().unwrap()).unwrap()
 }
 
 /// An entity with an SM2 key and a certificate that it issued to itself.
@@ -69,18 +80,22 @@ impl Party {
         Signature::from_der(&signer.sign_to_vec().unwrap()).unwrap()
     }
 
-    /// Opens a session key with the private key, by OpenSSL.
     pub(crate) fn unseal(&self, sealed: &Sm2Ciphertext) -> Option<Sm4Key> {
-        let mut context = PkeyCtx::new(&self.key).unwrap();
-        context.decrypt_init().unwrap();
-        let mut session = Vec::new();
-        context.decrypt_to_vec(&sm2_cipher_to_der(sealed), &mut session).ok()?;
-        Some(Sm4Key::new(session.try_into().unwrap()))
+        unseal(&self.key, sealed)
     }
 
     pub(crate) fn issuer_and_serial(&self) -> Vec<u8> {
         tlv(0x30, &[self.certificate.issuer_der(), &tlv(2, &[self.certificate.serial()])])
     }
+}
+
+/// Opens a session key with the private key, by OpenSSL.
+pub(crate) fn unseal(key: &PKey<Private>, sealed: &Sm2Ciphertext) -> Option<Sm4Key> {
+    let mut context = PkeyCtx::new(key).unwrap();
+    context.decrypt_init().unwrap();
+    let mut session = Vec::new();
+    context.decrypt_to_vec(&sm2_cipher_to_der(sealed), &mut session).ok()?;
+    Some(Sm4Key::new(session.try_into().unwrap()))
 }
 
 /// One element, with its length in as few octets as it takes.
