@@ -1,27 +1,49 @@
 //! Claims over any octets. Each target takes what a fuzzer gives and panics where a claim does not hold; nothing else may panic. Where there
-//! is another implementation (RustCrypto's), the claim is that both say the same.
+//! is another implementation (RustCrypto's, OpenSSL's), the claim is that both say the same.
 
 // What a claim compares has the names of the standard.
 #![allow(clippy::many_single_char_names, clippy::missing_panics_doc)]
 
+mod answers;
+mod certificates;
 mod decoders;
 mod input;
+mod messages;
+pub mod party;
 mod sealing;
+mod strict;
+mod texts;
 mod verification;
 
+pub use answers::{FIELDS, PROFILES, answers};
+pub use certificates::{certificates, lists};
 pub use decoders::{ciphertexts, digests, keys, signatures};
+pub use messages::{attributes, enveloped_data, signed_and_enveloped_data, signed_data};
 pub use sealing::sealing;
+pub use texts::{agreements, platform_profiles, receipts, records, token_profiles};
 pub use verification::verification;
 
 /// What a fuzzer gives to.
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its binary in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("keys", keys),
     ("signatures", signatures),
     ("digests", digests),
     ("verification", verification),
     ("ciphertexts", ciphertexts),
     ("sealing", sealing),
+    ("attributes", attributes),
+    ("signed_data", signed_data),
+    ("enveloped_data", enveloped_data),
+    ("signed_and_enveloped_data", signed_and_enveloped_data),
+    ("certificates", certificates),
+    ("lists", lists),
+    ("answers", answers),
+    ("platform_profiles", platform_profiles),
+    ("token_profiles", token_profiles),
+    ("agreements", agreements),
+    ("receipts", receipts),
+    ("records", records),
 ];
