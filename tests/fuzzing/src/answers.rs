@@ -2,6 +2,7 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use yanqian_platform::{AnswerChecker, Expected, PlatformVerdict, Profile, RawAnswer, ReplayError, ReplayGuard};
 use yanqian_trust::{TrustStore, Verifier, VerifierSettings};
 use yanqian_vocabulary::{ContentDigest, Field, Nonce, Reason, Timestamp};
@@ -11,7 +12,7 @@ use crate::party::{fixture, repository};
 /// The fields that the seeds' requests asked about.
 pub const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
 /// The profiles that the simulator answered by.
-pub const PROFILES: [&str; 2] = ["reference", "second"];
+pub const PROFILES: [&str; 6] = ["reference", "second", "attached", "sorted-pairs", "canonical-json", "signed-body"];
 
 /// Every answer is the first of its kind: what is accepted must be what the platform signed, also without memory.
 struct Forgetful;
@@ -40,17 +41,31 @@ struct Site {
 impl Site {
     fn check(
         &self,
-        exchange: &Profile,
+        profile: &Profile,
         nonce: Nonce,
         digest: ContentDigest,
-        body: &[u8],
+        answer: &[u8],
     ) -> Result<PlatformVerdict, Reason> {
-        let answer = RawAnswer { status: 200, content_type: Some("application/json".to_owned()), body: body.to_vec() };
-        let checker =
-            AnswerChecker { profile: exchange, trust: &self.trust, verifier: &self.verifier, replay: &Forgetful };
+        let answer = received(answer);
+        let checker = AnswerChecker { profile, trust: &self.trust, verifier: &self.verifier, replay: &Forgetful };
         let expected = Expected { nonce, digest, fields: FIELDS, recipient: None };
         checker.check(&answer, &expected, self.now).result
     }
+}
+
+/// Header fields in lines, an empty line, the body.
+fn received(octets: &[u8]) -> RawAnswer {
+    let end = octets.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = end.map_or((octets, &[][..]), |end| (&octets[..end], &octets[end + 2..]));
+    let mut headers = HeaderMap::new();
+    for line in head.split(|octet| *octet == b'\n').take(16) {
+        let Some(colon) = line.iter().position(|octet| *octet == b':') else { continue };
+        let (name, value) = (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(&line[colon + 1..]));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    RawAnswer { status: 200, headers, body: body.to_vec() }
 }
 
 static SITE: LazyLock<Site> = LazyLock::new(|| {
@@ -67,11 +82,10 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
         let (nonce, digest) = request.trim().split_once(' ').expect("nonce and digest");
         let nonce = Nonce::new(octets(nonce));
         let digest = ContentDigest::new(octets(digest));
-        let body = fs::read(repository().join("fuzz/seeds/answers").join(name)).expect("the seed is there");
-        let Some((0.., body)) = body.split_first().filter(|(first, _)| usize::from(**first) == at) else {
-            panic!("{name} begins with the profile's number")
-        };
-        let verdict = site.check(&profile, nonce, digest, body).expect("an honest answer");
+        let seed = fs::read(repository().join("fuzz/seeds/answers").join(name)).expect("the seed is there");
+        let (first, answer) = seed.split_first().expect("the profile's number");
+        assert_eq!(usize::from(*first), at);
+        let verdict = site.check(&profile, nonce, digest, answer).expect("an honest answer");
         site.exchanges.push(Exchange { profile, nonce, digest, verdict });
     }
     site
@@ -85,10 +99,10 @@ fn octets<const N: usize>(text: &str) -> [u8; N] {
 /// Answers, whose first octet says by which profile: what is accepted says what the platform's one answer to this request
 /// said, and the two implementations of SM2 are never of two opinions.
 pub fn answers(input: &[u8]) {
-    let Some((which, body)) = input.split_first() else { return };
+    let Some((which, answer)) = input.split_first() else { return };
     let site = &*SITE;
     let exchange = &site.exchanges[usize::from(*which) % PROFILES.len()];
-    match site.check(&exchange.profile, exchange.nonce, exchange.digest, body) {
+    match site.check(&exchange.profile, exchange.nonce, exchange.digest, answer) {
         Ok(verdict) => assert_eq!(verdict, exchange.verdict),
         Err(reason) => assert!(
             !matches!(reason, Reason::PlatformSignatureDisputed | Reason::PlatformChainDisputed),

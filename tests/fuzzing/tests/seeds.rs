@@ -163,6 +163,8 @@ async fn write_answers_lists_and_their_fixtures() {
     request.sign(&key, MessageDigest::sm3()).unwrap();
     let pem = issue_entity_signing(&layout, &request.build().to_pem().unwrap(), options.now, 30).unwrap();
     let entity = certificates_from_pem_or_der(&pem).unwrap().remove(0);
+    let registered = directory.path().join("entity.pem");
+    fs::write(&registered, &pem).unwrap();
     let trust = TrustStore::load(&trust_folder, 0).unwrap();
     let registry = seeded(DEFAULT_SEED);
     let holder = first_with(&registry, NumberForm::ALL[0]).unwrap();
@@ -170,8 +172,9 @@ async fn write_answers_lists_and_their_fixtures() {
     fs::write(fixture("now"), format!("{}\n", now.unix_seconds())).unwrap();
 
     for (at, name) in PROFILES.into_iter().enumerate() {
-        let form = if name == "reference" { Form::Reference } else { Form::Second };
-        let simulator = Simulator::start(Config::new(layout.directory(), form)).await.unwrap();
+        let form: Form = name.parse().unwrap();
+        let config = Config { entity_signing: Some(registered.clone()), ..Config::new(layout.directory(), form) };
+        let simulator = Simulator::start(config).await.unwrap();
         let profile = Profile::load(&repository().join(format!("platform-profiles/{name}.toml"))).unwrap();
         let profile = std::sync::Arc::new(profile);
         let client = PlatformClient::new(profile.clone(), &format!("https://{}", simulator.https_addr)).unwrap();
@@ -185,6 +188,7 @@ async fn write_answers_lists_and_their_fixtures() {
             now,
             nonce: Nonce::new(nonce),
             applied: None,
+            certificate: &entity,
         };
         let claim = Claim::RealName(DocumentClaim {
             document_type: DocumentType::PrcPassport,
@@ -202,7 +206,11 @@ async fn write_answers_lists_and_their_fixtures() {
         let signature = Signature::from_der(&signer.sign_to_vec().unwrap()).unwrap();
         let request = outbound.finish(&profile, &signature, &entity).unwrap();
         let answer = client.send(&request, &trust).await.unwrap();
-        let seed = [&[u8::try_from(at).unwrap()], &answer.body[..]].concat();
+        let mut seed = vec![u8::try_from(at).unwrap()];
+        for (name, value) in &answer.headers {
+            seed.extend([name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"].concat());
+        }
+        seed.extend([b"\n", &answer.body[..]].concat());
         write("answers", name, &seed);
         let line = format!("{} {}\n", hex::encode(nonce), hex::encode(request.digest().as_bytes()));
         fs::write(fixture(&format!("{name}.request")), line).unwrap();
