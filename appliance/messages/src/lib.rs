@@ -1,9 +1,10 @@
 //! DER messages, read and written: GB/T 35275-2017 (the SM2 form of PKCS #7), GB/T 35276-2017 `SM2Cipher`, certificates
 //! as read, and certification requests; JSON as received, and in the forms in which it is signed. Pure: octets in, octets out.
 //!
-//! Reading is tolerant where real peers differ (object identifiers, NULL parameters, version numbers) and strict where
-//! tolerance would let one message have two meanings: definite minimal lengths, no trailing octets, exactly one value per
-//! attribute, exactly one signer. Writing is always canonical.
+//! Reading is tolerant where real peers differ (object identifiers, NULL parameters, version numbers, and the rest of the
+//! list in docs/platform-protocol.md) and strict where tolerance would let one message have two meanings: definite minimal
+//! lengths, no trailing octets, exactly one value per attribute, exactly one signer, one recipient that is ours. Writing is
+//! always canonical.
 #![forbid(unsafe_code)]
 
 mod attributes;
@@ -26,7 +27,7 @@ pub use attributes::SignedAttributes;
 pub use canonical::CanonicalForm;
 pub use certificate::{Certificate, KeyUsage};
 pub use encodings::{CipherEncoding, Encodings, SignatureEncoding};
-pub use enveloped::{EnvelopedData, Recipient, RecipientInfo, Sealer, seal, sealed_length};
+pub use enveloped::{EnvelopedData, Recipient, Sealer, seal, sealed_length};
 pub use error::MessageError;
 pub use json::Members;
 pub use pem::{certificates_from_pem_or_der, pem_encode};

@@ -49,10 +49,6 @@ impl SignedAndEnvelopedData {
         Ok(Self { recipients, content, certificates, signer })
     }
 
-    pub fn recipients(&self) -> &[RecipientInfo] {
-        &self.recipients
-    }
-
     /// The session key sealed to the holder of `certificate`, as [`crate::EnvelopedData::encrypted_key_for`].
     pub fn encrypted_key_for(&self, certificate: &Certificate) -> Result<&Sm2Ciphertext, MessageError> {
         key_for(&self.recipients, certificate)

@@ -7,8 +7,7 @@ use yanqian_sm::{Sm2Ciphertext, Sm4Key};
 use zeroize::Zeroizing;
 
 pub(crate) use self::content::{EncryptedContent, head as content_head};
-pub use self::recipients::RecipientInfo;
-pub(crate) use self::recipients::{key_for, read as read_recipients, write as write_recipients};
+pub(crate) use self::recipients::{RecipientInfo, key_for, read as read_recipients, write as write_recipients};
 pub use self::seal::{Recipient, Sealer, seal, sealed_length};
 use crate::certificate::Certificate;
 use crate::encodings::Encodings;
@@ -42,10 +41,6 @@ impl EnvelopedData {
         let content = EncryptedContent::read(body.sequence()?)?;
         body.finish()?;
         Ok(Self { recipients, content })
-    }
-
-    pub fn recipients(&self) -> &[RecipientInfo] {
-        &self.recipients
     }
 
     /// The session key sealed to the holder of `certificate`, for the token to open. Refused unless exactly one recipient

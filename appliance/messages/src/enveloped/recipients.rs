@@ -13,7 +13,7 @@ const MAX_RECIPIENTS: usize = 16;
 
 /// One `RecipientInfo` as read: whose it is, and the session key sealed to that one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecipientInfo {
+pub(crate) struct RecipientInfo {
     id: RecipientId,
     /// What is wrong with another's is no reason to refuse ours.
     encrypted_key: Result<Sm2Ciphertext, MessageError>,
@@ -31,7 +31,7 @@ enum RecipientId {
 
 impl RecipientInfo {
     /// Whether this names the certificate: by issuer and serial, or by its subject key identifier, octet by octet.
-    pub fn names(&self, certificate: &Certificate) -> bool {
+    fn names(&self, certificate: &Certificate) -> bool {
         match &self.id {
             RecipientId::IssuerAndSerial { issuer, serial } => {
                 issuer == certificate.issuer_der() && serial == certificate.serial()
