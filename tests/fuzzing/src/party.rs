@@ -16,7 +16,8 @@ const PRIVATE: [u8; 32] = *b"\
 \x39\x45\x20\x8f\x7b\x21\x44\xb1\x3f\x36\xe3\x8a\xc6\xd3\x9f\x95\x88\x93\x93\x69\x28\x60\xb5\x1a\x42\xfb\x81\xef\x4d\xf7\xc5\xb8";
 
 /// What the seeds of signed messages are over.
-pub const CONTENTS: [&[u8]; 3] = [br#"{"bizPackage":"content"}"#, b"", &[0x30; 64]];
+pub const CONTENTS: [&[u8]; 4] =
+    [br#"{"bizPackage":"content"}"#, b"", &[0x30; 64], r#"{"greeting":"来自另一个实现"}"#.as_bytes()];
 
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -63,9 +63,15 @@ fn write_messages() {
     copy(
         "enveloped_data",
         GOLDEN,
-        &["gmssl-enveloped.der", "bouncycastle/cms-enveloped.der", "bouncycastle/gm-enveloped.der"],
+        &[
+            "gmssl-enveloped.der",
+            "gmssl-enveloped-ecb.der",
+            "gmssl-enveloped-old-order.der",
+            "bouncycastle/cms-enveloped.der",
+            "bouncycastle/gm-enveloped.der",
+        ],
     );
-    copy("signed_and_enveloped_data", GOLDEN, &["bouncycastle/gm-signed-enveloped.der"]);
+    copy("signed_and_enveloped_data", GOLDEN, &["gmssl-signed-enveloped.der", "bouncycastle/gm-signed-enveloped.der"]);
     copy(
         "certificates",
         GOLDEN,
@@ -79,7 +85,7 @@ fn write_messages() {
     }
     let rng = &mut getrandom::SysRng;
     for (at, content) in CONTENTS.into_iter().enumerate() {
-        let attributes = SignedAttributes::new(sm3(&[content]), [1_700_000_000, 2_600_000_000, 0][at]).unwrap();
+        let attributes = SignedAttributes::new(sm3(&[content]), [1_700_000_000, 2_600_000_000, 0, 1][at]).unwrap();
         write("attributes", &format!("ours-{at}"), attributes.as_der());
         for (form, attributes) in [("plain", None), ("attributes", Some(&attributes))] {
             let signature = sign(attributes.map_or(content, SignedAttributes::as_der));

@@ -17,7 +17,7 @@ PUBLIC = (
     "ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
 )
 CONTENT = '{"greeting":"来自另一个实现"}'.encode()
-DATA, SIGNED, ENVELOPED = ("1.2.156.10197.6.1.4.2.%d" % n for n in (1, 2, 3))
+DATA, SIGNED, ENVELOPED, SIGNED_AND_ENVELOPED = ("1.2.156.10197.6.1.4.2.%d" % n for n in (1, 2, 3, 4))
 CRYPT = sm2.CryptSM2(private_key=PRIVATE, public_key=PUBLIC, mode=1)
 
 
@@ -95,17 +95,49 @@ def signed(attributes, parameters, signature_algorithm, version=1):
     return tlv(0x30, oid(SIGNED), tlv(0xA0, body))
 
 
-def enveloped():
-    session, iv = bytes(range(16)), bytes(range(100, 116))
+SESSION, IV = bytes(range(16)), bytes(range(100, 116))
+
+
+def sm4_encrypt(mode):
     cipher = sm4.CryptSM4()
-    cipher.set_key(session, sm4.SM4_ENCRYPT)
-    ciphertext = cipher.crypt_cbc(iv, CONTENT)
-    sealed = CRYPT.encrypt(session)
+    cipher.set_key(SESSION, sm4.SM4_ENCRYPT)
+    return cipher.crypt_cbc(IV, CONTENT) if mode == "cbc" else cipher.crypt_ecb(CONTENT)
+
+
+def recipient(key, parameters=NULL):
+    return tlv(0x30, integer(1), ISSUER_AND_SERIAL, algorithm("1.2.156.10197.1.301.3", parameters), tlv(4, key))
+
+
+def sm2_cipher():
+    sealed = CRYPT.encrypt(SESSION)
     x, y, c3, c2 = sealed[:32], sealed[32:64], sealed[64:96], sealed[96:]
-    key = tlv(0x30, integer(int.from_bytes(x, "big")), integer(int.from_bytes(y, "big")), tlv(4, c3), tlv(4, c2))
-    recipient = tlv(0x30, integer(1), ISSUER_AND_SERIAL, algorithm("1.2.156.10197.1.301.3", NULL), tlv(4, key))
-    content = tlv(0x30, oid(DATA), algorithm("1.2.156.10197.1.104.2", tlv(4, iv)), tlv(0x80, ciphertext))
-    return tlv(0x30, oid(ENVELOPED), tlv(0xA0, tlv(0x30, integer(0), tlv(0x31, recipient), content)))
+    return tlv(0x30, integer(int.from_bytes(x, "big")), integer(int.from_bytes(y, "big")), tlv(4, c3), tlv(4, c2))
+
+
+def content(mode, name, parameters):
+    return tlv(0x30, oid(DATA), algorithm(name, parameters), tlv(0x80, sm4_encrypt(mode)))
+
+
+def enveloped(version, key, encrypted):
+    return tlv(0x30, oid(ENVELOPED), tlv(0xA0, tlv(0x30, integer(version), tlv(0x31, recipient(key)), encrypted)))
+
+
+def old_cfca():
+    """C1, C2, C3 without 04, and SM4 by its bare name with an initial vector."""
+    key = sm2.CryptSM2(private_key=PRIVATE, public_key=PUBLIC, mode=0).encrypt(SESSION)
+    return enveloped(1, key, content("cbc", "1.2.156.10197.1.104", tlv(4, IV)))
+
+
+def signed_enveloped():
+    signer = tlv(
+        0x30, integer(1), ISSUER_AND_SERIAL, algorithm("1.2.156.10197.1.401", NULL), algorithm("1.2.156.10197.1.301.1", NULL),
+        tlv(4, sign(CONTENT)),
+    )
+    body = tlv(
+        0x30, integer(1), tlv(0x31, recipient(sm2_cipher())), tlv(0x31, algorithm("1.2.156.10197.1.401", NULL)),
+        content("cbc", "1.2.156.10197.1.104.2", tlv(4, IV)), tlv(0xA0, CERTIFICATE), tlv(0x31, signer),
+    )
+    return tlv(0x30, oid(SIGNED_AND_ENVELOPED), tlv(0xA0, body))
 
 
 FILES = {
@@ -114,7 +146,11 @@ FILES = {
     "gmssl-signed-attributes.der": signed(True, b"", "1.2.156.10197.1.301.1"),
     "gmssl-signed-plain-null.der": signed(False, NULL, "1.2.156.10197.1.301.1"),
     "gmssl-signed-501.der": signed(True, NULL, "1.2.156.10197.1.501"),
-    "gmssl-enveloped.der": enveloped(),
+    "gmssl-enveloped.der": enveloped(0, sm2_cipher(), content("cbc", "1.2.156.10197.1.104.2", tlv(4, IV))),
+    # As CTID's samples are: SM4 by its bare name, without parameters.
+    "gmssl-enveloped-ecb.der": enveloped(0, sm2_cipher(), content("ecb", "1.2.156.10197.1.104", b"")),
+    "gmssl-enveloped-old-order.der": old_cfca(),
+    "gmssl-signed-enveloped.der": signed_enveloped(),
 }
 for file, octets in FILES.items():
     # asn1crypto reads back what was written, strictly.

@@ -8,7 +8,8 @@ use openssl::x509::{X509, X509NameBuilder};
 
 use crate::support::{annex_key, golden, unseal};
 use yanqian_messages::{
-    Certificate, EnvelopedData, MessageError, PlainVerifier, SignedData, sm2_cipher_from_der, sm2_cipher_to_der,
+    Certificate, CipherEncoding, Encodings, EnvelopedData, MessageError, PlainVerifier, SignatureEncoding,
+    SignedAndEnvelopedData, SignedData, sm2_cipher_from_der, sm2_cipher_to_der,
 };
 use yanqian_sm::{DistinguishingId, E, Signature, verify};
 
@@ -44,11 +45,26 @@ fn the_self_signed_certificate_of_gmssl_reads_as_what_it_says() {
 }
 
 #[test]
-fn an_enveloped_message_of_gmssl_opens_with_its_key() {
-    let message = EnvelopedData::parse(&golden("gmssl-enveloped.der")).unwrap();
-    let sealed = message.encrypted_key_for(&signer()).unwrap();
-    assert_eq!(&sm2_cipher_from_der(&sm2_cipher_to_der(sealed)).unwrap(), sealed);
-    let content = message.open(&unseal(&annex_key(), sealed).unwrap()).unwrap();
+fn enveloped_messages_of_gmssl_open_with_their_key() {
+    let old_order = Encodings { signature: SignatureEncoding::Der, cipher: CipherEncoding::C1C2C3 };
+    for (file, encodings) in [
+        ("gmssl-enveloped.der", Encodings::default()),
+        ("gmssl-enveloped-ecb.der", Encodings::default()),
+        ("gmssl-enveloped-old-order.der", old_order),
+    ] {
+        let message = EnvelopedData::parse_with(&golden(file), encodings).unwrap();
+        let sealed = message.encrypted_key_for(&signer()).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert_eq!(&sm2_cipher_from_der(&sm2_cipher_to_der(sealed)).unwrap(), sealed, "{file}");
+        let content = message.open(&unseal(&annex_key(), sealed).unwrap()).unwrap();
+        assert_eq!(content.as_slice(), golden("gmssl-content.txt"), "{file}");
+    }
+}
+
+#[test]
+fn a_signed_envelope_of_gmssl_opens_and_verifies() {
+    let message = SignedAndEnvelopedData::parse(&golden("gmssl-signed-enveloped.der")).unwrap();
+    let session = unseal(&annex_key(), message.encrypted_key_for(&signer()).unwrap()).unwrap();
+    let content = message.open(&session, &signer(), &DistinguishingId::default(), &PlainVerifier).unwrap();
     assert_eq!(content.as_slice(), golden("gmssl-content.txt"));
 }
 
