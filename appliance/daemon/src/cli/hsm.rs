@@ -56,6 +56,11 @@ pub(super) enum Command {
         after_help = "Signs with a key pair that is gone with the measurement's session, and loads the module in a process of its own: the worker may run meanwhile, and what it does is missing from the figures.\n\nExample:\n  yanqian hsm bench --config worker.toml"
     )]
     Bench(super::bench::Bench),
+    /// Replace the worker by one from the program, configuration, profile, module and PIN that are on disk now
+    #[command(
+        after_help = "The successor loads, logs in and proves its keys before it takes over, and no request is lost. If it does not come up, the worker goes on serving and this command fails. Run it as root or as the worker's user; `systemctl reload yanqian-hsm` does.\n\nExample:\n  yanqian hsm reload --config worker.toml"
+    )]
+    Reload(super::hsm_reload::Reload),
     /// Show the worker's state and counters
     #[command(after_help = "Example:\n  yanqian hsm status --config worker.toml --json")]
     Status(ListArgument),
@@ -165,6 +170,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::InitToken(arguments) => init_token(&arguments),
         Command::Probe(arguments) => return super::probe::run(arguments),
         Command::Bench(arguments) => return super::bench::run(arguments),
+        Command::Reload(arguments) => return super::hsm_reload::run(&arguments),
         other => small_runtime().map_err(Failure::of).and_then(|runtime| runtime.block_on(through_worker(other))),
     };
     match result {
@@ -183,7 +189,7 @@ fn client(config: &Path) -> Result<WorkerClient, Failure> {
 
 async fn through_worker(command: Command) -> Result<(), Failure> {
     match command {
-        Command::InitToken(_) | Command::Probe(_) | Command::Bench(_) => Ok(()),
+        Command::InitToken(_) | Command::Probe(_) | Command::Bench(_) | Command::Reload(_) => Ok(()),
         Command::Destroy(arguments) => destroy(&arguments).await,
         Command::Keygen(arguments) => {
             let entry = client(&arguments.config)?.generate_key(&arguments.label).await?;
@@ -286,6 +292,8 @@ async fn status(arguments: &ListArgument) -> Result<(), Failure> {
         "reinitialisations_total": status.reinitialisations_total,
         "defective_signatures_total": status.defective_signatures_total,
         "last_success_ms": status.last_success_ms,
+        "replacement_failures_total": status.replacement_failures_total,
+        "replacement_problem": status.replacement_problem,
         "away": status.away,
         "return_codes": status.return_codes.iter().map(|code| (code.name.clone(), code.total.into())).collect::<serde_json::Map<_, _>>(),
     });

@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod hsm;
+mod hsm_reload;
 mod ledger;
 mod output;
 mod platform;

@@ -39,7 +39,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: HashMap<u64, Waiter>,
-    /// Set once, when the connection has ended.
+    /// Set once, when nothing more can be asked on this connection.
     ended: Option<WorkerError>,
     last_used: Option<Instant>,
 }
@@ -71,6 +71,16 @@ impl Shared {
             let _ = waiter.reply.send(Err(Lost { error: error.clone(), sent: waiter.sent }));
         }
         state.ended.get_or_insert(error);
+    }
+
+    /// Nothing more can be sent. What was sent may still be answered: a worker that makes way for its successor answers everything
+    /// that it lets in.
+    fn end_sending(&self, error: &WorkerError) {
+        let mut state = self.state();
+        for (_, waiter) in state.waiting.extract_if(|_, waiter| !waiter.sent) {
+            let _ = waiter.reply.send(Err(Lost { error: error.clone(), sent: false }));
+        }
+        state.ended.get_or_insert_with(|| error.clone());
     }
 }
 
@@ -210,7 +220,7 @@ async fn write_requests(
     while let Some((id, frame)) = frames.recv().await {
         // A frame that is not written whole is never acted on.
         if let Err(error) = write_frame(&mut writer, &frame).await {
-            shared.end(frame_error(&error));
+            shared.end_sending(&frame_error(&error));
             return;
         }
         if let Some(waiter) = shared.state().waiting.get_mut(&id) {

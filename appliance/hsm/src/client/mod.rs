@@ -24,6 +24,9 @@ use crate::self_proof::self_proof_message;
 /// What this side calls itself.
 pub(crate) const SOFTWARE: &str = concat!("yanqian/", env!("CARGO_PKG_VERSION"));
 
+/// New connections for a request that could not be sent; more than one when workers replace each other in quick succession.
+const RETRIES: usize = 3;
+
 /// How to reach a worker. Durations bound the whole call, connecting included.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
@@ -227,12 +230,16 @@ impl WorkerClient {
         }
     }
 
-    /// A connection that died since it was last used shows only when it is used; what was not sent goes to a new one.
+    /// A connection that died since it was last used, or whose worker is being replaced, shows only when it is used; what was not
+    /// sent goes to a new one.
     async fn exchange(&self, operation: Operation) -> Result<Outcome, WorkerError> {
-        match self.connection().await?.call(operation.clone()).await {
-            Err(lost) if !lost.sent => self.connection().await?.call(operation).await.map_err(|lost| lost.error),
-            other => other.map_err(|lost| lost.error),
+        for _ in 0..RETRIES {
+            match self.connection().await?.call(operation.clone()).await {
+                Err(lost) if !lost.sent => {}
+                other => return other.map_err(|lost| lost.error),
+            }
         }
+        self.connection().await?.call(operation).await.map_err(|lost| lost.error)
     }
 
     /// The connection in use, or a new one when there is none or it has ended.

@@ -124,6 +124,12 @@ pub struct Status {
     /// Signatures that the token made, that do not verify, and that went nowhere.
     #[n(26)]
     pub defective_signatures_total: u64,
+    /// Successors that did not come up, so that this worker went on.
+    #[cbor(n(27), default)]
+    pub replacement_failures_total: u64,
+    /// Why the last of them did not.
+    #[n(28)]
+    pub replacement_problem: Option<String>,
 }
 
 /// How often a return code was seen.

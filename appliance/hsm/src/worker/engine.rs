@@ -45,6 +45,8 @@ pub(super) struct Engine {
     slot: Mutex<Slot>,
     keys: Mutex<HashMap<String, Arc<KnownKey>>>,
     proofs: Mutex<Bucket>,
+    /// How often a successor did not come up, and why the last did not.
+    not_replaced: Mutex<(u64, Option<String>)>,
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +182,14 @@ impl Engine {
             threads,
             keys: Mutex::new(HashMap::new()),
             proofs: Mutex::new(Bucket { left: PROOF_BURST, filled: Instant::now() }),
+            not_replaced: Mutex::default(),
         }
+    }
+
+    /// A successor did not come up.
+    pub(super) fn not_replaced(&self, why: String) {
+        let mut failures = self.not_replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures = (failures.0 + 1, Some(why));
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<String, Arc<KnownKey>>> {
@@ -276,6 +285,8 @@ impl Engine {
 
     pub(super) fn status(&self) -> Status {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (replacement_failures_total, replacement_problem) =
+            self.not_replaced.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Status {
             pid: std::process::id(),
             software: SOFTWARE.to_owned(),
@@ -309,6 +320,8 @@ impl Engine {
                 .into_iter()
                 .map(|(code, total)| CodeCount { name: code_name(code), total })
                 .collect(),
+            replacement_failures_total,
+            replacement_problem,
         }
     }
 }

@@ -5,9 +5,12 @@
 //! it takes, while the socket stays. A call that hangs ends the process ([`EXIT_HANG`]), and so does a module that stays broken
 //! ([`EXIT_TOKEN`]): the service manager starts it again, which is the one recovery that every module survives. The daemon
 //! keeps running meanwhile and finds the socket again.
+//!
+//! On SIGHUP a worker is replaced by a successor from what is on disk then, which shares its socket (`succession`).
 
 mod config;
 pub(crate) mod diagnosis;
+mod door;
 mod duty;
 mod ecdsa;
 mod engine;
@@ -15,6 +18,7 @@ mod exit;
 mod fit;
 pub(crate) mod hardening;
 mod health;
+mod heritage;
 mod import;
 mod job;
 mod keys;
@@ -29,6 +33,7 @@ mod recover;
 mod server;
 mod socket;
 mod start;
+mod succession;
 pub(crate) mod token;
 mod unseal;
 
@@ -39,6 +44,9 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
 pub use config::{ConfigError, WorkerConfig};
 pub use exit::{EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_HANG, EXIT_SOCKET, EXIT_STOPPED, EXIT_TOKEN, WorkerExit};
 pub use latch::LatchError;
@@ -46,11 +54,13 @@ pub use pin::{PinError, PinSource};
 pub(crate) use start::SOFTWARE_TOKENS;
 
 use self::engine::Engine;
+use self::heritage::Channel;
 use self::lane::Lane;
 use self::queue::{Next, Role};
 use self::server::Peers;
 use self::socket::Socket;
 use self::start::Ready;
+use self::succession::{Launch, notify, until_stopped};
 use crate::binding::ffi;
 use crate::protocol::Outcome;
 
@@ -63,11 +73,31 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// the process's rights for good, and starts its own runtime, in which `shutdown` is polled. The process ends at the latest
 /// 5 seconds after `shutdown`, even if the module does not let go.
 ///
+/// On SIGHUP a successor is started with this process's command line; when it serves, this returns as after `shutdown`. The service
+/// manager is told by `sd_notify(3)`.
+///
 /// # Errors
 ///
 /// Why the worker ended by itself; [`WorkerExit::exit_code`] is the status to exit with.
 pub fn run(config: &WorkerConfig, shutdown: impl Future<Output = ()>) -> Result<(), WorkerExit> {
+    let launch = Launch::of_this_process();
     hardening::apply();
+    let predecessor = Channel::to_predecessor().map_err(WorkerExit::Config)?;
+    let result = reign(config, &launch, predecessor.as_ref(), shutdown);
+    if let (Some(predecessor), Err(exit)) = (&predecessor, &result) {
+        predecessor.say_failed(&exit.to_string());
+    }
+    result
+}
+
+fn reign(
+    config: &WorkerConfig,
+    launch: &Launch,
+    predecessor: Option<&Channel>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), WorkerExit> {
+    let heritage =
+        predecessor.map(|channel| channel.inherit(&config.socket)).transpose().map_err(WorkerExit::Config)?;
     let environment = config.module_env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     ffi::set_environment(environment).map_err(|why| WorkerExit::Config(format!("module_env: {why}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,23 +111,31 @@ pub fn run(config: &WorkerConfig, shutdown: impl Future<Output = ()>) -> Result<
     if stopped {
         return Ok(());
     }
-    let Ready { engine, anchor, signers, caller } = start::start(config)?;
+    let mut hangups = {
+        let _context = runtime.enter();
+        signal(SignalKind::hangup()).map_err(|error| WorkerExit::Config(format!("a signal handler: {error}")))?
+    };
+    let Ready { engine, anchor, signers, caller } = start::start(config, heritage.as_ref().map(|left| left.sessions))?;
 
     let peers = Peers::new(&config.client_uids, &config.admin_uids, rustix::process::geteuid().as_raw());
+    let sessions = u32::try_from(signers.len()).unwrap_or(u32::MAX).saturating_add(1);
     let role = if signers.is_empty() { Role::Sole } else { Role::Manage };
     let mut threads = vec![spawn("anchor".into(), anchor, role)?];
     for (index, lane) in signers.into_iter().enumerate() {
         threads.push(spawn(format!("signer-{index}"), lane, Role::Sign)?);
     }
     let serving = runtime.block_on(async {
-        let socket = Socket::open(&config.socket, config.socket_gid)?;
-        tracing::info!(socket = %config.socket.display(), threads = engine.threads, "the HSM worker serves");
-        let stop = async {
-            tokio::select! {
-                () = &mut shutdown => tracing::info!("the HSM worker stops"),
-                _ = engine.exit.requested() => {}
-            }
+        let socket = match predecessor.zip(heritage) {
+            Some((predecessor, heritage)) => succession::take_over(predecessor, heritage)?,
+            None => Socket::open(&config.socket, config.socket_gid)?,
         };
+        let heritage = socket.heritage(sessions).map_err(|error| WorkerExit::Socket(error.to_string()))?;
+        tracing::info!(socket = %config.socket.display(), threads = engine.threads, "the HSM worker serves");
+        // Of a successor the predecessor says it, which is still the one that may.
+        if predecessor.is_none() {
+            notify(&[NotifyState::Ready]);
+        }
+        let stop = until_stopped(&engine, launch, &heritage, shutdown, &mut hangups);
         server::serve(&engine, socket, &peers, config.max_connections, stop).await;
         Ok(())
     });
@@ -114,7 +152,6 @@ pub fn run(config: &WorkerConfig, shutdown: impl Future<Output = ()>) -> Result<
 
 /// A future that is done when the process is asked to end by SIGTERM or SIGINT.
 pub async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signal handlers cannot be installed; only SIGKILL ends this process");

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::door::Door;
 use super::engine::{Engine, count, unavailable};
 use super::health::Away;
 use super::job::{self, Job, Outgoing, Place, ReplyTo};
@@ -35,6 +37,17 @@ const BATCH: usize = 8 * 1024;
 const FRAME_ROOM: usize = MAX_FRAME + 4;
 /// For answers on their way when the worker ends.
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+/// For what has been read when a successor has taken over; as long as a slow management call may take.
+const DRAIN_LIMIT: Duration = Duration::from_mins(1);
+
+/// Why serving stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The worker ends.
+    End,
+    /// A successor accepts connections on the same socket.
+    Succeeded,
+}
 
 /// Who may do what, by uid.
 #[derive(Debug, Clone)]
@@ -51,28 +64,29 @@ impl Peers {
     }
 }
 
-/// Serves until `stop` is done.
+/// Serves until `stop` is done. When a successor has taken over, answers everything that was read before it returns.
 pub(super) async fn serve(
     engine: &Arc<Engine>,
     socket: Socket,
     peers: &Peers,
     max_connections: usize,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Stop>,
 ) {
     let room = Arc::new(Semaphore::new(max_connections));
     let mut connections = JoinSet::new();
+    let (closing, closed) = watch::channel(false);
     let mut stop = std::pin::pin!(stop);
-    loop {
+    let why = loop {
         tokio::select! {
-            () = &mut stop => break,
+            why = &mut stop => break why,
             Some(_) = connections.join_next() => {}
             accepted = socket.listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     // One connection too many is closed without a word.
                     if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
-                        let (engine, peers) = (Arc::clone(engine), peers.clone());
+                        let (engine, peers, closed) = (Arc::clone(engine), peers.clone(), closed.clone());
                         connections.spawn(async move {
-                            if let Err(error) = connection(&engine, &peers, stream).await {
+                            if let Err(error) = connection(&engine, &peers, stream, closed).await {
                                 tracing::warn!(%error, "a client's connection ended");
                             }
                             drop(place);
@@ -87,9 +101,19 @@ pub(super) async fn serve(
                 }
             },
         }
+    };
+    if why == Stop::Succeeded {
+        // New clients are the successor's; the others are told by the kernel that they can send no more here.
+        socket.leave();
+        closing.send_replace(true);
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if timeout(DRAIN_LIMIT, ended).await.is_err() {
+            tracing::warn!("some requests are not answered in time");
+        }
+    } else {
+        // New clients find no socket; the others get what is on its way, and the rest of their requests answered.
+        drop(socket);
     }
-    // New clients find no socket; the others get what is on its way, and the rest of their requests answered.
-    drop(socket);
     engine.queue.close();
     let answered = async {
         while engine.in_flight.load(Ordering::Relaxed) > 0 {
@@ -112,7 +136,12 @@ fn admit(peers: &Peers, stream: &UnixStream) -> Result<bool, Refusal> {
     Ok(peers.admins.contains(&uid))
 }
 
-async fn connection(engine: &Arc<Engine>, peers: &Peers, mut stream: UnixStream) -> Result<(), FrameError> {
+async fn connection(
+    engine: &Arc<Engine>,
+    peers: &Peers,
+    mut stream: UnixStream,
+    closing: watch::Receiver<bool>,
+) -> Result<(), FrameError> {
     let admitted = admit(peers, &stream);
     let mut admitted = admitted.inspect_err(|refusal| tracing::warn!("refused a peer: {}", refusal.message));
     let greeting = async {
@@ -145,7 +174,7 @@ async fn connection(engine: &Arc<Engine>, peers: &Peers, mut stream: UnixStream)
     let places = Arc::new(Semaphore::new(engine.queue.capacity() + engine.threads as usize + 16));
     let mut writing = tokio::spawn(write_answers(writer, outgoing));
     let result = tokio::select! {
-        read = read_requests(engine, admin, reader, &answers, &places) => {
+        read = read_requests(engine, admin, Door::new(reader, closing), &answers, &places) => {
             drop(answers);
             // The client may have closed its sending half only; its answers still go out.
             if read.is_ok() { (&mut writing).await.unwrap_or(Ok(())) } else { read }
@@ -159,15 +188,17 @@ async fn connection(engine: &Arc<Engine>, peers: &Peers, mut stream: UnixStream)
 async fn read_requests(
     engine: &Arc<Engine>,
     admin: bool,
-    reader: OwnedReadHalf,
+    door: Door,
     answers: &UnboundedSender<Outgoing>,
     places: &Arc<Semaphore>,
 ) -> Result<(), FrameError> {
-    let mut reader = BufReader::new(reader);
+    let mut reader = BufReader::new(door);
     loop {
         let content = match read_frame(&mut reader, IDLE_LIMIT, FRAME_LIMIT).await {
             Ok(Some(content)) => content,
             Ok(None) | Err(FrameError::Idle) => return Ok(()),
+            // Half a request: its client knows that it could not send the rest.
+            Err(FrameError::Io(_)) if reader.get_ref().is_closed() => return Ok(()),
             Err(error) => return Err(error),
         };
         let Request { id, operation } = protocol::decode(&content)?;

@@ -1,8 +1,10 @@
-//! The socket: handed over by the service manager, or made here. One made here appears complete, under its final mode, and never
-//! takes a living worker's place.
+//! The socket: handed over by the service manager, inherited from a predecessor, or made here. One made here appears complete,
+//! under its final mode, and never takes a living worker's place.
 
 use std::fs::{File, OpenOptions, Permissions};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
@@ -10,18 +12,21 @@ use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
 
 use super::exit::WorkerExit;
+use super::heritage::Heritage;
 
 /// The listening socket.
 pub(super) struct Socket {
     pub(super) listener: UnixListener,
     /// None when the service manager made the socket: file and permissions are its own.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
 
 /// The file and the lock of a socket that was made here; both go with it.
 struct SocketFile {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+    /// A successor has both.
+    left: bool,
 }
 
 impl Socket {
@@ -33,8 +38,34 @@ impl Socket {
         let Some(listener) = ListenFd::from_env().take_unix_listener(0).map_err(|error| failed(&error))? else {
             return Self::bind(path, gid);
         };
-        listener.set_nonblocking(true).map_err(|error| failed(&error))?;
-        Ok(Self { listener: UnixListener::from_std(listener).map_err(|error| failed(&error))?, _file: None })
+        Self::listening(listener, None).map_err(|error| failed(&error))
+    }
+
+    /// The socket that a predecessor left, with its file and lock where it had made it.
+    pub(super) fn inherit(heritage: Heritage) -> Result<Self, WorkerExit> {
+        let file = heritage.made.map(|(path, lock)| SocketFile { path, lock: lock.into(), left: false });
+        Self::listening(heritage.listener.into(), file)
+            .map_err(|error| WorkerExit::Socket(format!("the socket that the predecessor left: {error}")))
+    }
+
+    fn listening(listener: StdListener, file: Option<SocketFile>) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: UnixListener::from_std(listener)?, file })
+    }
+
+    /// What a successor needs of it. `sessions` are those that this worker holds.
+    pub(super) fn heritage(&self, sessions: u32) -> std::io::Result<Heritage> {
+        let copied =
+            |file: &SocketFile| Ok::<_, std::io::Error>((file.path.clone(), OwnedFd::from(file.lock.try_clone()?)));
+        let made = self.file.as_ref().map(copied).transpose()?;
+        Ok(Heritage { listener: self.listener.as_fd().try_clone_to_owned()?, made, sessions })
+    }
+
+    /// A successor serves it: nothing of it is removed here.
+    pub(super) fn leave(mut self) {
+        if let Some(file) = &mut self.file {
+            file.left = true;
+        }
     }
 
     /// Binds under a temporary name in the same directory, sets the mode, then renames.
@@ -73,13 +104,15 @@ impl Socket {
             let _ = std::fs::remove_file(&temporary);
             return Err(failed("publish", &error));
         }
-        Ok(Self { listener, _file: Some(SocketFile { path: path.to_owned(), _lock: lock }) })
+        Ok(Self { listener, file: Some(SocketFile { path: path.to_owned(), lock, left: false }) })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // The lock is still held, so the file is ours.
-        let _ = std::fs::remove_file(&self.path);
+        // While the lock is held here only, the file is ours.
+        if !self.left {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

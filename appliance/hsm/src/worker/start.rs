@@ -27,13 +27,14 @@ pub(super) struct Ready {
     pub(super) caller: Caller,
 }
 
-/// Loads, logs in, opens sessions, proves keys.
-pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
+/// Loads, logs in, opens sessions, proves keys. `beside` are the sessions of a predecessor that goes on serving meanwhile.
+pub(super) fn start(config: &WorkerConfig, beside: Option<u32>) -> Result<Ready, WorkerExit> {
     let profile = Profile::load(&config.profile).map_err(|error| WorkerExit::Config(error.to_string()))?;
     let pin_path = config.pin.path().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
     let pin = config.pin.read().map_err(|error| WorkerExit::Credentials(error.to_string()))?;
     hardening::prepare_directory(&config.state_dir).map_err(WorkerExit::Config)?;
 
+    must_have_room(&profile, beside)?;
     let module = load(config, &profile)?;
     let caller = module.caller();
     let (slot, info) = token::find(&caller, &config.token_label)?;
@@ -66,6 +67,10 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
         signers.push(lane);
     }
     if opened == 0 {
+        // With one session for good where the predecessor has many, clients would be worse off than with a short pause.
+        if let Some(held) = beside.filter(|_| sessions > 0) {
+            return Err(no_room(held, "the token gives this worker one session"));
+        }
         signers.clear();
     }
     prove_all(&mut anchor, &[]).map_err(|outcome| not_started(&engine, &outcome))?;
@@ -73,6 +78,20 @@ pub(super) fn start(config: &WorkerConfig) -> Result<Ready, WorkerExit> {
         return Err(exit);
     }
     Ok(Ready { engine, anchor, signers, caller })
+}
+
+/// A successor needs two sessions at least while its predecessor has all of its own.
+fn must_have_room(profile: &Profile, beside: Option<u32>) -> Result<(), WorkerExit> {
+    match (profile.session.max, beside) {
+        (Some(max), Some(held)) if u64::from(max) < u64::from(held) + 2 => {
+            Err(no_room(held, &format!("the profile's session.max is {max}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_room(held: u32, why: &str) -> WorkerExit {
+    WorkerExit::Token(format!("{why}, and the worker that serves holds {held}: no room for both; restart instead"))
 }
 
 fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerExit> {

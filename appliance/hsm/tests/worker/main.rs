@@ -11,4 +11,5 @@ mod proof;
 mod protocol;
 mod service;
 mod softhsm;
+mod succession;
 mod support;

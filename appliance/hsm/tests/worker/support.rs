@@ -1,5 +1,6 @@
 //! A worker process with a token of its own, in a temporary directory.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub(crate) struct Site {
     pub(crate) extra: String,
     pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) module: PathBuf,
+    /// Of the worker's process itself.
+    pub(crate) process_environment: Vec<(&'static str, OsString)>,
 }
 
 impl Site {
@@ -61,7 +64,13 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../hsm-profiles/softtoken.toml");
         std::fs::copy(profile, directory.path().join("profile.toml")).unwrap();
-        Self { directory, extra: String::new(), environment: Vec::new(), module: softtoken() }
+        Self {
+            directory,
+            extra: String::new(),
+            environment: Vec::new(),
+            module: softtoken(),
+            process_environment: Vec::new(),
+        }
     }
 
     /// A site whose module fails on demand.
@@ -146,6 +155,7 @@ impl Site {
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let child = program()
             .args(["worker", self.write_config().to_str().unwrap()])
+            .envs(self.process_environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
