@@ -9,6 +9,7 @@ mod gauges;
 mod hardening;
 mod key_gauges;
 mod keys;
+mod key_usage;
 mod parts;
 mod record_json;
 mod reload;

@@ -29,6 +29,7 @@ use crate::gauges::Gauges;
 use crate::hardening;
 use crate::key_gauges::KeyGauges;
 use crate::keys::{self, Lists, Prover};
+use crate::key_usage::KeyUsage;
 use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
 use crate::rotation::Rotation;
@@ -92,6 +93,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let metrics = Metrics::register(&registry).map_err(failed)?;
     let gauges = Gauges::register(&registry).map_err(failed)?;
     let key_gauges = KeyGauges::register(&registry, metrics.clone()).map_err(failed)?;
+    let key_usage = KeyUsage::register(&registry).map_err(failed)?;
     let verifier = Arc::new(Verifier::new(config.verification));
     registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
@@ -128,6 +130,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         worker,
         metrics,
         gauges,
+        key_usage,
         state_dir,
         readiness: readiness.clone(),
     };

@@ -17,6 +17,7 @@ use yanqian_vocabulary::{Reason, TrustHash};
 
 use crate::admin::Readiness;
 use crate::gauges::Gauges;
+use crate::key_usage::KeyUsage;
 
 /// Between looks at the trust store's directory and the ledger.
 const LOOK: Duration = Duration::from_millis(500);
@@ -63,6 +64,7 @@ pub(crate) struct Watch {
     pub(crate) worker: WorkerClient,
     pub(crate) metrics: Metrics,
     pub(crate) gauges: Gauges,
+    pub(crate) key_usage: KeyUsage,
     /// Where the ledger lies.
     pub(crate) state_dir: PathBuf,
     pub(crate) readiness: Readiness,
@@ -152,6 +154,7 @@ impl Watch {
         match timeout(WORKER_LIMIT, self.worker.status()).await {
             Ok(Ok(status)) => {
                 self.gauges.tell_token(&status);
+                self.key_usage.tell(&status);
                 Ok(())
             }
             Ok(Err(error)) => Err(error.to_string()),

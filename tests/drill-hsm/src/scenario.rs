@@ -9,12 +9,16 @@ use yanqian_harness::{HarnessError, Site};
 
 use crate::drill::{OTHER_KEY, Scale, eventually};
 
+/// Workers that follow each other in one scenario.
+const REPLACEMENTS: usize = 4;
+
 /// Every scenario, in the order in which they are drilled.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario::DeviceRemovedBurst,
     Scenario::OneSessionInvalid,
     Scenario::AllSessionsInvalid,
     Scenario::LoginLost,
+    Scenario::WorkersOverlap,
     Scenario::Hang,
     Scenario::ModuleAborts,
     Scenario::ModuleAbortsInLogin,
@@ -36,6 +40,7 @@ pub(crate) enum Scenario {
     OneSessionInvalid,
     AllSessionsInvalid,
     LoginLost,
+    WorkersOverlap,
     Hang,
     ModuleAborts,
     ModuleAbortsInLogin,
@@ -68,6 +73,7 @@ impl Scenario {
             Self::OneSessionInvalid => "one session of nine invalid",
             Self::AllSessionsInvalid => "all sessions invalid, not logged in",
             Self::LoginLost => "login lost",
+            Self::WorkersOverlap => "two workers overlapping",
             Self::Hang => "hang",
             Self::ModuleAborts => "module aborts",
             Self::ModuleAbortsInLogin => "module aborts in C_Login",
@@ -111,7 +117,11 @@ impl Scenario {
     pub(crate) const fn costs_nothing(self) -> bool {
         matches!(
             self,
-            Self::OneSessionInvalid | Self::AllSessionsInvalid | Self::LoginLost | Self::SessionLimitInMidLife
+            Self::OneSessionInvalid
+                | Self::AllSessionsInvalid
+                | Self::LoginLost
+                | Self::WorkersOverlap
+                | Self::SessionLimitInMidLife
         )
     }
 
@@ -126,6 +136,7 @@ impl Scenario {
             Self::OneSessionInvalid => strike.once(Order::at(sign, Fault::CloseSession)).await?,
             Self::AllSessionsInvalid => strike.once(Order::at(sign, Fault::CloseAllSessions)).await?,
             Self::LoginLost => strike.once(Order::at(sign, Fault::LogOut)).await?,
+            Self::WorkersOverlap => strike.replace_workers(site, scale).await?,
             Self::Hang => strike.for_a_while(Order::at(sign, Fault::Hang), scale.hang).await?,
             Self::ModuleAborts => strike.once(Order::at(sign, Fault::Abort)).await?,
             Self::ModuleAbortsInLogin => {
@@ -180,6 +191,7 @@ impl Scenario {
                 Some(0)
             }
             Self::AllSessionsInvalid | Self::LoginLost | Self::WrongPin => Some(1),
+            Self::WorkersOverlap => Some(REPLACEMENTS),
             _ => None,
         }
     }
@@ -230,6 +242,25 @@ impl Strike {
             self.problems.push("the fault never struck".to_owned());
         }
         Ok(ended)
+    }
+
+    /// One worker after the other takes over, and one in between is not fit to.
+    async fn replace_workers(&mut self, site: &Site, scale: Scale) -> Result<Instant, HarnessError> {
+        for number in 0..=REPLACEMENTS {
+            tokio::time::sleep(scale.burst / 4).await;
+            let fit = number != 1;
+            let config = site.places().worker_config();
+            let text = std::fs::read_to_string(&config).map_err(io)?;
+            if !fit {
+                std::fs::write(&config, text.replace("token_label", "token_lable")).map_err(io)?;
+            }
+            let replaced = tokio::task::block_in_place(|| site.reload_worker())?;
+            std::fs::write(&config, text).map_err(io)?;
+            if (replaced.code == Some(0)) != fit {
+                self.problems.push(format!("a replacement ended with {}", replaced.all()));
+            }
+        }
+        Ok(Instant::now())
     }
 
     /// The worker is started with a wrong PIN, again and again, and then with the right one.

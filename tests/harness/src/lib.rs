@@ -17,6 +17,7 @@ mod http;
 mod ledger;
 mod managed;
 mod metrics;
+mod notify;
 mod open_files;
 mod options;
 pub mod people;

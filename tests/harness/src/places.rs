@@ -123,6 +123,11 @@ impl Places {
         self.root.join("hsm-run").join("worker.sock")
     }
 
+    /// Where the worker tells which process is the main one.
+    pub(crate) fn notify_socket(&self) -> PathBuf {
+        self.root.join("hsm-run").join("notify")
+    }
+
     pub fn platform_ready(&self) -> PathBuf {
         self.root.join("platform").join("ready.json")
     }

@@ -1,12 +1,12 @@
 //! One child process: its log, its signals, and its end, which comes at the latest with this value's.
 
 use std::fs::File;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::error::{Doing as _, HarnessError};
 use crate::users::User;
@@ -20,6 +20,10 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
+    /// Who took the child's place: no child of ours before its parent has ended.
+    successor: Option<Pid>,
+    /// Those that were replaced and have not been waited for.
+    replaced: Vec<Pid>,
     /// Set once the child has been waited for: its number may then belong to somebody else.
     status: Option<ExitStatus>,
     log: PathBuf,
@@ -48,30 +52,54 @@ impl Process {
         let error = out.try_clone().doing(|| log.display().to_string())?;
         prepare(command, user);
         let child = command.stdout(out).stderr(error).spawn().doing(|| format!("starting {name}"))?;
-        Ok(Self { name, child, status: None, log: log.to_owned() })
+        Ok(Self { name, child, successor: None, replaced: Vec::new(), status: None, log: log.to_owned() })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process().as_raw_nonzero().get().unsigned_abs()
+    }
+
+    fn process(&self) -> Pid {
+        self.successor.unwrap_or_else(|| Pid::from_child(&self.child))
+    }
+
+    /// Another process has taken this one's place; what is left of this one ends by itself.
+    pub(crate) fn succeeded_by(&mut self, pid: Pid) {
+        let replaced = self.process();
+        self.replaced.push(replaced);
+        self.successor = Some(pid);
+        self.status = None;
     }
 
     /// How it ended, if it did.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.status = self.status.or_else(|| self.child.try_wait().ok().flatten());
+        self.replaced.retain(|pid| !is_over(*pid));
+        if self.status.is_none() {
+            self.status = waited_for(self.process());
+        }
         self.status
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let (None, Some(pid)) = (self.status, pid) {
-            let _ = kill_process(pid, signal);
+        if self.status.is_none() {
+            let _ = kill_process(self.process(), signal);
         }
     }
 
     /// SIGKILL, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
+        let _ = self.ended();
+        for pid in &self.replaced {
+            let _ = kill_process(*pid, Signal::KILL);
+        }
         self.signal(Signal::KILL);
-        self.status = self.status.or_else(|| self.child.wait().ok());
+        // A successor becomes a child of ours a moment after the end of the one before it.
+        for _ in 0..500 {
+            if self.ended().is_some() && self.replaced.is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// SIGTERM; None when it has not ended within `limit` and was killed.
@@ -98,6 +126,17 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The status of a process that has ended; none while it runs, and while it is not our child yet.
+fn waited_for(pid: Pid) -> Option<ExitStatus> {
+    let (_, status) = waitpid(Some(pid), WaitOptions::NOHANG).ok()??;
+    Some(ExitStatus::from_raw(status.as_raw()))
+}
+
+/// Whether a process that was replaced needs no more waiting for.
+fn is_over(pid: Pid) -> bool {
+    waited_for(pid).is_some() || rustix::process::test_kill_process(pid).is_err()
 }
 
 /// User, environment and directory that every child gets; what the command sets itself is kept.
@@ -139,7 +178,6 @@ mod tests {
 
     #[test]
     fn a_stopped_process_tells_how_it_ended() {
-        use std::os::unix::process::ExitStatusExt as _;
         let directory = tempfile::tempdir().unwrap();
         let status = sleeper(&directory.path().join("log")).stop(Duration::from_secs(5)).unwrap();
         assert_eq!(status.signal(), Some(15));

@@ -273,6 +273,12 @@ impl Site {
         self.worker.as_ref().and_then(Supervisor::gave_up)
     }
 
+    /// What `systemctl reload yanqian-hsm` runs: has the worker replaced.
+    pub fn reload_worker(&self) -> Result<Output, HarnessError> {
+        let config = self.places.worker_config().display().to_string();
+        self.yanqian_as_worker(&["hsm", "reload", "--config", &config])
+    }
+
     /// SIGKILL to the worker; its supervisor starts it again.
     pub fn kill_worker(&self) {
         if let Some(worker) = &self.worker {

@@ -13,6 +13,7 @@ use crate::binaries::Binaries;
 use crate::cli;
 use crate::error::{Doing as _, HarnessError};
 use crate::managed::{Sockets, activated};
+use crate::notify::Notify;
 use crate::options::Options;
 use crate::places::Places;
 use crate::process::{LOOK, Process};
@@ -61,9 +62,12 @@ pub(crate) fn start_worker(
     let unit = std::fs::read_to_string(options.repository.join(WORKER_UNIT)).doing(|| WORKER_UNIT.to_owned())?;
     let policy = Policy::of_unit(&unit)
         .ok_or_else(|| HarnessError::Unexpected(format!("{WORKER_UNIT} does not say when to start again")))?;
-    Supervisor::start(policy, move || {
+    let notify = Notify::listen(&places.notify_socket())?;
+    let notify_socket = notify.path().to_owned();
+    Supervisor::start(policy, Some(notify), move || {
         let mut command = program_command(&program, sockets.as_ref().map(|sockets| sockets.worker()).transpose()?);
         command.args(["hsm-worker", "--config"]).arg(places.worker_config()).env("YANQIAN_LOG", level);
+        command.env("NOTIFY_SOCKET", &notify_socket);
         if sockets.is_some() {
             command.env("CREDENTIALS_DIRECTORY", places.credentials());
         }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::HarnessError;
+use crate::notify::Notify;
 use crate::process::{LOOK, Process};
 
 /// When to start again, as systemd.service(5) and systemd.unit(5) have it.
@@ -51,14 +52,16 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
+    /// `notify` tells when another process has become the main one.
     pub(crate) fn start(
         policy: Policy,
+        notify: Option<Notify>,
         start: impl Fn() -> Result<Process, HarnessError> + Send + 'static,
     ) -> Result<Self, HarnessError> {
         let first = State { process: start()?, starts: vec![Instant::now()], stopping: false, gave_up: None };
         let state = Arc::new(Mutex::new(first));
         let watched = Arc::clone(&state);
-        let thread = std::thread::spawn(move || watch(&watched, &policy, &start));
+        let thread = std::thread::spawn(move || watch(&watched, &policy, notify.as_ref(), &start));
         Ok(Self { state, thread: Some(thread) })
     }
 
@@ -121,7 +124,12 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn watch(state: &Mutex<State>, policy: &Policy, start: &dyn Fn() -> Result<Process, HarnessError>) {
+fn watch(
+    state: &Mutex<State>,
+    policy: &Policy,
+    notify: Option<&Notify>,
+    start: &dyn Fn() -> Result<Process, HarnessError>,
+) {
     loop {
         std::thread::sleep(LOOK);
         {
@@ -129,7 +137,13 @@ fn watch(state: &Mutex<State>, policy: &Policy, start: &dyn Fn() -> Result<Proce
             if state.stopping {
                 return;
             }
-            let Some(status) = state.process.ended() else { continue };
+            let ended = state.process.ended();
+            // After the look at the process: who names a successor does it before it ends.
+            if let Some(main) = notify.and_then(Notify::main_process) {
+                state.process.succeeded_by(main);
+                continue;
+            }
+            let Some(status) = ended else { continue };
             if let Some(reason) = refuse(&state.starts, policy, status) {
                 state.gave_up = Some(reason);
                 return;
@@ -175,7 +189,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
         let start = move || Process::start("script", Command::new("sh").args(["-c", script]), &log, None);
-        (Supervisor::start(Policy::of_unit(QUICK).unwrap(), start).unwrap(), directory)
+        (Supervisor::start(Policy::of_unit(QUICK).unwrap(), None, start).unwrap(), directory)
     }
 
     fn settled(supervisor: &Supervisor) -> String {

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
+use yanqian_hsm::protocol::{KeyCount, KeyUsage};
 use yanqian_hsm::provision::{self, InitToken as Order};
 use yanqian_hsm::worker::{self, PinSource, WorkerConfig};
 use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerError};
@@ -254,17 +255,32 @@ fn print_keys(keys: &[KeyEntry], as_json: bool) {
         let certificate = key.certificate_hash.map(hex::encode).unwrap_or_default();
         if as_json {
             say(
-                json!({ "label": key.label, "usage": key.usage.as_str(), "key_id": id, "certificate": certificate, "proven": key.proven, "problem": key.problem }),
+                json!({ "label": key.label, "usage": key.usage.as_str(), "key_id": id, "certificate": certificate, "proven": key.proven, "problem": key.problem, "signatures": key.signatures, "signature_limit": key.signature_limit }),
             );
         } else {
             let proven = if key.proven { "proven" } else { "not proven" };
             let certificate = if certificate.is_empty() { "no certificate" } else { "certificate" };
-            say(format_args!("{}  {}  {id}  {proven}  {certificate}", key.label, key.usage.as_str()));
+            let made = match (key.signatures, key.signature_limit) {
+                (Some(made), Some(limit)) => format!("  {made} of {limit} signatures"),
+                (Some(made), None) if key.usage == KeyUsage::Sign => format!("  {made} signatures"),
+                _ => String::new(),
+            };
+            say(format_args!("{}  {}  {id}  {proven}  {certificate}{made}", key.label, key.usage.as_str()));
             if let Some(problem) = &key.problem {
                 say(format_args!("    {problem}"));
             }
         }
     }
+}
+
+fn key_count(key: &KeyCount) -> Value {
+    json!({
+        "label": key.label,
+        "key_id": hex::encode(key.key_id),
+        "signatures_total": key.signatures_total,
+        "limit": key.limit,
+        "warns_at": key.warns_at,
+    })
 }
 
 async fn status(arguments: &ListArgument) -> Result<(), Failure> {
@@ -295,6 +311,7 @@ async fn status(arguments: &ListArgument) -> Result<(), Failure> {
         "replacement_failures_total": status.replacement_failures_total,
         "replacement_problem": status.replacement_problem,
         "away": status.away,
+        "keys": status.keys.iter().map(key_count).collect::<Vec<_>>(),
         "return_codes": status.return_codes.iter().map(|code| (code.name.clone(), code.total.into())).collect::<serde_json::Map<_, _>>(),
     });
     if arguments.json {

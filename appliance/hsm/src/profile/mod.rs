@@ -280,6 +280,8 @@ pub struct SessionForm {
     pub call_timeout: Duration,
     pub threads: Threads,
     pub recovery: Recovery,
+    /// A session that was not used for this long should be; zero when idle sessions stay.
+    pub keep_alive: Duration,
 }
 
 /// A token family.

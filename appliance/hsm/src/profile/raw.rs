@@ -14,6 +14,7 @@ use super::{
     ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, SignParameter, Threads, UnsealForm,
 };
 use crate::binding::{Remedy, code_from_name, default_remedy};
+use crate::worker::KEEP_ALIVE_RANGE;
 
 const FORMAT_VERSION: u32 = 1;
 /// A certification request and a self-proof, with Z before them, must fit.
@@ -111,6 +112,8 @@ struct RawSession {
     threads: Threads,
     #[serde(default)]
     recovery: Recovery,
+    #[serde(default)]
+    keep_alive_seconds: u64,
 }
 
 #[derive(Deserialize)]
@@ -213,6 +216,9 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
     if !(100..=600_000).contains(&raw.session.call_timeout_ms) {
         return Err(wrong("session.call_timeout_ms", "100 to 600000"));
     }
+    if raw.session.keep_alive_seconds != 0 && !KEEP_ALIVE_RANGE.contains(&raw.session.keep_alive_seconds) {
+        return Err(wrong("session.keep_alive_seconds", "10 to 86400; leave it out when idle sessions stay"));
+    }
     if let Some(unknown) = raw.key.never_send.iter().find(|name| !OMITTABLE.contains(&name.as_str())) {
         let known = OMITTABLE.join(", ");
         return Err(wrong("key.never_send", &format!("{unknown:?} cannot be left out; these can: {known}")));
@@ -266,6 +272,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             call_timeout: Duration::from_millis(raw.session.call_timeout_ms),
             threads: raw.session.threads,
             recovery: raw.session.recovery,
+            keep_alive: Duration::from_secs(raw.session.keep_alive_seconds),
         },
         login_user: raw.login.user.0,
         errors,

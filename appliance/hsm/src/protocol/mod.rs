@@ -17,7 +17,7 @@ use minicbor::{Decode, Encode};
 
 pub use frame::{FrameError, decode, encode, read_frame, write_frame};
 pub use secret::Secret;
-pub use state::{CodeCount, KeyEntry, KeyUsage, Status};
+pub use state::{CodeCount, KeyCount, KeyEntry, KeyUsage, Status};
 
 /// Version of this protocol; both sides must have the same.
 pub const PROTOCOL: u32 = 3;
@@ -271,6 +271,8 @@ pub mod codes {
     pub const CERTIFICATE: &str = "certificate";
     /// The token's signatures with this key do not verify.
     pub const SELF_PROOF: &str = "self-proof-failed";
+    /// The key has made as many signatures as it may make.
+    pub const KEY_LIMIT: &str = "key-limit";
     /// Too many self-proofs.
     pub const RATE_LIMITED: &str = "rate-limited";
     /// The module refuses what the profile says; the message names the profile's key.

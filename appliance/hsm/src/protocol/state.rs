@@ -43,6 +43,12 @@ pub struct KeyEntry {
     pub problem: Option<String>,
     #[n(6)]
     pub usage: KeyUsage,
+    /// Signatures that the key was asked for, ever, as far as this worker's state directory knows.
+    #[n(7)]
+    pub signatures: Option<u64>,
+    /// How many it may make, if that is limited.
+    #[n(8)]
+    pub signature_limit: Option<u64>,
 }
 
 /// The state of a worker. Counters start at zero with the process.
@@ -130,6 +136,30 @@ pub struct Status {
     /// Why the last of them did not.
     #[n(28)]
     pub replacement_problem: Option<String>,
+    /// Of the keys that this worker has used.
+    #[cbor(n(29), default)]
+    pub keys: Vec<KeyCount>,
+}
+
+/// How often a key has signed. Goes on across restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct KeyCount {
+    /// `CKA_LABEL`.
+    #[n(0)]
+    pub label: String,
+    /// SM3 of the `SubjectPublicKeyInfo`.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub key_id: [u8; 32],
+    /// Never too low; too high by what a worker that was killed had set aside.
+    #[n(2)]
+    pub signatures_total: u64,
+    /// At which the key signs no more.
+    #[n(3)]
+    pub limit: Option<u64>,
+    /// From which on the limit is near.
+    #[n(4)]
+    pub warns_at: Option<u64>,
 }
 
 /// How often a return code was seen.

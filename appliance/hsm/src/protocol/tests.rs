@@ -45,7 +45,15 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         label().prop_map(Outcome::Unavailable),
         (label(), label()).prop_map(|(code, message)| Outcome::Refused(Refusal { code, message })),
         (any::<u64>(), any::<u32>(), label()).prop_map(|(signatures_total, pid, grade)| {
-            Outcome::Done(Answer::Status(Box::new(Status { pid, grade, signatures_total, ..Status::default() })))
+            let key = KeyCount {
+                label: grade.clone(),
+                key_id: [7; 32],
+                signatures_total,
+                limit: Some(signatures_total),
+                warns_at: None,
+            };
+            let status = Status { pid, grade, signatures_total, keys: vec![key], ..Status::default() };
+            Outcome::Done(Answer::Status(Box::new(status)))
         }),
         (label(), any::<bool>(), prop::option::of(any::<[u8; 32]>())).prop_map(|(label, proven, certificate_hash)| {
             Outcome::Done(Answer::Keys(vec![KeyEntry {
@@ -56,6 +64,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 proven,
                 problem: None,
                 usage: if proven { KeyUsage::Encrypt } else { KeyUsage::Sign },
+                signatures: proven.then_some(5),
+                signature_limit: None,
             }]))
         }),
     ]
@@ -177,4 +187,29 @@ fn an_opened_secret_does_not_print_and_has_its_limit() {
     assert!(printed.contains("Secret(..)") && !printed.contains("171"), "{printed}");
     let long = Reply { id: 1, outcome: Outcome::Done(Answer::Opened(Secret::new(vec![1; MAX_OPENED + 1]))) };
     assert!(decode::<Reply>(&encode(&long).unwrap()[4..]).is_err());
+}
+
+#[test]
+fn the_state_of_an_older_worker_is_still_read() {
+    let new = Status { pid: 7, replacement_problem: Some("why".into()), ..Status::default() };
+    let octets = minicbor::to_vec(&new).unwrap();
+    // A map without the keys that came later.
+    let mut decoder = minicbor::Decoder::new(&octets);
+    let fields = decoder.map().unwrap().unwrap();
+    let mut old = minicbor::Encoder::new(Vec::new());
+    let older: Vec<_> = (0..fields)
+        .filter_map(|_| {
+            let key = decoder.u32().unwrap();
+            let start = decoder.position();
+            decoder.skip().unwrap();
+            (key < 27).then(|| (key, octets[start..decoder.position()].to_vec()))
+        })
+        .collect();
+    old.map(older.len() as u64).unwrap();
+    let mut old = old.into_writer();
+    for (key, value) in older {
+        minicbor::encode(key, &mut old).unwrap();
+        old.extend(value);
+    }
+    assert_eq!(decode::<Status>(&old).unwrap(), Status { pid: 7, ..Status::default() });
 }

@@ -7,8 +7,13 @@ use serde::Deserialize;
 use yanqian_vocabulary::KeyLine;
 
 use super::pin::PinSource;
+use crate::protocol::MAX_LABEL;
 
 const FORMAT_VERSION: u32 = 1;
+/// Three hundred years of a hundred thousand signatures a second.
+const MOST_SIGNATURES: u64 = 1_000_000_000_000_000;
+/// Seconds.
+pub(crate) const KEEP_ALIVE_RANGE: std::ops::RangeInclusive<u64> = 10..=86_400;
 
 /// The worker's configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +52,26 @@ pub struct WorkerConfig {
     pub queue: usize,
     /// Overrides the profile's.
     pub call_timeout: Option<Duration>,
+    /// Overrides the profile's; zero switches it off.
+    pub keep_alive: Option<Duration>,
+    /// By label.
+    pub keys: BTreeMap<String, KeyRule>,
     pub max_connections: usize,
+}
+
+/// What holds for one key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyRule {
+    /// Signatures, self-proofs included, after which the key signs no more.
+    pub max_signatures: Option<u64>,
+    pub warn_signatures: Option<u64>,
+}
+
+impl KeyRule {
+    /// Signatures from which on the limit is near: nine tenths of it when nothing else is said.
+    pub fn warns_at(&self) -> Option<u64> {
+        self.warn_signatures.or_else(|| self.max_signatures.map(|max| max - max / 10))
+    }
 }
 
 /// The worker's configuration, `/etc/yanqian-hsm/worker.toml`. Relative paths are relative to its directory.
@@ -93,6 +117,25 @@ struct RawConfig {
     /// Connections at once, 1 to 4096.
     #[serde(default = "default_connections")]
     max_connections: usize,
+    /// A session that was not used for this long signs a self-proof, in seconds, 10 to 86400; 0 for never; without it the
+    /// profile's.
+    keep_alive_seconds: Option<u64>,
+    /// What holds for single keys.
+    #[serde(default)]
+    keys: Vec<RawKeyRule>,
+}
+
+/// What holds for one key.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawKeyRule {
+    /// The key's label in the token.
+    label: String,
+    /// Signatures that it may make, self-proofs included, 1 to 10^15; at the limit it is refused with "key-limit". Counted in
+    /// `state_dir` by the key itself, not by its label.
+    max_signatures: Option<u64>,
+    /// Signatures from which on the limit is near, below `max_signatures`; without it nine tenths of that.
+    warn_signatures: Option<u64>,
 }
 
 const fn default_threads() -> usize {
@@ -148,6 +191,10 @@ impl WorkerConfig {
         if raw.call_timeout_ms.is_some_and(|limit| !(100..=600_000).contains(&limit)) {
             return Err(wrong("call_timeout_ms", "100 to 600000"));
         }
+        if raw.keep_alive_seconds.is_some_and(|after| after != 0 && !KEEP_ALIVE_RANGE.contains(&after)) {
+            return Err(wrong("keep_alive_seconds", "10 to 86400, or 0 for never"));
+        }
+        let keys = key_rules(raw.keys).map_err(|(key, problem)| wrong(key, &problem))?;
         let base = file.parent().unwrap_or(Path::new(""));
         let pin = match (raw.pin_file, raw.pin_credential) {
             (Some(path), None) => PinSource::File(base.join(path)),
@@ -174,8 +221,30 @@ impl WorkerConfig {
             queue: raw.queue,
             call_timeout: raw.call_timeout_ms.map(Duration::from_millis),
             max_connections: raw.max_connections,
+            keep_alive: raw.keep_alive_seconds.map(Duration::from_secs),
+            keys,
         })
     }
+}
+
+/// Rules by label. Else the key that is wrong, and why.
+fn key_rules(raw: Vec<RawKeyRule>) -> Result<BTreeMap<String, KeyRule>, (&'static str, String)> {
+    let mut rules = BTreeMap::new();
+    for RawKeyRule { label, max_signatures, warn_signatures } in raw {
+        if !(1..=MAX_LABEL).contains(&label.len()) || label.chars().any(char::is_control) {
+            return Err(("label", format!("1 to {MAX_LABEL} octets without control characters")));
+        }
+        if max_signatures.is_some_and(|max| !(1..=MOST_SIGNATURES).contains(&max)) {
+            return Err(("max_signatures", format!("1 to {MOST_SIGNATURES}, or left out")));
+        }
+        if warn_signatures.is_some_and(|warn| warn == 0 || max_signatures.is_none_or(|max| warn >= max)) {
+            return Err(("warn_signatures", "at least 1 and below max_signatures".into()));
+        }
+        if rules.insert(label.clone(), KeyRule { max_signatures, warn_signatures }).is_some() {
+            return Err(("keys", format!("{label:?} stands twice")));
+        }
+    }
+    Ok(rules)
 }
 
 #[cfg(test)]
@@ -210,6 +279,12 @@ mod tests {
             ("pin_file = \"hsm.pin\"", "pin_credential = \"../pin\"", "pin_credential"),
             ("token_label = \"yanqian\"", "token_label = \"\"", "token_label"),
             ("threads = 4", "threads = 4\ncolour = 1", "colour"),
+            ("threads = 4", "threads = 4\nkeep_alive_seconds = 9", "keep_alive_seconds"),
+            ("max_signatures = 10000000", "max_signatures = 0", "max_signatures"),
+            ("warn_signatures = 9000000", "warn_signatures = 10000000", "warn_signatures"),
+            ("label = \"yanqian-sign\"", "label = \"\"", "label"),
+            ("[[keys]]", "[[keys]]\nlabel = \"yanqian-sign\"\n[[keys]]", "yanqian-sign"),
+            ("[[keys]]", "[[keys]]\ncolour = 1", "colour"),
         ] {
             let error = refused(from, to);
             assert!(error.contains("/etc/yanqian/hsm-worker.toml") && error.contains(key), "{error}");

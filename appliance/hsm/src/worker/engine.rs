@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cryptoki::slot::Slot;
 use yanqian_sm::{E, FixedKey, PublicKey, Signature};
 
+use super::config::WorkerConfig;
 use super::duty::Duty;
 use super::exit::{ExitSignal, WorkerExit};
 use super::health::{Away, Health};
@@ -13,6 +14,7 @@ use super::job::Job;
 use super::login::{LoginError, LoginGuard};
 use super::queue::Queue;
 use super::token::{Token, tries};
+use super::usage::{Account, Usage};
 use crate::binding::{BindingError, Caller, TokenSession, code_name};
 use crate::client::SOFTWARE;
 use crate::profile::Profile;
@@ -35,6 +37,9 @@ pub(super) struct Engine {
     pub(super) health: Health,
     pub(super) duty: Duty,
     pub(super) exit: ExitSignal,
+    pub(super) usage: Usage,
+    /// A session unused for this long is used.
+    pub(super) keep_alive: Option<Duration>,
     pub(super) counters: Counters,
     /// Requests read and not answered yet.
     pub(super) in_flight: AtomicUsize,
@@ -90,6 +95,8 @@ pub(super) struct KnownKey {
     pub(super) id: Vec<u8>,
     pub(super) usage: KeyUsage,
     verifier: FixedKey,
+    /// Counts its signatures.
+    pub(super) account: Arc<Account>,
     proof: Mutex<Proof>,
 }
 
@@ -102,9 +109,9 @@ pub(super) enum Proof {
 }
 
 impl KnownKey {
-    pub(super) fn new(label: &str, public: PublicKey, id: Vec<u8>, usage: KeyUsage) -> Self {
+    fn new(label: &str, public: PublicKey, id: Vec<u8>, usage: KeyUsage, account: Arc<Account>) -> Self {
         let verifier = FixedKey::new(&public);
-        Self { label: label.to_owned(), public, id, usage, verifier, proof: Mutex::new(Proof::Unproven) }
+        Self { label: label.to_owned(), public, id, usage, verifier, account, proof: Mutex::new(Proof::Unproven) }
     }
 
     pub(super) fn verifies(&self, e: &E, signature: &Signature) -> bool {
@@ -163,19 +170,22 @@ impl Engine {
         caller: Caller,
         (slot, token): (Slot, Token),
         guard: LoginGuard,
-        queue: usize,
-        threads: u32,
+        config: &WorkerConfig,
+        (usage, threads): (Usage, u32),
     ) -> Self {
+        let keep_alive = config.keep_alive.unwrap_or(profile.session.keep_alive);
         Self {
             profile,
             caller,
             slot: Mutex::new(slot),
             token,
             guard,
-            queue: Queue::new(queue),
+            queue: Queue::new(config.queue),
             health: Health::default(),
             duty: Duty::new(threads as usize),
             exit: ExitSignal::new(),
+            usage,
+            keep_alive: Some(keep_alive).filter(|after| !after.is_zero()),
             counters: Counters::default(),
             in_flight: AtomicUsize::new(0),
             started_at_ms: now_ms(),
@@ -210,7 +220,8 @@ impl Engine {
         {
             return Arc::clone(known);
         }
-        let known = Arc::new(KnownKey::new(label, public, id, usage));
+        let account = self.usage.account(public.key_id(), label);
+        let known = Arc::new(KnownKey::new(label, public, id, usage, account));
         keys.insert(label.to_owned(), Arc::clone(&known));
         known
     }
@@ -222,6 +233,12 @@ impl Engine {
     /// Labels of the keys that have proven themselves.
     pub(super) fn proven_labels(&self) -> Vec<String> {
         self.keys().values().filter(|key| key.is_proven()).map(|key| key.label.clone()).collect()
+    }
+
+    /// One that may sign when a session is to be used.
+    pub(super) fn a_proven_signing_key(&self) -> Option<Arc<KnownKey>> {
+        let keys = self.keys();
+        keys.values().find(|key| key.usage == KeyUsage::Sign && key.is_proven()).map(Arc::clone)
     }
 
     /// No key is known, so each is found and proven again before it serves.
@@ -322,6 +339,7 @@ impl Engine {
                 .collect(),
             replacement_failures_total,
             replacement_problem,
+            keys: self.usage.counts(),
         }
     }
 }

@@ -15,6 +15,7 @@ use yanqian_sm::{DistinguishingId, E, Signature};
 use super::engine::{Engine, KnownKey, Proof, count, unavailable};
 use super::fit::{decode, misfit};
 use super::health::PATIENCE;
+use super::keep_alive::KeepAlive;
 use super::keys;
 use super::login::LoginError;
 use super::recover::Attempts;
@@ -65,6 +66,7 @@ pub(super) struct Lane {
     /// Bringing the token back: nobody else is inside, and nothing is recovered from.
     pub(super) recovering: bool,
     pub(super) attempts: Attempts,
+    pub(super) kept_alive: KeepAlive,
     session: Option<TokenSession>,
     /// Replaced, but not closed yet.
     old: Option<TokenSession>,
@@ -75,8 +77,10 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(engine: Arc<Engine>, caller: Caller, manages: bool) -> Self {
         let slot = engine.slot();
+        let kept_alive = KeepAlive::new(engine.keep_alive);
         Self {
             engine,
+            kept_alive,
             caller,
             manages,
             slot,
@@ -332,6 +336,10 @@ impl Lane {
                 format!("tbs: with Z, where the profile adds it, at most {most} octets (the profile's sign.max_input)");
             return Err(Refusal::new(codes::BAD_REQUEST, why).into());
         }
+        // Before it is made: what the token may have made is counted.
+        self.session()?;
+        self.engine.usage.take(&key.account)?;
+        self.kept_alive.used();
         let given = self.session()?.sign(handle, &sign, &handed);
         let counters = &self.engine.counters;
         let given = given.inspect_err(|_| count(&counters.sign_failures))?;

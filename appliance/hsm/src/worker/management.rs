@@ -39,6 +39,8 @@ impl Lane {
                 proven: false,
                 problem: found.public.err().map(|refusal| refusal.message),
                 usage: found.usage,
+                signatures: None,
+                signature_limit: None,
             });
         }
         for index in 0..entries.len() {
@@ -49,7 +51,9 @@ impl Lane {
                 && entries[index].public_key == Some(known.public.to_sec1())
             {
                 entries[index].proven = known.is_proven();
-                entries[index].problem = known.problem();
+                entries[index].problem = known.account.exhausted().or_else(|| known.problem());
+                let (signatures, limit) = known.account.signatures();
+                (entries[index].signatures, entries[index].signature_limit) = (Some(signatures), limit);
             }
         }
         entries.sort_by(|one, other| one.label.cmp(&other.label));
@@ -88,6 +92,8 @@ impl Lane {
             proven: true,
             problem: None,
             usage: key.usage,
+            signatures: Some(key.account.signatures().0),
+            signature_limit: key.account.signatures().1,
         })))
     }
 

@@ -21,6 +21,7 @@ mod health;
 mod heritage;
 mod import;
 mod job;
+mod keep_alive;
 mod keys;
 mod lane;
 pub(crate) mod latch;
@@ -36,6 +37,7 @@ mod start;
 mod succession;
 pub(crate) mod token;
 mod unseal;
+mod usage;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -47,7 +49,8 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use config::{ConfigError, WorkerConfig};
+pub(crate) use config::KEEP_ALIVE_RANGE;
+pub use config::{ConfigError, KeyRule, WorkerConfig};
 pub use exit::{EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_HANG, EXIT_SOCKET, EXIT_STOPPED, EXIT_TOKEN, WorkerExit};
 pub use latch::LatchError;
 pub use pin::{PinError, PinSource};
@@ -142,6 +145,7 @@ fn reign(
     let result = serving.and(engine.exit.reason().map_or(Ok(()), Err));
     let status = result.as_ref().err().map_or(EXIT_STOPPED, WorkerExit::exit_code);
     end(&engine, threads, status);
+    engine.usage.give_back();
     if result.is_ok()
         && let Err(error) = caller.finalise()
     {
@@ -171,9 +175,13 @@ fn spawn(name: String, mut lane: Lane, role: Role) -> Result<JoinHandle<()>, Wor
         if rests(&lane) {
             lane.wait_for_room();
         }
-        while let Some(next) = engine.queue.pop(role) {
+        while let Some(next) = engine.queue.pop(role, lane.next_keep_alive()) {
             let job = match next {
                 Next::Job(job) => job,
+                Next::Idle => {
+                    lane.keep_alive();
+                    continue;
+                }
                 Next::Recover => {
                     lane.recover(None);
                     continue;

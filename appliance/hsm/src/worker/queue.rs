@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Which jobs a thread takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(super) enum Next<T> {
     Job(T),
     /// Bring the token back, before any other job. Told to the thread that manages.
     Recover,
+    /// Nothing came until the thread's session should be used again.
+    Idle,
 }
 
 pub(super) struct Queue<T> {
@@ -95,8 +98,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The next job; none when the queue is closed.
-    pub(super) fn pop(&self, role: Role) -> Option<Next<T>> {
+    /// The next job, waited for until `idle` at most; none when the queue is closed.
+    pub(super) fn pop(&self, role: Role, idle: Option<Instant>) -> Option<Next<T>> {
         let mut state = self.state();
         loop {
             if state.closed {
@@ -114,7 +117,11 @@ impl<T> Queue<T> {
                 return Some(Next::Job(job));
             }
             let signal = if role == Role::Manage { &self.manage } else { &self.sign };
-            state = signal.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match idle.map(|idle| idle.saturating_duration_since(Instant::now())) {
+                None => signal.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => return Some(Next::Idle),
+                Some(left) => signal.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
     }
 
@@ -172,16 +179,16 @@ mod tests {
         assert_eq!(queue.push(Line::Sign, 3), Err(3));
         assert_eq!(queue.push(Line::Manage, 4), Ok(()));
         assert_eq!(queue.depth(), 3);
-        assert_eq!(queue.pop(Role::Sign), Some(Next::Job(1)));
-        assert_eq!(queue.pop(Role::Manage), Some(Next::Job(4)));
-        assert_eq!(queue.pop(Role::Sole), Some(Next::Job(2)));
+        assert_eq!(queue.pop(Role::Sign, None), Some(Next::Job(1)));
+        assert_eq!(queue.pop(Role::Manage, None), Some(Next::Job(4)));
+        assert_eq!(queue.pop(Role::Sole, None), Some(Next::Job(2)));
     }
 
     #[test]
     fn a_sole_thread_wakes_for_both_lines() {
         let queue = Arc::new(Queue::new(2));
         let waiting = Arc::clone(&queue);
-        let thread = std::thread::spawn(move || [waiting.pop(Role::Sole), waiting.pop(Role::Sole)]);
+        let thread = std::thread::spawn(move || [waiting.pop(Role::Sole, None), waiting.pop(Role::Sole, None)]);
         queue.push(Line::Manage, 1).expect("there is room");
         while queue.depth() > 0 {
             std::thread::yield_now();
@@ -198,14 +205,25 @@ mod tests {
             queue.push(Line::Manage, 2).expect("there is room");
             queue.call_for_recovery();
             if role == Role::Manage {
-                assert_eq!(queue.pop(Role::Sign), Some(Next::Job(1)));
+                assert_eq!(queue.pop(Role::Sign, None), Some(Next::Job(1)));
             }
-            assert_eq!(queue.pop(role), Some(Next::Recover));
-            assert!(matches!(queue.pop(role), Some(Next::Job(_))));
+            assert_eq!(queue.pop(role, None), Some(Next::Recover));
+            assert!(matches!(queue.pop(role, None), Some(Next::Job(_))));
             queue.push(Line::Sign, 3).expect("there is room");
             assert!(!queue.drain().is_empty());
             assert_eq!(queue.depth(), 0);
         }
+    }
+
+    #[test]
+    fn a_job_goes_before_an_idle_session_and_waiting_for_one_ends_in_time() {
+        let queue = Queue::new(2);
+        queue.push(Line::Sign, 1).expect("there is room");
+        let past = Some(Instant::now());
+        assert_eq!(queue.pop(Role::Sign, past), Some(Next::Job(1)));
+        assert_eq!(queue.pop(Role::Sign, past), Some(Next::Idle));
+        let soon = Some(Instant::now() + std::time::Duration::from_millis(5));
+        assert_eq!(queue.pop(Role::Sign, soon), Some(Next::Idle));
     }
 
     #[test]
@@ -215,7 +233,7 @@ mod tests {
             .into_iter()
             .map(|role| {
                 let queue = Arc::clone(&queue);
-                std::thread::spawn(move || queue.pop(role))
+                std::thread::spawn(move || queue.pop(role, None))
             })
             .collect();
         queue.close();

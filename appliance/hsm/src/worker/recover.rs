@@ -32,7 +32,7 @@ pub(super) struct Attempts {
 }
 
 /// A quarter less or more, so that many workers over one device do not come all at once.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let mut octet = [0; 1];
     // Without randomness the pause is the shorter one.
     let _ = getrandom::fill(&mut octet);

@@ -13,6 +13,7 @@ use super::latch::Latch;
 use super::login::LoginGuard;
 use super::prove::prove_all;
 use super::token::{self, Token};
+use super::usage::Usage;
 use crate::binding::{BindingError, CallRules, Caller, Module};
 use crate::profile::{Grade, Profile, Threads};
 use crate::protocol::Outcome;
@@ -48,7 +49,10 @@ pub(super) fn start(config: &WorkerConfig, beside: Option<u32>) -> Result<Ready,
     let latch = Latch::new(&config.state_dir, &token.label, &token.serial, pin_path);
     let guard = LoginGuard::new(latch, pin, profile.login_user);
     let threads = u32::try_from(sessions.max(1)).unwrap_or(u32::MAX);
-    let engine = Arc::new(Engine::new(profile, module.caller(), (slot, token), guard, config.queue, threads));
+    let usage = Usage::new(&config.state_dir, config.keys.clone())
+        .map_err(|error| WorkerExit::Config(format!("a thread for the keys' counts: {error}")))?;
+    let engine = Engine::new(profile, module.caller(), (slot, token), guard, config, (usage, threads));
+    let engine = Arc::new(engine);
 
     let mut anchor = Lane::new(Arc::clone(&engine), module.caller(), true);
     anchor.run(|lane| lane.session().map(|_| ())).map_err(|outcome| not_started(&engine, &outcome))?;

@@ -13,3 +13,4 @@ mod service;
 mod softhsm;
 mod succession;
 mod support;
+mod usage;

@@ -26,6 +26,7 @@ mod privacy;
 mod prometheus;
 mod receipts;
 mod rotation;
+mod replacement;
 mod services;
 mod signature;
 mod softhsm;
