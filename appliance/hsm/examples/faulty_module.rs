@@ -48,6 +48,7 @@ fn load() -> Option<Shim> {
     let real = unsafe { *list };
     let mut own = real;
     own.C_GetFunctionList = Some(C_GetFunctionList);
+    own.C_InitToken = Some(init_token);
     own.C_Login = Some(login);
     own.C_Sign = Some(sign);
     own.C_Decrypt = Some(decrypt);
@@ -150,6 +151,16 @@ pub unsafe extern "C" fn C_GetFunctionList(list: CK_FUNCTION_LIST_PTR_PTR) -> CK
     // SAFETY: promised by the caller; the list is never written.
     unsafe { *list = std::ptr::from_ref(&shim.own).cast_mut() };
     CKR_OK
+}
+
+unsafe extern "C" fn init_token(slot: CK_SLOT_ID, pin: CK_BYTE_PTR, length: CK_ULONG, label: CK_BYTE_PTR) -> CK_RV {
+    let Some(shim) = shim() else { return CKR_GENERAL_ERROR };
+    match (shim.order("C_InitToken"), shim.real.C_InitToken) {
+        (Order::Answer(rv), _) => rv,
+        // SAFETY: forwarded as it came.
+        (_, Some(real)) => unsafe { real(slot, pin, length, label) },
+        (_, None) => CKR_GENERAL_ERROR,
+    }
 }
 
 unsafe extern "C" fn login(

@@ -1,6 +1,7 @@
 //! The room's entry points as a program, for its tests: a worker in a process of its own, and a token to give it.
 //!
-//! `hsm worker CONFIG` runs a worker; `hsm init-token MODULE LABEL SO-PIN USER-PIN [force]` initialises a token;
+//! `hsm worker CONFIG` runs a worker; `hsm init-token MODULE LABEL SO-PIN-FILE USER-PIN-FILE STATE-DIR [force]` initialises
+//! a token;
 //! `hsm probe MODULE LABEL PIN-FILE STATE-DIR PROFILES [make]` prints the profile that it finds;
 //! `hsm bench CONFIG` measures.
 
@@ -27,13 +28,14 @@ fn main() -> ExitCode {
                 });
             report(result)
         }
-        ["init-token", module, label, so_pin, user_pin, rest @ ..] => {
+        ["init-token", module, label, so_pin, user_pin, state_dir, rest @ ..] => {
             let order = InitToken {
                 module: PathBuf::from(module),
                 module_env: std::collections::BTreeMap::new(),
                 label: (*label).to_owned(),
-                so_pin: (*so_pin).to_owned().into(),
-                user_pin: (*user_pin).to_owned().into(),
+                so_pin: PinSource::File(PathBuf::from(so_pin)),
+                user_pin: PinSource::File(PathBuf::from(user_pin)),
+                state_dir: PathBuf::from(state_dir),
                 force: rest == ["force"],
             };
             report(init_token(&order).map(|_| ()).map_err(|error| (1, format!("{}: {error}", error.code()))))

@@ -13,6 +13,7 @@ use crate::binding::{BindingError, CallRules, Caller, Module, TokenSession, ffi}
 use crate::profile::{Profile, ProfileError, SignForm, SignInput, Threads};
 use crate::self_proof::self_proof_message;
 use crate::worker::hardening;
+use crate::worker::in_use::InUse;
 use crate::worker::latch::{Latch, LatchError};
 use crate::worker::login::{LoginError, LoginGuard};
 use crate::worker::management::{self, KeyKind};
@@ -77,6 +78,9 @@ pub fn bench(order: &Bench) -> Result<Vec<Step>, BenchError> {
     ffi::set_environment(environment).map_err(|why| BenchError::Other(format!("module_env: {why}")))?;
     hardening::apply();
     hardening::prepare_directory(&config.state_dir).map_err(BenchError::Other)?;
+    let _in_use = InUse::share(&config.state_dir)
+        .map_err(|error| BenchError::Other(format!("state_dir {}: {error}", config.state_dir.display())))?
+        .ok_or_else(|| BenchError::Other("the token is being initialised".into()))?;
     let profile = Profile::load(&config.profile)?;
     let form = profile.sign.clone().ok_or_else(|| BenchError::Other("the profile has no [sign]".into()))?;
     let (pin_path, pin) = (config.pin.path()?, config.pin.read()?);

@@ -4,11 +4,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use yanqian_hsm::protocol::{KeyCount, KeyUsage};
-use yanqian_hsm::provision::{self, InitToken as Order};
-use yanqian_hsm::worker::{self, PinSource, WorkerConfig};
+use yanqian_hsm::provision::{self, InitToken as Order, ProvisionError};
+use yanqian_hsm::worker::{self, EXIT_CREDENTIALS, PinSource, WorkerConfig};
 use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerError};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der, pem_encode};
-use zeroize::Zeroizing;
 
 use super::output::{complain, say, write};
 use super::{EXIT_CONFIG, small_runtime};
@@ -18,7 +17,7 @@ use crate::hardening;
 pub(super) enum Command {
     /// Initialise a blank token: label, security officer's PIN, user PIN (the worker must not run)
     #[command(
-        after_help = "The user PIN is the one that the worker's configuration names.\n\nExample:\n  yanqian hsm init-token --config worker.toml --label yanqian --so-pin-file so.pin"
+        after_help = "The user PIN is the one that the worker's configuration names. The security officer's PIN is tried once: one that was refused is not tried again before it changes. Run it under the worker's user.\n\nExample:\n  yanqian hsm init-token --config worker.toml --label yanqian --so-pin-file so.pin"
     )]
     InitToken(InitToken),
     /// Make an SM2 key pair in the token
@@ -326,38 +325,29 @@ async fn status(arguments: &ListArgument) -> Result<(), Failure> {
 
 fn init_token(arguments: &InitToken) -> Result<(), Failure> {
     let config = WorkerConfig::load(&arguments.config).map_err(Failure::config)?;
-    let user_pin = match &config.pin {
-        PinSource::File(file) => read_pin(file)?,
-        PinSource::Credential(_) => {
-            return Err(Failure::config("init-token needs `pin_file`: credentials exist under systemd only"));
-        }
-    };
+    // Latches that root made could not be read by the worker.
+    hardening::refuse_root("yanqian hsm init-token").map_err(Failure::config)?;
+    if let PinSource::Credential(_) = config.pin {
+        return Err(Failure::config("init-token needs `pin_file`: credentials exist under systemd only"));
+    }
     let order = Order {
         module: config.module,
         module_env: config.module_env,
         label: arguments.label.clone(),
-        so_pin: read_pin(&arguments.so_pin_file)?,
-        user_pin,
+        so_pin: PinSource::File(arguments.so_pin_file.clone()),
+        user_pin: config.pin,
+        state_dir: config.state_dir,
         force: false,
     };
-    let token = provision::init_token(&order).map_err(Failure::of)?;
+    let token = provision::init_token(&order).map_err(|error| match error {
+        ProvisionError::Pin(_) | ProvisionError::Latch(_) => Failure(EXIT_CREDENTIALS, error.to_string()),
+        other => Failure::of(other),
+    })?;
     say(format_args!(
         "token `{}` initialised: {} {}, serial {}",
         token.label, token.manufacturer, token.model, token.serial
     ));
     Ok(())
-}
-
-/// A PIN from a file that only its owner can read.
-fn read_pin(file: &Path) -> Result<Zeroizing<String>, Failure> {
-    use std::os::unix::fs::MetadataExt;
-    let fail = |problem: &dyn std::fmt::Display| Failure::config(format!("{}: {problem}", file.display()));
-    let mode = std::fs::metadata(file).map_err(|error| fail(&error))?.mode();
-    if mode & 0o077 != 0 {
-        return Err(fail(&"can be read by group or others; make it mode 0600"));
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|error| fail(&error))?);
-    Ok(Zeroizing::new(text.trim_end_matches('\n').to_owned()))
 }
 
 /// `yanqian hsm-worker`: the exit code says what a supervisor should do.

@@ -21,6 +21,7 @@ pub use self::trial::{Meaning, Trial};
 use crate::binding::{BindingError, CallRules, Caller, Module, ffi};
 use crate::profile::Profile;
 use crate::worker::hardening;
+use crate::worker::in_use::InUse;
 use crate::worker::latch::{Latch, LatchError};
 use crate::worker::login::{LoginError, LoginGuard};
 use crate::worker::token::tries;
@@ -133,6 +134,10 @@ pub fn probe(order: &Probe) -> Result<Findings, ProbeError> {
     if let Some(login) = &order.login {
         hardening::apply();
         hardening::prepare_directory(&login.state_dir).map_err(ProbeError::Environment)?;
+    }
+    let in_use = order.login.as_ref().map(|login| InUse::share(&login.state_dir)).transpose();
+    if let Some(None) = in_use.as_ref().map_err(|error| ProbeError::Environment(format!("state_dir: {error}")))? {
+        return Err(ProbeError::Environment("the token is being initialised".into()));
     }
     let pin =
         order.login.as_ref().map(|login| Ok::<_, PinError>((login.pin.path()?, login.pin.read()?))).transpose()?;

@@ -42,7 +42,7 @@ pub enum LatchError {
         pin = pin.display(), latch = latch.display()
     )]
     Undecided { pin: PathBuf, latch: PathBuf },
-    #[error("the token says that {0}; no login is tried. Log in by hand, or set a new PIN as security officer")]
+    #[error("the token says that {0}; no login is tried. Log in by hand, or let the security officer set a new PIN")]
     Token(&'static str),
     #[error("the PIN latch {path} cannot be used, so no login is tried: {reason}", path = path.display())]
     File { path: PathBuf, reason: String },
@@ -108,18 +108,27 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Latch {
-    /// The latch of a token, in the worker's state directory. `pin_path` is for messages.
+    /// The latch of a token's user PIN, in the worker's state directory. `pin_path` is for messages.
     pub(crate) fn new(state_dir: &Path, label: &str, serial: &str, pin_path: PathBuf) -> Self {
+        Self::named("pin-latch", state_dir, label, serial, pin_path)
+    }
+
+    /// The latch of its security officer's PIN, by which it is initialised.
+    pub(crate) fn of_officer(state_dir: &Path, label: &str, serial: &str, pin_path: PathBuf) -> Self {
+        Self::named("so-pin-latch", state_dir, label, serial, pin_path)
+    }
+
+    fn named(kind: &str, state_dir: &Path, label: &str, serial: &str, pin_path: PathBuf) -> Self {
         let token = format!("{label} {serial}");
         // Serial numbers may hold any octet, so the name is made from their digest.
         let name = hex::encode(&sm3(&[token.as_bytes()])[..8]);
-        Self { path: state_dir.join(format!("pin-latch-{name}.toml")), token, pin_path }
+        Self { path: state_dir.join(format!("{kind}-{name}.toml")), token, pin_path }
     }
 
     /// Sets the latch, or says why no login may be tried.
     pub(crate) fn set(&self, pin: &Pin, tries: TokenTries) -> Result<Permit<'_>, LatchError> {
         if tries.locked {
-            return Err(LatchError::Token("the user PIN is locked"));
+            return Err(LatchError::Token("the PIN is locked"));
         }
         if tries.final_try {
             return Err(LatchError::Token("one more wrong PIN locks it"));
@@ -161,6 +170,15 @@ impl Latch {
         content.salt = hex::encode(salt);
         self.write(&content)?;
         Ok(Permit { latch: self, content, before, _lock: lock })
+    }
+
+    /// The security officer has just set the PIN: what is known of it is over.
+    pub(crate) fn forget(&self) -> Result<(), LatchError> {
+        let _lock = self.lock()?;
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.error(error)),
+            _ => Ok(()),
+        }
     }
 
     fn lock(&self) -> Result<File, LatchError> {

@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cryptoki_sys as ck;
 
-use super::latch::{Latch, LatchError, TokenTries};
+use super::latch::{Latch, LatchError, Permit, TokenTries};
 use super::pin::Pin;
 use crate::binding::{BindingError, Mark, Remedy, TokenSession, code_name};
 
@@ -16,6 +16,20 @@ pub(crate) enum LoginError {
     /// Says nothing about the PIN.
     #[error(transparent)]
     Token(#[from] BindingError),
+}
+
+/// Tells the latch how a call ended that gave the token a PIN.
+pub(crate) fn settle(permit: Permit<'_>, outcome: Result<(), BindingError>) -> Result<(), LoginError> {
+    let Err(error) = outcome else { return Ok(permit.clear()?) };
+    match error.rv() {
+        Some(_) if error.is(Mark::PinUnseen) => {
+            permit.not_tried()?;
+            Err(error.into())
+        }
+        Some(rv) if error.remedy() == Remedy::NeverRetry => Err(permit.refused(code_name(rv)).into()),
+        // The latch stays set: the try may have been counted.
+        _ => Err(error.into()),
+    }
 }
 
 /// The only way to `C_Login` as user: one thread at a time, behind the latch.
@@ -51,24 +65,12 @@ impl LoginGuard {
         }
         let permit = self.latch.set(&self.pin, tries()?)?;
         self.logins.fetch_add(1, Ordering::Relaxed);
-        let Err(error) = session.login_user(self.user, &self.pin.to_auth()) else {
-            permit.clear()?;
-            return self.look(session);
-        };
-        match error.rv() {
+        match session.login_user(self.user, &self.pin.to_auth()) {
             // Somebody was faster, or the module's sessions do not show the login that it has.
-            Some(ck::CKR_USER_ALREADY_LOGGED_IN) => {
-                permit.not_tried()?;
-                self.look(session)
-            }
-            Some(_) if error.is(Mark::PinUnseen) => {
-                permit.not_tried()?;
-                Err(error.into())
-            }
-            Some(rv) if error.remedy() == Remedy::NeverRetry => Err(permit.refused(code_name(rv)).into()),
-            // The latch stays set: the try may have been counted.
-            _ => Err(error.into()),
+            Err(error) if error.rv() == Some(ck::CKR_USER_ALREADY_LOGGED_IN) => permit.not_tried()?,
+            outcome => settle(permit, outcome)?,
         }
+        self.look(session)
     }
 
     /// After a login: whether sessions show it.

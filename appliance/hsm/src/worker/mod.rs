@@ -20,6 +20,7 @@ pub(crate) mod hardening;
 mod health;
 mod heritage;
 mod import;
+pub(crate) mod in_use;
 mod job;
 mod keep_alive;
 mod keys;
@@ -118,7 +119,8 @@ fn reign(
         let _context = runtime.enter();
         signal(SignalKind::hangup()).map_err(|error| WorkerExit::Config(format!("a signal handler: {error}")))?
     };
-    let Ready { engine, anchor, signers, caller } = start::start(config, heritage.as_ref().map(|left| left.sessions))?;
+    let Ready { engine, anchor, signers, caller, in_use: _in_use } =
+        start::start(config, heritage.as_ref().map(|left| left.sessions))?;
 
     let peers = Peers::new(&config.client_uids, &config.admin_uids, rustix::process::geteuid().as_raw());
     let sessions = u32::try_from(signers.len()).unwrap_or(u32::MAX).saturating_add(1);

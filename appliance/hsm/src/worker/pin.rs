@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use cryptoki::types::RawAuthPin;
+use cryptoki::types::{AuthPin, RawAuthPin};
 use zeroize::Zeroizing;
 
 /// Octets of a PIN at most.
@@ -30,6 +30,8 @@ pub enum PinError {
     Exposed { path: PathBuf, mode: u32 },
     #[error("the PIN file {path} belongs to uid {uid}, neither the worker's nor root's", path = path.display())]
     Owner { path: PathBuf, uid: u32 },
+    #[error("the PIN file {path} does not hold UTF-8", path = path.display())]
+    Encoding { path: PathBuf },
     #[error("the PIN file {path} must hold 1 to {MAX_PIN} octets in one line", path = path.display())]
     Form { path: PathBuf },
 }
@@ -51,6 +53,11 @@ impl Pin {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// A copy in the type that initialising a token takes; none when it is not UTF-8.
+    pub(crate) fn to_text(&self) -> Option<AuthPin> {
+        std::str::from_utf8(&self.0).ok().map(AuthPin::from)
     }
 
     /// A copy in the type that `C_Login` takes; it is wiped too.

@@ -8,6 +8,7 @@ use super::config::WorkerConfig;
 use super::engine::Engine;
 use super::exit::{EXIT_HANG, WorkerExit};
 use super::hardening;
+use super::in_use::InUse;
 use super::lane::Lane;
 use super::latch::Latch;
 use super::login::LoginGuard;
@@ -26,6 +27,8 @@ pub(super) struct Ready {
     /// One for each signing thread; empty when the token gives one session only.
     pub(super) signers: Vec<Lane>,
     pub(super) caller: Caller,
+    /// Nobody initialises the token meanwhile.
+    pub(super) in_use: InUse,
 }
 
 /// Loads, logs in, opens sessions, proves keys. `beside` are the sessions of a predecessor that goes on serving meanwhile.
@@ -36,6 +39,9 @@ pub(super) fn start(config: &WorkerConfig, beside: Option<u32>) -> Result<Ready,
     hardening::prepare_directory(&config.state_dir).map_err(WorkerExit::Config)?;
 
     must_have_room(&profile, beside)?;
+    let in_use = InUse::share(&config.state_dir)
+        .map_err(|error| WorkerExit::Config(format!("state_dir {}: {error}", config.state_dir.display())))?
+        .ok_or_else(|| WorkerExit::Token("the token is being initialised".into()))?;
     let module = load(config, &profile)?;
     let caller = module.caller();
     let (slot, info) = token::find(&caller, &config.token_label)?;
@@ -81,7 +87,7 @@ pub(super) fn start(config: &WorkerConfig, beside: Option<u32>) -> Result<Ready,
     if let Some(exit) = engine.exit.reason() {
         return Err(exit);
     }
-    Ok(Ready { engine, anchor, signers, caller })
+    Ok(Ready { engine, anchor, signers, caller, in_use })
 }
 
 /// A successor needs two sessions at least while its predecessor has all of its own.

@@ -67,7 +67,16 @@ pub(crate) fn find(caller: &Caller, label: &str) -> Result<(Slot, TokenInfo), No
     }
 }
 
-/// What the token reports about wrong PINs.
+/// What the token reports about wrong PINs of the security officer.
+pub(crate) fn officer_tries(info: &TokenInfo) -> TokenTries {
+    TokenTries {
+        wrong_before: info.so_pin_count_low() || info.so_pin_final_try(),
+        final_try: info.so_pin_final_try(),
+        locked: info.so_pin_locked(),
+    }
+}
+
+/// What the token reports about wrong PINs of the user.
 pub(crate) fn tries(info: &TokenInfo) -> TokenTries {
     TokenTries {
         wrong_before: info.user_pin_count_low() || info.user_pin_final_try(),

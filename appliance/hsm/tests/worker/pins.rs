@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{PIN, Site, program};
+use crate::support::{PIN, Site};
 
 #[test]
 fn a_wrong_pin_is_tried_once_however_often_the_worker_starts() {
@@ -87,20 +87,81 @@ fn a_pin_file_that_others_can_read_is_refused_before_the_module_is_loaded() {
 #[test]
 fn an_initialised_token_is_initialised_again_by_force_only() {
     let site = Site::new();
-    let module = crate::support::softtoken();
-    let again = |rest: &[&str]| {
-        program()
-            .env("YANQIAN_SOFTTOKEN_DIR", site.path("token"))
-            .args(["init-token", module.to_str().unwrap(), crate::support::LABEL, crate::support::SO_PIN, "new-pin-1"])
-            .args(rest)
-            .output()
-            .unwrap()
-    };
-    let output = again(&[]);
+    let output = site.init_token(&[]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("already-initialised"));
     drop(site.start());
-    assert!(again(&["force"]).status.success());
     site.write_pin("new-pin-1");
+    assert!(site.init_token(&["force"]).status.success());
     drop(site.start());
+}
+
+#[tokio::test]
+async fn a_token_that_a_worker_uses_is_not_initialised_under_it() {
+    let site = Site::new();
+    let worker = site.start();
+    let client = site.client();
+    client.generate_key("signing").await.unwrap();
+    let output = site.init_token(&["force"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("in-use") && said.contains("stop it first"), "{said}");
+    assert_eq!(client.list_keys().await.unwrap().len(), 1);
+    drop(worker);
+    assert!(site.init_token(&["force"]).status.success());
+}
+
+#[test]
+fn a_wrong_pin_of_the_security_officer_is_tried_once() {
+    let site = Site::faulty();
+    let said = |rest: &[&str]| {
+        let output = site.init_token(rest);
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    site.write_secret("so-pin", "wrong-so-pin");
+    for round in 0..3 {
+        let (done, said) = said(&["force"]);
+        assert!(!done && said.contains("CKR_PIN_INCORRECT") && said.contains("not tried again"), "{said}");
+        assert!(said.contains("so-pin") && !said.contains("wrong-so-pin"), "{said}");
+        assert_eq!(site.calls("C_InitToken"), 1, "round {round}");
+    }
+    // The user's PIN has its own latch: the worker serves.
+    drop(site.start());
+    site.write_secret("so-pin", crate::support::SO_PIN);
+    let (done, said) = said(&["force"]);
+    assert!(done, "{said}");
+    assert_eq!(site.calls("C_InitToken"), 2);
+    drop(site.start());
+}
+
+#[test]
+fn a_pin_of_the_security_officer_that_has_served_survives_a_crash() {
+    let site = Site::faulty();
+    site.order("C_InitToken abort");
+    assert!(!site.init_token(&["force"]).status.success());
+    site.order("");
+    let output = site.init_token(&["force"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_pin_of_the_security_officer_that_never_served_gets_no_second_chance_after_a_crash() {
+    let site = Site::faulty();
+    site.write_secret("so-pin", "another-so-pin");
+    site.order("C_InitToken abort");
+    assert!(!site.init_token(&["force"]).status.success());
+    site.order("");
+    let output = site.init_token(&["force"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("credentials") && said.contains("under way"), "{said}");
+    assert_eq!(site.calls("C_InitToken"), 1);
+}
+
+#[test]
+fn a_pin_file_of_the_security_officer_that_others_can_read_is_refused() {
+    let site = Site::faulty();
+    site.write_secret("so-pin", crate::support::SO_PIN);
+    std::fs::set_permissions(site.path("so-pin"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let output = site.init_token(&["force"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("chmod 600"));
+    assert_eq!(site.calls("C_InitToken"), 0);
 }

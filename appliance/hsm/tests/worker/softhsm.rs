@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use yanqian_hsm::WorkerError;
 use yanqian_hsm::protocol::codes;
 
-use crate::support::{LABEL, PIN, SO_PIN, Site, program};
+use crate::support::{LABEL, PIN, Site};
 
 fn module() -> Option<PathBuf> {
     ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"]
@@ -26,15 +26,11 @@ fn site() -> Option<Site> {
     let conf = site.path("softhsm2.conf");
     std::fs::write(&conf, format!("directories.tokendir = {}\nlog.level = ERROR\n", site.path("tokens").display()))
         .unwrap();
-    let output = program()
-        .env("SOFTHSM2_CONF", &conf)
-        .args(["init-token", module.to_str().unwrap(), LABEL, SO_PIN, PIN])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     site.write_pin(PIN);
     site.module = module;
     site.environment = vec![("SOFTHSM2_CONF", conf.to_str().unwrap().to_owned())];
+    let output = site.init_token(&[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     site.change_profile("manufacturer = \"Yanqian project\"", "manufacturer = \"SoftHSM project\"");
     site.change_profile("model = \"SOFT development\"", "model = \"SoftHSM v2\"");
     Some(site)

@@ -1,10 +1,10 @@
 //! A worker process with a token of its own, in a temporary directory.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use yanqian_hsm::{ClientConfig, WorkerClient};
@@ -50,13 +50,9 @@ impl Site {
     /// A directory with an initialised soft token and the right PIN in its file.
     pub(crate) fn new() -> Self {
         let site = Self::bare();
-        let output = program()
-            .env("YANQIAN_SOFTTOKEN_DIR", site.path("token"))
-            .args(["init-token", softtoken().to_str().unwrap(), LABEL, SO_PIN, PIN])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         site.write_pin(PIN);
+        let output = site.init_token(&[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         site
     }
 
@@ -89,8 +85,29 @@ impl Site {
         self.directory.path().join(name)
     }
 
+    /// Initialises the token, the security officer's PIN from the file `so-pin`, which is there afterwards.
+    pub(crate) fn init_token(&self, rest: &[&str]) -> Output {
+        if !self.path("so-pin").exists() {
+            self.write_secret("so-pin", SO_PIN);
+        }
+        let [module, so_pin, pin, state] =
+            [self.module.clone(), self.path("so-pin"), self.path("pin"), self.path("state")];
+        program()
+            .env("YANQIAN_SOFTTOKEN_DIR", self.path("token"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .arg("init-token")
+            .args([module.as_os_str(), OsStr::new(LABEL), so_pin.as_os_str(), pin.as_os_str(), state.as_os_str()])
+            .args(rest)
+            .output()
+            .unwrap()
+    }
+
     pub(crate) fn write_pin(&self, pin: &str) {
-        let path = self.path("pin");
+        self.write_secret("pin", pin);
+    }
+
+    pub(crate) fn write_secret(&self, name: &str, pin: &str) {
+        let path = self.path(name);
         std::fs::write(&path, format!("{pin}\n")).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
