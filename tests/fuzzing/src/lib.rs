@@ -14,6 +14,7 @@ mod sealing;
 mod strict;
 mod texts;
 mod verification;
+mod worker_protocol;
 
 pub use answers::{FIELDS, PROFILES, answers};
 pub use certificates::{certificates, lists};
@@ -22,12 +23,13 @@ pub use messages::{attributes, enveloped_data, signed_and_enveloped_data, signed
 pub use sealing::sealing;
 pub use texts::{agreements, platform_profiles, receipts, records, token_profiles};
 pub use verification::verification;
+pub use worker_protocol::worker_protocol;
 
 /// What a fuzzer gives to.
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its binary in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("keys", keys),
     ("signatures", signatures),
     ("digests", digests),
@@ -46,4 +48,5 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("agreements", agreements),
     ("receipts", receipts),
     ("records", records),
+    ("worker_protocol", worker_protocol),
 ];

@@ -7,6 +7,7 @@
 //!
 //! Unknown map keys are skipped, so fields may be added. Anything else changes [`PROTOCOL`].
 
+mod check;
 mod frame;
 mod secret;
 mod state;

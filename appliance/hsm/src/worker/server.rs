@@ -214,7 +214,7 @@ fn submit(engine: &Engine, admin: bool, job: Job) {
         let why = format!("{} is for administrators: root, the worker's uid, admin_uids", job.operation.name());
         return job.reply.finish(Outcome::Refused(Refusal::new(codes::NOT_PERMITTED, why)));
     }
-    if let Err(refusal) = job::check(&job.operation) {
+    if let Err(refusal) = job.operation.check() {
         return job.reply.finish(Outcome::Refused(refusal));
     }
     let Some(line) = job::line(&job.operation) else {
