@@ -80,6 +80,11 @@ impl Heritage {
 pub(super) struct Channel(OwnedFd);
 
 impl Channel {
+    #[cfg(test)]
+    pub(super) const fn of(end: OwnedFd) -> Self {
+        Self(end)
+    }
+
     /// Both ends.
     pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;

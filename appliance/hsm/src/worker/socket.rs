@@ -25,7 +25,7 @@ pub(super) struct Socket {
 struct SocketFile {
     path: PathBuf,
     lock: File,
-    /// A successor has both.
+    /// Another worker has both.
     left: bool,
 }
 
@@ -41,9 +41,10 @@ impl Socket {
         Self::listening(listener, None).map_err(|error| failed(&error))
     }
 
-    /// The socket that a predecessor left, with its file and lock where it had made it.
+    /// The socket that a predecessor leaves, with its file and lock where it had made it. Until [`Self::own`] they are the
+    /// predecessor's, who may go on with them.
     pub(super) fn inherit(heritage: Heritage) -> Result<Self, WorkerExit> {
-        let file = heritage.made.map(|(path, lock)| SocketFile { path, lock: lock.into(), left: false });
+        let file = heritage.made.map(|(path, lock)| SocketFile { path, lock: lock.into(), left: true });
         Self::listening(heritage.listener.into(), file)
             .map_err(|error| WorkerExit::Socket(format!("the socket that the predecessor left: {error}")))
     }
@@ -59,6 +60,13 @@ impl Socket {
             |file: &SocketFile| Ok::<_, std::io::Error>((file.path.clone(), OwnedFd::from(file.lock.try_clone()?)));
         let made = self.file.as_ref().map(copied).transpose()?;
         Ok(Heritage { listener: self.listener.as_fd().try_clone_to_owned()?, made, sessions })
+    }
+
+    /// The predecessor has left it for good.
+    pub(super) const fn own(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.left = false;
+        }
     }
 
     /// A successor serves it: nothing of it is removed here.

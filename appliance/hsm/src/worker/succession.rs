@@ -116,7 +116,7 @@ fn hang_up(pid: u32) {
 /// The successor's side: says that it is ready, is told to take over, and has the socket.
 pub(super) fn take_over(predecessor: &Channel, heritage: Heritage) -> Result<Socket, WorkerExit> {
     let gone = |what: &dyn std::fmt::Display| WorkerExit::Token(format!("the predecessor does not make way: {what}"));
-    let socket = Socket::inherit(heritage)?;
+    let mut socket = Socket::inherit(heritage)?;
     let heard = predecessor
         .say(&Word::Ready)
         .and_then(|()| predecessor.wait_at_most(ANSWER_LIMIT))
@@ -127,6 +127,7 @@ pub(super) fn take_over(predecessor: &Channel, heritage: Heritage) -> Result<Soc
     }
     // One that cannot be told goes on serving, so this one must not.
     predecessor.say(&Word::Serving).map_err(|error| gone(&error))?;
+    socket.own();
     Ok(socket)
 }
 
@@ -227,4 +228,35 @@ fn describe(status: ExitStatus) -> String {
         _ => "",
     };
     format!("it ended with {status}{meaning}; what it logged says more")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_successor_removes_the_socket_that_it_has_and_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let lock = std::fs::File::create(directory.path().join("lock")).unwrap();
+        let left = Heritage { listener: listener.into(), made: Some((path.clone(), lock.into())), sessions: 1 };
+
+        let (here, there) = Channel::pair().unwrap();
+        drop(there);
+        assert!(take_over(&here, left.copy().unwrap()).is_err(), "the predecessor is gone");
+        assert!(path.exists());
+
+        let (here, there) = Channel::pair().unwrap();
+        let predecessor = Channel::of(there);
+        predecessor.say(&Word::TakeOver).unwrap();
+        let socket = take_over(&here, left.copy().unwrap()).unwrap();
+        assert_eq!(predecessor.hear().unwrap(), Some(Word::Ready));
+        assert_eq!(predecessor.hear().unwrap(), Some(Word::Serving));
+        drop(socket);
+        assert!(!path.exists());
+    }
 }
