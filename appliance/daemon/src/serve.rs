@@ -110,6 +110,10 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     core.append(Management::Started {}.into()).await.map_err(failed)?;
     let prover = Prover { worker: worker.clone(), verifier: Arc::clone(&verifier) };
     let rotation = Rotation::new(Arc::clone(&core), prover.clone(), key_gauges, readiness.clone(), loaded);
+    // The worker was there a moment ago: its keys' series exist from the start.
+    if let Ok(status) = worker.status().await {
+        key_usage.tell(&status);
+    }
     readiness.set(Vec::new());
     if let Some(file) = &config.listen.ready_file {
         write_ready(file, address, admin_address).map_err(failed)?;
