@@ -12,9 +12,10 @@ use std::io::Write;
 use std::sync::{Mutex, OnceLock};
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_PTR, CK_BYTE_PTR, CK_FLAGS, CK_FUNCTION_LIST, CK_FUNCTION_LIST_PTR_PTR, CK_MECHANISM_PTR, CK_NOTIFY,
-    CK_OBJECT_HANDLE, CK_OBJECT_HANDLE_PTR, CK_RV, CK_SESSION_HANDLE, CK_SESSION_HANDLE_PTR, CK_SLOT_ID, CK_ULONG,
-    CK_ULONG_PTR, CK_USER_TYPE, CK_VOID_PTR, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK,
+    CK_ATTRIBUTE_PTR, CK_BYTE_PTR, CK_C_INITIALIZE_ARGS, CK_FLAGS, CK_FUNCTION_LIST, CK_FUNCTION_LIST_PTR_PTR,
+    CK_MECHANISM_PTR, CK_NOTIFY, CK_OBJECT_HANDLE, CK_OBJECT_HANDLE_PTR, CK_RV, CK_SESSION_HANDLE,
+    CK_SESSION_HANDLE_PTR, CK_SLOT_ID, CK_ULONG, CK_ULONG_PTR, CK_USER_TYPE, CK_VOID_PTR, CKR_FUNCTION_FAILED,
+    CKR_GENERAL_ERROR, CKR_OK,
 };
 
 struct Shim {
@@ -48,6 +49,7 @@ fn load() -> Option<Shim> {
     let real = unsafe { *list };
     let mut own = real;
     own.C_GetFunctionList = Some(C_GetFunctionList);
+    own.C_Initialize = Some(initialise);
     own.C_InitToken = Some(init_token);
     own.C_Login = Some(login);
     own.C_Sign = Some(sign);
@@ -151,6 +153,24 @@ pub unsafe extern "C" fn C_GetFunctionList(list: CK_FUNCTION_LIST_PTR_PTR) -> CK
     // SAFETY: promised by the caller; the list is never written.
     unsafe { *list = std::ptr::from_ref(&shim.own).cast_mut() };
     CKR_OK
+}
+
+/// Notes `pReserved` and the flags where `FAULTY_INIT` names a file, and keeps the former from the real module.
+unsafe extern "C" fn initialise(arguments: CK_VOID_PTR) -> CK_RV {
+    let Some(shim) = shim() else { return CKR_GENERAL_ERROR };
+    let Some(real) = shim.real.C_Initialize else { return CKR_GENERAL_ERROR };
+    let (Some(file), false) = (std::env::var_os("FAULTY_INIT"), arguments.is_null()) else {
+        // SAFETY: forwarded as it came.
+        return unsafe { real(arguments) };
+    };
+    // SAFETY: not null, so PKCS#11 says that it is this structure.
+    let mut given = unsafe { *arguments.cast::<CK_C_INITIALIZE_ARGS>() };
+    let reserved = std::mem::replace(&mut given.pReserved, std::ptr::null_mut());
+    // SAFETY: the test gives null or text that ends with a NUL.
+    let text = (!reserved.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(reserved.cast()) });
+    let _ = std::fs::write(file, format!("{text:?} {}", given.flags));
+    // SAFETY: a structure as it came, without what is the vendor's.
+    unsafe { real((&raw mut given).cast()) }
 }
 
 unsafe extern "C" fn init_token(slot: CK_SLOT_ID, pin: CK_BYTE_PTR, length: CK_ULONG, label: CK_BYTE_PTR) -> CK_RV {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use yanqian_hsm::bench::{self, Bench};
 use yanqian_hsm::probe::{self, Probe, ProbeError, ProbeLogin};
+use yanqian_hsm::profile::ModuleForm;
 use yanqian_hsm::provision::{InitToken, init_token};
 use yanqian_hsm::worker::{self, EXIT_CONFIG, EXIT_CREDENTIALS, PinSource, WorkerConfig};
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
             let order = InitToken {
                 module: PathBuf::from(module),
                 module_env: std::collections::BTreeMap::new(),
+                init: ModuleForm::default(),
                 label: (*label).to_owned(),
                 so_pin: PinSource::File(PathBuf::from(so_pin)),
                 user_pin: PinSource::File(PathBuf::from(user_pin)),

@@ -10,11 +10,12 @@ use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::slot::Slot;
 
 use crate::binding::{BindingError, CallRules, Caller, Module, TokenSession, ffi};
-use crate::profile::{Profile, ProfileError, SignForm, SignInput, Threads};
+use crate::profile::{Profile, ProfileError, SignForm, SignInput};
 use crate::self_proof::self_proof_message;
 use crate::worker::hardening;
 use crate::worker::in_use::InUse;
 use crate::worker::latch::{Latch, LatchError};
+use crate::worker::locate;
 use crate::worker::login::{LoginError, LoginGuard};
 use crate::worker::management::{self, KeyKind};
 use crate::worker::token::{self, tries};
@@ -84,21 +85,22 @@ pub fn bench(order: &Bench) -> Result<Vec<Step>, BenchError> {
     let profile = Profile::load(&config.profile)?;
     let form = profile.sign.clone().ok_or_else(|| BenchError::Other("the profile has no [sign]".into()))?;
     let (pin_path, pin) = (config.pin.path()?, config.pin.read()?);
-    let rules = CallRules {
-        limit: config.call_timeout.unwrap_or(profile.session.call_timeout),
-        serialise: profile.session.threads == Threads::Serialise,
-        remedies: profile.errors.clone(),
-    };
+    let rules = CallRules::of(&profile, config.call_timeout);
     let caller = Module::load_watched(&config.module, rules, EXIT_HANG)?.caller();
     let (slot, info) =
         token::find(&caller, &config.token_label).map_err(|error| BenchError::Other(error.to_string()))?;
     profile.fits(info.manufacturer_id(), info.model()).map_err(BenchError::Other)?;
+    let library = || caller.library().map(|library| library.library_version().into());
+    profile.fits_library(library, info.firmware_version().into()).map_err(BenchError::Other)?;
 
     let anchor = caller.open(slot, false)?;
     let latch = Latch::new(&config.state_dir, info.label(), info.serial_number(), pin_path);
     LoginGuard::new(latch, pin, profile.login_user).ensure(&anchor, || Ok(tries(&caller.token_info(slot)?)))?;
     let key = match &order.key {
-        Some(label) => one(&anchor, label)?,
+        Some(label) => {
+            let template = locate::template(profile.key.locator, &config.keys, label);
+            one(&anchor, &template.map_err(|refusal| BenchError::Other(refusal.message))?, label)?
+        }
         None => session_key(&anchor, &profile)?,
     };
     // The anchor is a session, too.
@@ -129,11 +131,10 @@ pub fn advice(steps: &[Step]) -> Option<usize> {
     steps.iter().find(|step| step.per_second > 0.0 && step.per_second >= best * WORTH).map(|step| step.sessions)
 }
 
-fn one(session: &TokenSession, label: &str) -> Result<ObjectHandle, BenchError> {
-    let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(label.as_bytes().to_vec())];
-    match session.find(&template)?.as_slice() {
+fn one(session: &TokenSession, template: &[Attribute], label: &str) -> Result<ObjectHandle, BenchError> {
+    match session.find(template)?.as_slice() {
         [key] => Ok(*key),
-        found => Err(BenchError::Other(format!("{} private keys have the label {label:?}", found.len()))),
+        found => Err(BenchError::Other(format!("{} private keys are {label:?}", found.len()))),
     }
 }
 
@@ -144,7 +145,8 @@ fn session_key(session: &TokenSession, profile: &Profile) -> Result<ObjectHandle
     let kind = KeyKind { on_token: false, unwraps: false };
     let (public, private) = management::templates(&profile.key, kind, LABEL, LABEL.as_bytes());
     session.generate_key_pair(mechanism, &public, &private)?;
-    one(session, LABEL)
+    let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(LABEL.as_bytes().to_vec())];
+    one(session, &template, LABEL)
 }
 
 fn measure(

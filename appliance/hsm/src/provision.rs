@@ -10,6 +10,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 
 use crate::binding::{BindingError, CallRules, Caller, Module, Watchdog, ffi};
+use crate::profile::ModuleForm;
 use crate::worker::hardening;
 use crate::worker::in_use::InUse;
 use crate::worker::latch::{Latch, LatchError};
@@ -79,6 +80,8 @@ pub struct InitToken {
     pub module: PathBuf,
     /// Environment of the module. Unless empty, the process must have one thread only.
     pub module_env: BTreeMap<String, String>,
+    /// How the module is initialised, as the profile says.
+    pub init: ModuleForm,
     pub label: String,
     /// The security officer's.
     pub so_pin: PinSource,
@@ -120,7 +123,7 @@ pub fn init_token(order: &InitToken) -> Result<TokenIdentity, ProvisionError> {
     let _alone = InUse::alone(&order.state_dir)
         .map_err(|error| ProvisionError::State(format!("{}: {error}", order.state_dir.display())))?
         .ok_or_else(|| ProvisionError::InUse { state_dir: order.state_dir.clone() })?;
-    let rules = CallRules { limit: CALL_LIMIT, serialise: true, remedies: BTreeMap::new() };
+    let rules = CallRules { limit: CALL_LIMIT, serialise: true, remedies: BTreeMap::new(), module: order.init.clone() };
     let caller = Module::load(&order.module, rules, Arc::new(Watchdog::default()))?.caller();
     let slot = choose(&caller, order)?;
     officer

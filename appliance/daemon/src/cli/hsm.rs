@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use yanqian_hsm::profile::Profile;
 use yanqian_hsm::protocol::{KeyCount, KeyUsage};
 use yanqian_hsm::provision::{self, InitToken as Order, ProvisionError};
 use yanqian_hsm::worker::{self, EXIT_CREDENTIALS, PinSource, WorkerConfig};
@@ -330,7 +331,9 @@ fn init_token(arguments: &InitToken) -> Result<(), Failure> {
     if let PinSource::Credential(_) = config.pin {
         return Err(Failure::config("init-token needs `pin_file`: credentials exist under systemd only"));
     }
+    let profile = Profile::load(&config.profile).map_err(Failure::config)?;
     let order = Order {
+        init: profile.module,
         module: config.module,
         module_env: config.module_env,
         label: arguments.label.clone(),

@@ -3,13 +3,14 @@
 //! `cryptoki` 0.12 hides vendor mechanisms from lists, asks `C_Sign` for the length first, and rejects numbers below the
 //! vendor range. The module is loaded a second time; the loader gives the same image, so handles mean the same.
 
+use std::ffi::{CStr, c_void};
 use std::path::Path;
 use std::ptr;
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_FALSE, CK_FLAGS, CK_FUNCTION_LIST, CK_MECHANISM, CK_MECHANISM_INFO,
-    CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_TRUE, CK_ULONG, CKR_ATTRIBUTE_SENSITIVE,
-    CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_OK,
+    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BBOOL, CK_C_INITIALIZE_ARGS, CK_FALSE, CK_FLAGS, CK_FUNCTION_LIST,
+    CK_MECHANISM, CK_MECHANISM_INFO, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_TRUE, CK_ULONG,
+    CKF_OS_LOCKING_OK, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL, CKR_OK,
 };
 
 /// A value of a template, kept where a C pointer to it is aligned as the module expects.
@@ -68,7 +69,7 @@ fn check(function: &'static str, rv: CK_RV) -> Result<(), RawError> {
 }
 
 impl RawModule {
-    /// Loads the module; initialising is `cryptoki`'s part.
+    /// Loads the module.
     pub(crate) fn load(path: &Path) -> Result<Self, String> {
         // SAFETY: loading runs the library's initialisers. The operator named this file as the token's module, and it runs
         // in a process of its own for that reason.
@@ -84,6 +85,28 @@ impl RawModule {
         // `library` beside it ensures. A list of a newer version starts with the same members.
         let list = unsafe { *list };
         Ok(Self { _library: library, list })
+    }
+
+    /// `C_Initialize`; `reserved` is what `pReserved` points to, which PKCS#11 leaves to the vendor.
+    pub(crate) fn initialise(&self, os_locking: bool, reserved: Option<&CStr>) -> Result<(), RawError> {
+        /// With one pointer more than the standard has, null: modules of the NSS kind look there.
+        #[repr(C)]
+        struct Arguments {
+            standard: CK_C_INITIALIZE_ARGS,
+            behind: *mut c_void,
+        }
+        let call = function!(self, C_Initialize);
+        let mut arguments = Arguments {
+            standard: CK_C_INITIALIZE_ARGS {
+                flags: if os_locking { CKF_OS_LOCKING_OK } else { 0 },
+                pReserved: reserved.map_or(ptr::null_mut(), |text| text.as_ptr().cast_mut().cast()),
+                ..CK_C_INITIALIZE_ARGS::default()
+            },
+            behind: ptr::null_mut(),
+        };
+        // SAFETY: the structure begins with what the function expects and lives through the call; the text, an input, ends with a NUL
+        // and lives as long as the module's rules.
+        check("C_Initialize", unsafe { call((&raw mut arguments).cast()) })
     }
 
     /// All mechanisms of a slot, vendors' included.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Info, Pkcs11};
+use cryptoki::context::{Info, Pkcs11};
 use cryptoki::error::{Error, Rv, RvError};
 use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
@@ -28,6 +28,7 @@ pub(crate) use session::TokenSession;
 pub(crate) use watch::{WatchSlot, Watchdog};
 
 use self::ffi::{RawError, RawModule};
+use crate::profile::{ModuleForm, Profile, Threads};
 
 /// Return codes that are counted at most; the standard has about a hundred.
 const MAX_CODES: usize = 256;
@@ -46,6 +47,19 @@ pub(crate) struct CallRules {
     pub(crate) serialise: bool,
     /// Remedies that differ from the table.
     pub(crate) remedies: BTreeMap<u64, Remedy>,
+    pub(crate) module: ModuleForm,
+}
+
+impl CallRules {
+    /// What a profile says; `limit` overrides its own.
+    pub(crate) fn of(profile: &Profile, limit: Option<Duration>) -> Self {
+        Self {
+            limit: limit.unwrap_or(profile.session.call_timeout),
+            serialise: profile.session.threads == Threads::Serialise,
+            remedies: profile.errors.clone(),
+            module: profile.module.clone(),
+        }
+    }
 }
 
 /// The loaded and initialised module.
@@ -225,9 +239,8 @@ impl Caller {
 
     /// `C_Initialize`. No other thread may be in the module.
     pub(crate) fn initialise(&self) -> Result<(), BindingError> {
-        self.call("C_Initialize", |module| {
-            module.pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-        })
+        let ModuleForm { init_args, os_locking } = &self.module.rules.module;
+        self.raw("C_Initialize", |raw| raw.initialise(*os_locking, init_args.as_deref()))
     }
 
     /// `C_Finalize`. Every session, handle and login is gone; no other thread may be in the module.

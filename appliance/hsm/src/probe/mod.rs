@@ -19,7 +19,7 @@ pub use self::keys::{KeyFound, PointForm};
 use self::trial::{Bench, candidates};
 pub use self::trial::{Meaning, Trial};
 use crate::binding::{BindingError, CallRules, Caller, Module, ffi};
-use crate::profile::Profile;
+use crate::profile::{ModuleForm, Profile};
 use crate::worker::hardening;
 use crate::worker::in_use::InUse;
 use crate::worker::latch::{Latch, LatchError};
@@ -141,7 +141,12 @@ pub fn probe(order: &Probe) -> Result<Findings, ProbeError> {
     }
     let pin =
         order.login.as_ref().map(|login| Ok::<_, PinError>((login.pin.path()?, login.pin.read()?))).transpose()?;
-    let rules = CallRules { limit: order.call_limit, serialise: true, remedies: BTreeMap::new() };
+    let rules = CallRules {
+        limit: order.call_limit,
+        serialise: true,
+        remedies: BTreeMap::new(),
+        module: ModuleForm::default(),
+    };
     let caller = Module::load_watched(&order.module, rules, EXIT_HANG)?.caller();
     let info = caller.library()?;
     let version = info.library_version();

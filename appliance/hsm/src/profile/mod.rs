@@ -3,9 +3,12 @@
 //! PKCS#11 has no standard SM2 mechanism; the same number means different things to different vendors, and a wrong one
 //! "signs successfully". So no number is compiled in, and a key serves only after its self-proof.
 
+mod matching;
 mod raw;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +16,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use yanqian_sm::sm3;
 use yanqian_vocabulary::KeyLine;
+
+pub use version::{Version, VersionRange};
 
 use crate::binding::Remedy;
 
@@ -116,6 +121,45 @@ pub enum EcPoint {
     Coordinates,
 }
 
+/// What finds a private key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Locator {
+    /// `CKA_LABEL`.
+    #[default]
+    Label,
+    /// `CKA_ID`, which the worker's configuration gives for each label: for tokens that keep no labels.
+    Id,
+    /// Both: for tokens on which several keys have one label.
+    LabelAndId,
+}
+
+impl Locator {
+    /// The word in the profile.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Label => "label",
+            Self::Id => "id",
+            Self::LabelAndId => "label-and-id",
+        }
+    }
+}
+
+/// How the module is initialised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleForm {
+    /// What `CK_C_INITIALIZE_ARGS.pReserved` points to.
+    pub init_args: Option<CString>,
+    /// Whether `CKF_OS_LOCKING_OK` is given.
+    pub os_locking: bool,
+}
+
+impl Default for ModuleForm {
+    fn default() -> Self {
+        Self { init_args: None, os_locking: true }
+    }
+}
+
 /// What the signing mechanism takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -210,6 +254,7 @@ pub struct KeyForm {
     pub ec_point: EcPoint,
     /// With [`EcPoint::Coordinates`]: the attributes that hold x and y.
     pub coordinates: Option<(u64, u64)>,
+    pub locator: Locator,
     /// Attributes that make the module refuse a whole template.
     pub never_send: BTreeSet<String>,
 }
@@ -296,6 +341,10 @@ pub struct Profile {
     /// What `CK_TOKEN_INFO` must say; empty fields match everything.
     pub manufacturer: String,
     pub model: String,
+    /// `CK_INFO.libraryVersion` and `CK_TOKEN_INFO.firmwareVersion`.
+    pub library: VersionRange,
+    pub firmware: VersionRange,
+    pub module: ModuleForm,
     pub key: KeyForm,
     /// None for families that make no SM2 signatures.
     pub sign: Option<SignForm>,
@@ -336,22 +385,6 @@ impl Profile {
     /// Whether a signature needs the message as well as its digest.
     pub fn needs_message(&self) -> bool {
         self.sign.as_ref().is_some_and(|sign| sign.input != SignInput::E)
-    }
-
-    /// Whether the profile is for such a token; else the key that differs and what the token says.
-    pub(crate) fn fits(&self, manufacturer: &str, model: &str) -> Result<(), String> {
-        for (key, wanted, found) in
-            [("match.manufacturer", &self.manufacturer, manufacturer), ("match.model", &self.model, model)]
-        {
-            if !wanted.is_empty() && wanted != found {
-                return Err(format!(
-                    "profile {:?} ({}) is for another token: {key} is {wanted:?}, the token says {found:?}",
-                    self.name,
-                    self.file.display()
-                ));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The file's own shape, and the one way from it to a [`Profile`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use serde::de::{Error, Visitor};
 use yanqian_vocabulary::KeyLine;
 
 use super::{
-    CipherForm, Device, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Profile,
-    ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, SignParameter, Threads, UnsealForm,
+    CipherForm, Device, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Locator,
+    ModuleForm, Profile, ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, SignParameter,
+    Threads, UnsealForm, Version, VersionRange,
 };
 use crate::binding::{Remedy, code_from_name, default_remedy};
 use crate::worker::KEEP_ALIVE_RANGE;
@@ -19,6 +21,8 @@ use crate::worker::KEEP_ALIVE_RANGE;
 const FORMAT_VERSION: u32 = 1;
 /// A certification request and a self-proof, with Z before them, must fit.
 const SHORTEST_INPUT: usize = 1024;
+/// Octets of `module.init_args`.
+const LONGEST_ARGS: usize = 4096;
 const MOST_INPUT: usize = 64 * 1024 * 1024;
 
 /// Attributes that a template can do without.
@@ -46,6 +50,8 @@ struct RawProfile {
     source: String,
     #[serde(default, rename = "match")]
     matching: RawMatch,
+    #[serde(default)]
+    module: RawModule,
     key: RawKey,
     sign: Option<RawSign>,
     unseal: Option<RawUnseal>,
@@ -62,6 +68,17 @@ struct RawProfile {
 struct RawMatch {
     manufacturer: String,
     model: String,
+    library_min: Option<Version>,
+    library_max: Option<Version>,
+    firmware_min: Option<Version>,
+    firmware_max: Option<Version>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawModule {
+    init_args: Option<String>,
+    os_locking: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +91,8 @@ struct RawKey {
     ec_point: EcPoint,
     x_attribute: Option<Number>,
     y_attribute: Option<Number>,
+    #[serde(default)]
+    locator: Locator,
     #[serde(default)]
     never_send: BTreeSet<String>,
 }
@@ -186,6 +205,47 @@ fn check_forms(raw: &RawProfile) -> Result<Option<(u64, u64)>, (&'static str, St
     }
 }
 
+/// How the module is initialised. Else the key that is wrong, and why.
+fn module_form(raw: &RawProfile) -> Result<ModuleForm, (&'static str, &'static str)> {
+    let init_args = match &raw.module.init_args {
+        Some(text) if text.is_empty() || text.len() > LONGEST_ARGS || text.chars().any(char::is_control) => {
+            return Err(("module.init_args", "1 to 4096 octets without control characters; leave it out for none"));
+        }
+        // No control characters, so no NUL either.
+        Some(text) => CString::new(text.as_str()).ok(),
+        None => None,
+    };
+    let os_locking = raw.module.os_locking.unwrap_or(true);
+    if !os_locking && raw.session.threads != Threads::Serialise {
+        return Err(("module.os_locking", "a module without locks needs session.threads = \"serialise\""));
+    }
+    Ok(ModuleForm { init_args, os_locking })
+}
+
+/// Remedies by code. Else the key that is wrong, and why.
+fn error_map(raw: &BTreeMap<String, String>) -> Result<BTreeMap<u64, Remedy>, (String, String)> {
+    let mut errors = BTreeMap::new();
+    for (code, word) in raw {
+        let key = format!("errors.{code:?}");
+        let wrong = |problem: &str| (key.clone(), problem.to_owned());
+        let number = code_from_name(code)
+            .or_else(|| hexadecimal(code))
+            .filter(|number| *number != 0)
+            .ok_or_else(|| wrong("a name such as \"CKR_DEVICE_ERROR\" or a number such as \"0x80000384\""))?;
+        let remedy = Remedy::from_word(word).ok_or_else(|| {
+            let words: Vec<_> = Remedy::ALL.iter().map(|remedy| format!("{:?}", remedy.as_str())).collect();
+            wrong(&format!("one of {}", words.join(", ")))
+        })?;
+        if default_remedy(number) == Remedy::NeverRetry && remedy != Remedy::NeverRetry {
+            return Err(wrong("a refused PIN is never tried again, whatever the family"));
+        }
+        if errors.insert(number, remedy).is_some() {
+            return Err(wrong("this code is there already, in its other spelling"));
+        }
+    }
+    Ok(errors)
+}
+
 pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, ProfileError> {
     let raw: RawProfile = toml::from_str(text)
         .map_err(|source| ProfileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
@@ -223,24 +283,17 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
         let known = OMITTABLE.join(", ");
         return Err(wrong("key.never_send", &format!("{unknown:?} cannot be left out; these can: {known}")));
     }
-    let mut errors = BTreeMap::new();
-    for (code, word) in &raw.errors {
-        let key = format!("errors.{code:?}");
-        let number = code_from_name(code)
-            .or_else(|| hexadecimal(code))
-            .filter(|number| *number != 0)
-            .ok_or_else(|| wrong(&key, "a name such as \"CKR_DEVICE_ERROR\" or a number such as \"0x80000384\""))?;
-        let remedy = Remedy::from_word(word).ok_or_else(|| {
-            let words: Vec<_> = Remedy::ALL.iter().map(|remedy| format!("{:?}", remedy.as_str())).collect();
-            wrong(&key, &format!("one of {}", words.join(", ")))
-        })?;
-        if default_remedy(number) == Remedy::NeverRetry && remedy != Remedy::NeverRetry {
-            return Err(wrong(&key, "a refused PIN is never tried again, whatever the family"));
-        }
-        if errors.insert(number, remedy).is_some() {
-            return Err(wrong(&key, "this code is there already, in its other spelling"));
+    let errors = error_map(&raw.errors).map_err(|(key, problem)| wrong(&key, &problem))?;
+    let (library, firmware) = (
+        VersionRange { min: raw.matching.library_min, max: raw.matching.library_max },
+        VersionRange { min: raw.matching.firmware_min, max: raw.matching.firmware_max },
+    );
+    for (key, range) in [("match.library_min", library), ("match.firmware_min", firmware)] {
+        if range.min.zip(range.max).is_some_and(|(min, max)| min > max) {
+            return Err(wrong(key, "at most the max beside it"));
         }
     }
+    let module = module_form(&raw).map_err(|(key, problem)| wrong(key, problem))?;
     Ok(Profile {
         name: raw.name,
         grade: raw.grade,
@@ -249,12 +302,16 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
         source: raw.source,
         manufacturer: raw.matching.manufacturer,
         model: raw.matching.model,
+        library,
+        firmware,
+        module,
         key: KeyForm {
             key_type: raw.key.key_type.0,
             keygen_mechanism: raw.key.keygen_mechanism.map(|number| number.0),
             ec_params: raw.key.ec_params,
             ec_point: raw.key.ec_point,
             coordinates,
+            locator: raw.key.locator,
             never_send: raw.key.never_send,
         },
         sign: raw.sign.map(|sign| SignForm {

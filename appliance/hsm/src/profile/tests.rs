@@ -72,6 +72,45 @@ fn what_does_not_fit_together_is_refused_by_key() {
 }
 
 #[test]
+fn versions_arguments_locks_and_locators_are_read_strictly() {
+    let with = |from: &str, to: &str| parse(&SOFTTOKEN.replacen(from, to, 1)).expect("valid");
+    let profile = parse(SOFTTOKEN).expect("valid");
+    assert_eq!((profile.library, profile.module.clone()), (VersionRange::default(), ModuleForm::default()));
+    assert_eq!((profile.key.locator, profile.session.keep_alive), (Locator::Label, Duration::ZERO));
+    for word in ["x", "2", "2.6.1", "2.256", "+2.6", "2.", ""] {
+        assert!(refused("[match]", &format!("[match]\nlibrary_min = {word:?}")).contains("no version"), "{word}");
+    }
+    let range = "[match]\nlibrary_min = \"2.10\"\nlibrary_max = \"2.9\"";
+    assert!(refused("[match]", range).contains("match.library_min"), "numbers, not text");
+    assert!(refused("[match]", &range.replace("library", "firmware")).contains("match.firmware_min"));
+    for args in ["", "a\\u0000b", &"x".repeat(4097)] {
+        assert!(refused("[key]", &format!("[module]\ninit_args = \"{args}\"\n[key]")).contains("module.init_args"));
+    }
+    assert!(refused("[key]", "[module]\nos_locking = false\n[key]").contains("module.os_locking"));
+    assert!(refused("[key]", "[module]\ncolour = 1\n[key]").contains("colour"));
+    assert!(refused("[key]", "[key]\nlocator = \"serial\"").contains("serial"));
+    assert!(refused("[session]", "[session]\nkeep_alive_seconds = 5").contains("session.keep_alive_seconds"));
+    assert_eq!(with("[key]", "[key]\nlocator = \"label-and-id\"").key.locator, Locator::LabelAndId);
+    assert_eq!(with("[session]", "[session]\nkeep_alive_seconds = 60").session.keep_alive, Duration::from_mins(1));
+}
+
+#[test]
+fn a_library_out_of_range_says_which_field_differs_and_is_asked_only_when_there_is_one() {
+    let version = |major, minor| Version { major, minor };
+    let profile = parse(SOFTTOKEN).expect("valid");
+    assert_eq!(profile.fits_library(|| Err("not asked"), version(1, 0)), Ok(()));
+    let text = SOFTTOKEN.replacen("[match]", "[match]\nlibrary_min = \"2.6\"\nlibrary_max = \"2.10\"", 1);
+    let profile = parse(&text).expect("valid");
+    for (minor, key) in [(5, Some("match.library_min")), (6, None), (10, None), (11, Some("match.library_max"))] {
+        let fits = profile.fits_library(|| Ok::<_, String>(version(2, minor)), version(0, 0));
+        assert_eq!(fits.is_ok(), key.is_none(), "{fits:?}");
+        assert!(fits.is_ok_and(|()| true) || key.is_some());
+    }
+    let error = profile.fits_library(|| Err("C_GetInfo failed"), version(0, 0)).expect_err("asked");
+    assert!(error.contains("C_GetInfo"));
+}
+
+#[test]
 fn what_may_be_left_out_has_its_meaning() {
     let profile = parse(SOFTTOKEN).expect("valid");
     assert_eq!((profile.login_user, profile.session.recovery), (cryptoki_sys::CKU_USER, Recovery::Reinitialise));

@@ -12,6 +12,8 @@ use crate::protocol::MAX_LABEL;
 const FORMAT_VERSION: u32 = 1;
 /// Three hundred years of a hundred thousand signatures a second.
 const MOST_SIGNATURES: u64 = 1_000_000_000_000_000;
+/// Octets of a `CKA_ID`.
+const MAX_ID: usize = 64;
 /// Seconds.
 pub(crate) const KEEP_ALIVE_RANGE: std::ops::RangeInclusive<u64> = 10..=86_400;
 
@@ -60,11 +62,13 @@ pub struct WorkerConfig {
 }
 
 /// What holds for one key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyRule {
     /// Signatures, self-proofs included, after which the key signs no more.
     pub max_signatures: Option<u64>,
     pub warn_signatures: Option<u64>,
+    /// `CKA_ID`, 1 to 64 octets.
+    pub id: Option<Vec<u8>>,
 }
 
 impl KeyRule {
@@ -136,6 +140,9 @@ struct RawKeyRule {
     max_signatures: Option<u64>,
     /// Signatures from which on the limit is near, below `max_signatures`; without it nine tenths of that.
     warn_signatures: Option<u64>,
+    /// `CKA_ID` in hexadecimal digits, 1 to 64 octets: finds the key where the profile's `key.locator` says so, and is given to a key
+    /// that is made.
+    id: Option<String>,
 }
 
 const fn default_threads() -> usize {
@@ -230,7 +237,7 @@ impl WorkerConfig {
 /// Rules by label. Else the key that is wrong, and why.
 fn key_rules(raw: Vec<RawKeyRule>) -> Result<BTreeMap<String, KeyRule>, (&'static str, String)> {
     let mut rules = BTreeMap::new();
-    for RawKeyRule { label, max_signatures, warn_signatures } in raw {
+    for RawKeyRule { label, max_signatures, warn_signatures, id } in raw {
         if !(1..=MAX_LABEL).contains(&label.len()) || label.chars().any(char::is_control) {
             return Err(("label", format!("1 to {MAX_LABEL} octets without control characters")));
         }
@@ -240,7 +247,12 @@ fn key_rules(raw: Vec<RawKeyRule>) -> Result<BTreeMap<String, KeyRule>, (&'stati
         if warn_signatures.is_some_and(|warn| warn == 0 || max_signatures.is_none_or(|max| warn >= max)) {
             return Err(("warn_signatures", "at least 1 and below max_signatures".into()));
         }
-        if rules.insert(label.clone(), KeyRule { max_signatures, warn_signatures }).is_some() {
+        let id = id.map(|digits| hex::decode(digits).ok().filter(|id| (1..=MAX_ID).contains(&id.len())).ok_or(()));
+        let id = id.transpose().map_err(|()| ("id", format!("1 to {MAX_ID} octets in hexadecimal digits")))?;
+        if id.is_some() && rules.values().any(|rule: &KeyRule| rule.id == id) {
+            return Err(("id", "two keys cannot have one id".into()));
+        }
+        if rules.insert(label.clone(), KeyRule { max_signatures, warn_signatures, id }).is_some() {
             return Err(("keys", format!("{label:?} stands twice")));
         }
     }
@@ -285,6 +297,9 @@ mod tests {
             ("label = \"yanqian-sign\"", "label = \"\"", "label"),
             ("[[keys]]", "[[keys]]\nlabel = \"yanqian-sign\"\n[[keys]]", "yanqian-sign"),
             ("[[keys]]", "[[keys]]\ncolour = 1", "colour"),
+            ("[[keys]]", "[[keys]]\nid = \"xy\"", "id"),
+            ("[[keys]]", "[[keys]]\nid = \"\"", "id"),
+            ("[[keys]]", "[[keys]]\nlabel = \"other\"\nid = \"01\"\n[[keys]]\nid = \"01\"", "two keys"),
         ] {
             let error = refused(from, to);
             assert!(error.contains("/etc/yanqian/hsm-worker.toml") && error.contains(key), "{error}");

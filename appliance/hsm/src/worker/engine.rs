@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cryptoki::slot::Slot;
 use yanqian_sm::{E, FixedKey, PublicKey, Signature};
 
-use super::config::WorkerConfig;
+use super::config::{KeyRule, WorkerConfig};
 use super::duty::Duty;
 use super::exit::{ExitSignal, WorkerExit};
 use super::health::{Away, Health};
@@ -38,6 +38,8 @@ pub(super) struct Engine {
     pub(super) duty: Duty,
     pub(super) exit: ExitSignal,
     pub(super) usage: Usage,
+    /// By label.
+    pub(super) rules: BTreeMap<String, KeyRule>,
     /// A session unused for this long is used.
     pub(super) keep_alive: Option<Duration>,
     pub(super) counters: Counters,
@@ -185,6 +187,7 @@ impl Engine {
             duty: Duty::new(threads as usize),
             exit: ExitSignal::new(),
             usage,
+            rules: config.keys.clone(),
             keep_alive: Some(keep_alive).filter(|after| !after.is_zero()),
             counters: Counters::default(),
             in_flight: AtomicUsize::new(0),

@@ -10,7 +10,6 @@ use yanqian_sm::{PublicKey, sm3};
 
 use super::keys;
 use super::lane::{Lane, Problem};
-use super::management::ID_LENGTH;
 use super::unseal::{Blame, no_table, not_opened};
 use crate::binding::ffi::{Template, Value};
 use crate::profile::{ImportForm, KeyForm};
@@ -55,9 +54,7 @@ impl Lane {
         let ImportForm::Sm2EnvelopedKey = form.form;
         self.must_be_new(label, &pair.public)?;
         let wrapping = self.wrapping_key(wrapping_label)?;
-        let mut id = vec![0; ID_LENGTH];
-        getrandom::fill(&mut id)
-            .map_err(|error| Refusal::new(codes::TOKEN, format!("the system's random numbers: {error}")))?;
+        let id = self.engine.new_id(label)?;
         let template = template(&profile.key, label, &id);
         let unwrapped = self.session()?.unwrap_key(form.mechanism, wrapping, enveloped_key, &template);
         if let Err(error) = unwrapped {
@@ -93,7 +90,7 @@ impl Lane {
         let session = self.session()?;
         for handle in keys::private_keys(session, None)? {
             let found = keys::describe(session, handle, form)?;
-            if found.label == label {
+            if engine.name_of(&found.label, &found.id).as_deref() == Ok(label) {
                 return Err(Refusal::new(codes::LABEL_IN_USE, format!("a key {label:?} is there already")).into());
             }
             if found.public.is_ok_and(|there| there == *public) {

@@ -257,8 +257,9 @@ impl Lane {
         }
         let engine = Arc::clone(&self.engine);
         let form = &engine.profile.key;
+        let located = engine.locate(label)?;
         let session = self.session()?;
-        let handles = keys::private_keys(session, Some(label))?;
+        let handles = session.find(&located)?;
         let [handle] = handles.as_slice() else {
             if !handles.is_empty() {
                 let message = format!("{} private keys have the label {label:?}; one must be renamed", handles.len());

@@ -31,13 +31,14 @@ impl Lane {
         for handle in keys::private_keys(session, None)?.into_iter().take(MAX_KEYS) {
             let found = keys::describe(session, handle, form)?;
             let certificate = keys::certificates(session, &found.id)?.into_iter().next();
+            let named = engine.name_of(&found.label, &found.id);
             entries.push(KeyEntry {
-                label: found.label,
+                label: named.clone().unwrap_or(found.label),
                 id: found.id,
                 public_key: found.public.as_ref().ok().map(yanqian_sm::PublicKey::to_sec1),
                 certificate_hash: certificate.map(|(_, der)| sm3(&[&der])),
                 proven: false,
-                problem: found.public.err().map(|refusal| refusal.message),
+                problem: named.err().or_else(|| found.public.err().map(|refusal| refusal.message)),
                 usage: found.usage,
                 signatures: None,
                 signature_limit: None,
@@ -45,7 +46,9 @@ impl Lane {
         }
         for index in 0..entries.len() {
             let label = entries[index].label.clone();
-            if entries.iter().filter(|entry| entry.label == label).count() > 1 {
+            if engine.name_of(&label, &entries[index].id).is_err() {
+                // Told already, and no request can name it.
+            } else if entries.iter().filter(|entry| entry.label == label).count() > 1 {
                 entries[index].problem = Some("another key has the same label".to_owned());
             } else if let Some(known) = self.engine.known_key(&label)
                 && entries[index].public_key == Some(known.public.to_sec1())
@@ -66,13 +69,12 @@ impl Lane {
             let why = format!("profile {:?} has no key.keygen_mechanism: make keys by the vendor's tool", profile.name);
             return Err(Refusal::new(codes::PROFILE, why).into());
         };
+        let id = self.engine.new_id(label)?;
+        let located = self.engine.locate(label)?;
         let session = self.session()?;
-        if !keys::private_keys(session, Some(label))?.is_empty() {
+        if !session.find(&located)?.is_empty() {
             return Err(Refusal::new(codes::LABEL_IN_USE, format!("a key {label:?} is there already")).into());
         }
-        let mut id = vec![0; ID_LENGTH];
-        getrandom::fill(&mut id)
-            .map_err(|error| Refusal::new(codes::TOKEN, format!("the system's random numbers: {error}")))?;
         let (public, private) =
             templates(&profile.key, KeyKind { on_token: true, unwraps: profile.import.is_some() }, label, &id);
         session.generate_key_pair(mechanism, &public, &private)?;

@@ -26,6 +26,7 @@ mod keep_alive;
 mod keys;
 mod lane;
 pub(crate) mod latch;
+pub(crate) mod locate;
 pub(crate) mod login;
 pub(crate) mod management;
 pub(crate) mod pin;

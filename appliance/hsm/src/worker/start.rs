@@ -16,7 +16,7 @@ use super::prove::prove_all;
 use super::token::{self, Token};
 use super::usage::Usage;
 use crate::binding::{BindingError, CallRules, Caller, Module};
-use crate::profile::{Grade, Profile, Threads};
+use crate::profile::{Grade, Profile};
 use crate::protocol::Outcome;
 
 /// A worker that is ready to serve.
@@ -47,6 +47,8 @@ pub(super) fn start(config: &WorkerConfig, beside: Option<u32>) -> Result<Ready,
     let (slot, info) = token::find(&caller, &config.token_label)?;
     let token = Token::from(&info);
     profile.fits(&token.manufacturer, &token.model).map_err(WorkerExit::Config)?;
+    let library = || caller.library().map(|library| library.library_version().into());
+    profile.fits_library(library, info.firmware_version().into()).map_err(WorkerExit::Config)?;
     must_be_as_good_as_said(&profile, &token)?;
     announce(&profile, &token);
     warn_of_missing_mechanisms(&caller, slot, &profile);
@@ -105,11 +107,7 @@ fn no_room(held: u32, why: &str) -> WorkerExit {
 }
 
 fn load(config: &WorkerConfig, profile: &Profile) -> Result<Arc<Module>, WorkerExit> {
-    let rules = CallRules {
-        limit: config.call_timeout.unwrap_or(profile.session.call_timeout),
-        serialise: profile.session.threads == Threads::Serialise,
-        remedies: profile.errors.clone(),
-    };
+    let rules = CallRules::of(profile, config.call_timeout);
     Module::load_watched(&config.module, rules, EXIT_HANG).map_err(|error| match error {
         BindingError::Pkcs11(_) | BindingError::Watch(_) => WorkerExit::Token(error.to_string()),
         other => WorkerExit::Config(other.to_string()),

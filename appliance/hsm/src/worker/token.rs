@@ -69,6 +69,10 @@ pub(crate) fn find(caller: &Caller, label: &str) -> Result<(Slot, TokenInfo), No
 
 /// What the token reports about wrong PINs of the security officer.
 pub(crate) fn officer_tries(info: &TokenInfo) -> TokenTries {
+    // A token without a security officer: SoftHSM says of one that the PIN is locked.
+    if !info.token_initialized() {
+        return TokenTries::default();
+    }
     TokenTries {
         wrong_before: info.so_pin_count_low() || info.so_pin_final_try(),
         final_try: info.so_pin_final_try(),

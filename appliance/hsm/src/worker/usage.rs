@@ -103,7 +103,7 @@ impl Usage {
             path: self.directory.join(format!("key-usage-{}.toml", hex::encode(key_id))),
             key_id,
             label: label.to_owned(),
-            rule: self.rules.get(label).copied().unwrap_or_default(),
+            rule: self.rules.get(label).cloned().unwrap_or_default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         });

@@ -3,6 +3,7 @@
 
 mod dialects;
 mod encryption;
+mod family;
 mod faults;
 mod opening;
 mod pins;

@@ -4,7 +4,7 @@ use super::*;
 const KEY: [u8; 32] = [7; 32];
 
 fn usage(directory: &Path, limit: Option<u64>) -> Usage {
-    let rule = KeyRule { max_signatures: limit, warn_signatures: None };
+    let rule = KeyRule { max_signatures: limit, warn_signatures: None, id: None };
     Usage::new(directory, BTreeMap::from([("k".to_owned(), rule)])).unwrap()
 }
 
