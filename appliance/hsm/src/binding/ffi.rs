@@ -4,6 +4,7 @@
 //! vendor range. The module is loaded a second time; the loader gives the same image, so handles mean the same.
 
 use std::ffi::{CStr, c_void};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::Path;
 use std::ptr;
 
@@ -309,6 +310,21 @@ pub(crate) fn set_environment<'a>(variables: impl IntoIterator<Item = (&'a str, 
         }
         // SAFETY: this is the only thread, as was just looked up, so nobody reads the environment meanwhile.
         unsafe { std::env::set_var(name, value) };
+    }
+    Ok(())
+}
+
+/// Has every descriptor but standard input, output and error closed in programs that this process starts: modules open some without
+/// saying so.
+pub(crate) fn keep_descriptors() -> std::io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
+        if number > 2 {
+            // SAFETY: only a flag of the number is set, whatever it belongs to by now; nothing is read, written or closed.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            // One that was closed meanwhile needs nothing.
+            let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC);
+        }
     }
     Ok(())
 }

@@ -28,10 +28,13 @@ impl Lane {
         let form = &engine.profile.key;
         let session = self.session()?;
         let mut entries: Vec<KeyEntry> = Vec::new();
+        // Labels by which requests can name keys.
+        let mut labels = Vec::new();
         for handle in keys::private_keys(session, None)?.into_iter().take(MAX_KEYS) {
             let found = keys::describe(session, handle, form)?;
             let certificate = keys::certificates(session, &found.id)?.into_iter().next();
             let named = engine.name_of(&found.label, &found.id);
+            labels.extend(named.clone().ok());
             entries.push(KeyEntry {
                 label: named.clone().unwrap_or(found.label),
                 id: found.id,
@@ -44,19 +47,18 @@ impl Lane {
                 signature_limit: None,
             });
         }
-        for index in 0..entries.len() {
-            let label = entries[index].label.clone();
-            if engine.name_of(&label, &entries[index].id).is_err() {
+        for entry in &mut entries {
+            if engine.name_of(&entry.label, &entry.id).is_err() {
                 // Told already, and no request can name it.
-            } else if entries.iter().filter(|entry| entry.label == label).count() > 1 {
-                entries[index].problem = Some("another key has the same label".to_owned());
-            } else if let Some(known) = self.engine.known_key(&label)
-                && entries[index].public_key == Some(known.public.to_sec1())
+            } else if labels.iter().filter(|label| **label == entry.label).count() > 1 {
+                entry.problem = Some("another key has the same label".to_owned());
+            } else if let Some(known) = engine.known_key(&entry.label)
+                && entry.public_key == Some(known.public.to_sec1())
             {
-                entries[index].proven = known.is_proven();
-                entries[index].problem = known.account.exhausted().or_else(|| known.problem());
+                entry.proven = known.is_proven();
+                entry.problem = known.account.exhausted().or_else(|| known.problem());
                 let (signatures, limit) = known.account.signatures();
-                (entries[index].signatures, entries[index].signature_limit) = (Some(signatures), limit);
+                (entry.signatures, entry.signature_limit) = (Some(signatures), limit);
             }
         }
         entries.sort_by(|one, other| one.label.cmp(&other.label));

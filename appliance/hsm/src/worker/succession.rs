@@ -19,6 +19,7 @@ use super::exit::{EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_HANG, EXIT_SOCKET, EXIT_TO
 use super::heritage::{Channel, Heritage, PREDECESSOR, Word};
 use super::server::Stop;
 use super::socket::Socket;
+use crate::binding::ffi;
 
 /// From its start to its first word. A successor bounds each of its own calls into the module.
 const START_LIMIT: Duration = Duration::from_mins(3);
@@ -160,6 +161,8 @@ fn bring_up(launch: &Launch, heritage: &Heritage, given_up: &AtomicBool) -> Resu
     let (channel, theirs) = Channel::pair().map_err(|error| failed("a channel", &error))?;
     channel.wait_at_most(LOOK).map_err(|error| failed("a channel", &error))?;
     channel.bequeath(heritage).map_err(|error| failed("leaving it the socket", &error))?;
+    // Whatever the module has open is not the successor's.
+    ffi::keep_descriptors().map_err(|error| failed("its descriptors", &error))?;
     let mut command = launch.command().map_err(|error| failed("its command line", &error))?;
     let mut child =
         command.stdin(Stdio::from(theirs)).spawn().map_err(|error| failed("it cannot be started", &error))?;

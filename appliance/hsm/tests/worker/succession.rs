@@ -311,3 +311,18 @@ async fn a_name_left_over_in_the_environment_makes_no_successor() {
     reign.signs().await;
     assert!(test_kill_process(process(reign.pid().await)).is_ok());
 }
+
+#[tokio::test]
+async fn what_a_module_has_open_is_not_left_to_a_successor() {
+    let site = Site::new();
+    let open = std::fs::File::create(site.path("left-open")).unwrap();
+    // Inherited by the first worker, as a descriptor that a module opens without saying that children must not have it.
+    rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).unwrap();
+    let reign = Reign::begin(site).await;
+    let has_it = |pid: u32| {
+        let links = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        links.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok()).any(|to| to.ends_with("left-open"))
+    };
+    assert!(has_it(reign.pid().await), "the test shows nothing");
+    assert!(!has_it(reign.replace().await.pid));
+}
