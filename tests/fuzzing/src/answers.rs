@@ -48,7 +48,7 @@ impl Site {
     ) -> Result<PlatformVerdict, Reason> {
         let answer = received(answer);
         let checker = AnswerChecker { profile, trust: &self.trust, verifier: &self.verifier, replay: &Forgetful };
-        let expected = Expected { nonce, digest, fields: FIELDS, recipient: None };
+        let expected = Expected { nonce, digest, fields: FIELDS, recipients: &[] };
         checker.check(&answer, &expected, self.now).result
     }
 }
