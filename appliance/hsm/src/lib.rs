@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod binding;
 pub mod client;
+pub mod pool;
 pub mod probe;
 pub mod profile;
 pub mod protocol;
@@ -15,5 +16,6 @@ mod self_proof;
 pub mod worker;
 
 pub use client::{ClientConfig, WorkerClient, WorkerError};
+pub use pool::TokenPool;
 pub use protocol::{KeyEntry, Status};
 pub use self_proof::{SELF_PROOF_PREFIX, self_proof_message};

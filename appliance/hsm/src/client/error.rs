@@ -16,6 +16,9 @@ pub enum WorkerError {
     /// Refused for a reason that trying again does not change; `code` is one of [`crate::protocol::codes`].
     #[error("the HSM worker refused ({code}): {message}")]
     Refused { code: String, message: String },
+    /// A signature that does not verify against the key that was asked for.
+    #[error("the token's signature does not verify")]
+    Defective,
     /// The other side does not speak this protocol, or is not who it should be.
     #[error("the HSM worker's protocol: {0}")]
     Protocol(String),
@@ -29,6 +32,7 @@ impl WorkerError {
             Self::Busy => "worker-busy",
             Self::Timeout(_) => "worker-timeout",
             Self::Refused { .. } => "worker-refused",
+            Self::Defective => "worker-defective",
             Self::Protocol(_) => "worker-protocol",
         }
     }

@@ -18,7 +18,7 @@ use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, Sm2Ciphertext};
 pub use error::WorkerError;
 
 use self::connection::Connection;
-use crate::protocol::{Answer, KeyEntry, MAX_TBS, Operation, Outcome, Secret, Status, codes};
+use crate::protocol::{Answer, KeyEntry, MAX_TBS, Operation, Outcome, Secret, Status};
 use crate::self_proof::self_proof_message;
 
 /// What this side calls itself.
@@ -84,7 +84,7 @@ impl WorkerClient {
     /// Signs a digest: `r ‖ s`, 32 octets big-endian each. The caller verifies it before use.
     ///
     /// `message` is what the digest was made of, for modules that cannot sign digests ([`Status::needs_message`]). One
-    /// longer than [`MAX_TBS`] is not sent; a worker that needs it then refuses with [`codes::TBS_REQUIRED`].
+    /// longer than [`MAX_TBS`] is not sent; a worker that needs it then refuses with [`crate::protocol::codes::TBS_REQUIRED`].
     pub async fn sign(&self, label: &str, e: &E, message: Option<&[u8]>) -> Result<[u8; 64], WorkerError> {
         let tbs = message.filter(|message| message.len() <= MAX_TBS).map(<[u8]>::to_vec);
         let operation = Operation::Sign { label: label.to_owned(), e: *e.as_bytes(), tbs };
@@ -194,7 +194,7 @@ impl WorkerClient {
     }
 
     /// Lets the key sign a fresh nonce, and `verifier` verify the signature against `key`, which the caller knows from
-    /// elsewhere (its certificate). Fails with [`codes::SELF_PROOF`] when the worker holds another key or signs wrongly.
+    /// elsewhere (its certificate). [`WorkerError::Defective`] when the worker holds another key or signs wrongly.
     pub async fn self_proof(
         &self,
         label: &str,
@@ -213,10 +213,7 @@ impl WorkerClient {
         if proven {
             return Ok(());
         }
-        Err(WorkerError::Refused {
-            code: codes::SELF_PROOF.into(),
-            message: format!("the worker's key {label:?} is not the expected one: its signature does not verify"),
-        })
+        Err(WorkerError::Defective)
     }
 
     async fn call(&self, operation: Operation, limit: Duration) -> Result<Answer, WorkerError> {

@@ -7,6 +7,7 @@ mod family;
 mod faults;
 mod opening;
 mod pins;
+mod pool;
 mod probe;
 mod proof;
 mod protocol;

@@ -100,7 +100,7 @@ async fn a_self_proof_by_another_key_fails() {
     client.generate_key("other").await.unwrap();
     let other = client.public_key("other").await.unwrap();
     let error = client.self_proof("one", &other, &PlainVerifier).await.unwrap_err();
-    assert_eq!(refusal(&error).0, codes::SELF_PROOF);
+    assert_eq!(error, WorkerError::Defective);
 }
 
 #[tokio::test]

@@ -71,14 +71,27 @@ impl Site {
 
     /// A site whose module fails on demand.
     pub(crate) fn faulty() -> Self {
-        let mut site = Self::new();
+        Self::new().with_faults()
+    }
+
+    fn with_faults(mut self) -> Self {
+        let site = &mut self;
         site.environment = vec![
             ("FAULTY_TARGET", softtoken().to_str().unwrap().to_owned()),
             ("FAULTY_ORDERS", site.path("orders").to_str().unwrap().to_owned()),
             ("FAULTY_CALLS", site.path("calls").to_str().unwrap().to_owned()),
         ];
         site.module = built(&["examples/libfaulty_module.so"]);
-        site
+        self
+    }
+
+    /// Another site whose token holds the same keys under the same PIN: a copy, as a vendor's replication makes it.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = Self::bare().with_faults();
+        let copied = Command::new("cp").arg("-r").args([self.path("token"), twin.path("token")]).status().unwrap();
+        assert!(copied.success());
+        twin.write_pin(PIN);
+        twin
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

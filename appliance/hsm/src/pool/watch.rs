@@ -1,0 +1,273 @@
+//! Looking after the tokens: who is there, who holds which key, and who may serve again.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until, timeout};
+use yanqian_sm::{PublicKey, sm2_encrypt};
+use zeroize::Zeroizing;
+
+use super::breaker::{BreakerState, Probed};
+use super::member::{Member, Standing};
+use super::{Inner, PoolKey, StartError, TokenPool};
+use crate::client::WorkerError;
+use crate::protocol::{KeyUsage, Status, codes};
+
+/// Between looks at a token that serves.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a worker may take to tell its state; its token has no part in that.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+/// Looks at a token that serves before its keys that do not are tried again.
+const LOOKS_FOR_UNFIT: u32 = 5;
+
+/// Why a key was not found to serve.
+enum Trouble {
+    /// For good, until somebody changes something.
+    Unfit(String),
+    Away(String),
+    /// The worker allows no more proofs now.
+    Limited,
+}
+
+impl From<WorkerError> for Trouble {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Refused { code, .. } if code == codes::RATE_LIMITED => Self::Limited,
+            WorkerError::Refused { .. } | WorkerError::Defective => Self::Unfit(error.to_string()),
+            // The worker answers, or nobody does: either may change by itself.
+            other => Self::Away(other.to_string()),
+        }
+    }
+}
+
+impl Inner {
+    /// Asks a worker for its state.
+    async fn status(&self, member: &Member) -> Result<(Status, bool), String> {
+        let asked = timeout(LOOK_LIMIT, member.client.status()).await;
+        let problem = match asked {
+            Ok(Ok(status)) => {
+                let anew = member.tell_status(&status);
+                return Ok((status, anew));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the HSM worker did not answer within {LOOK_LIMIT:?}"),
+        };
+        member.lost();
+        Err(problem)
+    }
+
+    /// What a worker tells that speaks against its token.
+    fn objection(&self, status: &Status) -> Option<String> {
+        let (token, grade) = self.grade.get()?;
+        (*grade != status.grade).then(|| {
+            format!(
+                "its grade is {}, while records say {grade} since token `{token}` was found first: tokens of one pool have one grade",
+                status.grade
+            )
+        })
+    }
+
+    /// Looks at a token's keys, those that serve excepted where `unfit_only`.
+    async fn examine(&self, member: &Member, unfit_only: bool) -> (Probed, Option<String>) {
+        let (status, _) = match self.status(member).await {
+            Ok(told) => told,
+            Err(why) => return (Probed::Bad, Some(why)),
+        };
+        if let Some(why) = self.objection(&status) {
+            for key in 0..self.keys.len() {
+                member.set_standing(key, Standing::Unfit(why.clone()));
+            }
+            member.examined(&status);
+            return (Probed::Bad, Some(why));
+        }
+        if let Some(why) = status.away {
+            return (Probed::Bad, Some(format!("the token is away: {why}")));
+        }
+        for (place, key) in self.keys.iter().enumerate() {
+            if unfit_only && member.standing(place) == Standing::Serves {
+                continue;
+            }
+            let limit = member.probe_limit(self.call_timeout);
+            let looked = timeout(limit, self.prove(member, place, key)).await;
+            let trouble = looked.unwrap_or_else(|_| Err(WorkerError::Timeout(limit).into()));
+            match trouble {
+                Ok(()) => member.set_standing(place, Standing::Serves),
+                Err(Trouble::Unfit(why)) => member.set_standing(place, Standing::Unfit(why)),
+                Err(Trouble::Away(why)) => return (Probed::Bad, Some(why)),
+                Err(Trouble::Limited) => return (Probed::Limited, None),
+            }
+        }
+        member.examined(&status);
+        let serves = (0..self.keys.len()).any(|key| member.standing(key) == Standing::Serves);
+        if serves { (Probed::Good, None) } else { (Probed::Bad, unfit(member, self.keys.len())) }
+    }
+
+    /// The worker's key under the label is the certificate's, and it does what it is for.
+    async fn prove(&self, member: &Member, place: usize, key: &PoolKey) -> Result<(), Trouble> {
+        let label = member.labels.get(place).map_or("", String::as_str);
+        let found = member.client.public_key(label).await?;
+        if found != key.public {
+            let (found, own) = (hex::encode(found.key_id()), hex::encode(key.public.key_id()));
+            return Err(Trouble::Unfit(format!("its key `{label}` is {found}, the certificate's is {own}")));
+        }
+        match key.usage {
+            KeyUsage::Sign => {
+                let proven = member.client.self_proof(label, &key.public, self.verifier.as_ref()).await;
+                match &proven {
+                    Ok(()) => self.count_proof(true),
+                    Err(WorkerError::Defective) => self.count_proof(false),
+                    Err(_) => {}
+                }
+                Ok(proven?)
+            }
+            KeyUsage::Encrypt => prove_opening(member, label, &key.public).await,
+        }
+    }
+
+    /// Probes a token whose breaker is open, when that is due.
+    async fn probe(&self, member: &Member) {
+        if let Some(epoch) = member.begin_probe() {
+            let (result, why) = self.examine(member, false).await;
+            member.probed(epoch, result, self.random_octet(), why);
+        }
+    }
+
+    /// Looks at a token that serves.
+    async fn look(&self, member: &Member, unfit_too: bool) {
+        let (status, anew) = match self.status(member).await {
+            Ok(told) => told,
+            Err(why) => return member.trip(self.random_octet(), why),
+        };
+        if let Some(why) = status.away {
+            return member.trip(self.random_octet(), format!("the token is away: {why}"));
+        }
+        let has_unfit = || (0..self.keys.len()).any(|key| member.standing(key) != Standing::Serves);
+        if anew || (unfit_too && has_unfit()) {
+            let (result, why) = self.examine(member, !anew).await;
+            if let (Probed::Bad, Some(why)) = (result, why) {
+                member.trip(self.random_octet(), why);
+            }
+        }
+    }
+
+    async fn tend(&self, member: &Member) {
+        let mut looks: u32 = 0;
+        loop {
+            if let Some(at) = member.probe_at() {
+                sleep_until(at.into()).await;
+                self.probe(member).await;
+                continue;
+            }
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = member.opened.notified() => {}
+            }
+            if member.breaker_state() == BreakerState::Closed {
+                looks = looks.wrapping_add(1);
+                self.look(member, looks.is_multiple_of(LOOKS_FOR_UNFIT)).await;
+            }
+        }
+    }
+}
+
+fn unfit(member: &Member, keys: usize) -> Option<String> {
+    (0..keys).find_map(|key| match member.standing(key) {
+        Standing::Unfit(why) => Some(why),
+        Standing::Unknown | Standing::Serves => None,
+    })
+}
+
+/// Seals something to the key that the token must open.
+async fn prove_opening(member: &Member, label: &str, key: &PublicKey) -> Result<(), Trouble> {
+    let system = |error: &dyn std::fmt::Display| Trouble::Away(format!("the system's random numbers: {error}"));
+    let mut secret = Zeroizing::new([0; 32]);
+    getrandom::fill(secret.as_mut_slice()).map_err(|error| system(&error))?;
+    let sealed = sm2_encrypt(key, secret.as_slice(), &mut getrandom::SysRng).map_err(|error| system(&error))?;
+    let opened = member.client.unseal(label, &sealed).await?;
+    if opened.expose() == secret.as_slice() {
+        return Ok(());
+    }
+    Err(Trouble::Unfit(format!("key `{label}` opens to something else than was sealed to its certificate")))
+}
+
+impl TokenPool {
+    /// Asks all workers for their state, once, and gives the grade of their tokens, which is from then on the pool's.
+    ///
+    /// # Errors
+    /// [`StartError::Waiting`] when nobody answers, [`StartError::Unfit`] when two tokens differ in grade.
+    pub async fn reach(&self) -> Result<Status, StartError> {
+        let mut asking = JoinSet::new();
+        for index in 0..self.inner.members.len() {
+            let inner = std::sync::Arc::clone(&self.inner);
+            asking.spawn(async move {
+                let member = &inner.members[index];
+                let told = inner.status(member).await;
+                if let Err(why) = &told {
+                    member.trip(0, why.clone());
+                }
+                (index, told.map(|(status, _)| status).ok())
+            });
+        }
+        let mut reached: Vec<(usize, Status)> =
+            asking.join_all().await.into_iter().filter_map(|(index, status)| Some((index, status?))).collect();
+        reached.sort_by_key(|(index, _)| *index);
+        let mut reached = reached.into_iter();
+        let Some((first, status)) = reached.next() else {
+            return Err(StartError::Waiting(self.reasons()));
+        };
+        let name = |index: usize| &self.inner.members[index].name;
+        if let Some((other, differs)) = reached.find(|(_, other)| other.grade != status.grade) {
+            return Err(StartError::Unfit(format!(
+                "token `{}` is of grade {}, token `{}` of grade {}: a record tells one grade, so all tokens must have the same",
+                name(first),
+                status.grade,
+                name(other),
+                differs.grade
+            )));
+        }
+        let _ = self.inner.grade.set((name(first).clone(), status.grade.clone()));
+        Ok(status)
+    }
+
+    /// Probes all tokens that are due; done as soon as every key has a token that serves.
+    ///
+    /// # Errors
+    /// [`StartError::Unfit`] when every token was asked and a key can be used in none, [`StartError::Waiting`] when that may change
+    /// by itself.
+    pub async fn admit(&self) -> Result<(), StartError> {
+        let mut asking = JoinSet::new();
+        for index in 0..self.inner.members.len() {
+            let inner = std::sync::Arc::clone(&self.inner);
+            asking.spawn(async move { inner.probe(&inner.members[index]).await });
+        }
+        while !self.serves() && asking.join_next().await.is_some() {}
+        // A probe that was begun is ended: others wait for its result.
+        asking.detach_all();
+        if self.serves() {
+            return Ok(());
+        }
+        let members = || self.inner.members.iter();
+        let hopeless = |key: usize| members().all(|member| matches!(member.standing(key), Standing::Unfit(_)));
+        let problem = self.reasons();
+        Err(if (0..self.inner.keys.len()).any(hopeless) {
+            StartError::Unfit(problem)
+        } else {
+            StartError::Waiting(problem)
+        })
+    }
+
+    /// Looks after all tokens; never ends.
+    pub async fn tend(&self) {
+        let mut tending = JoinSet::new();
+        for index in 0..self.inner.members.len() {
+            let inner = std::sync::Arc::clone(&self.inner);
+            tending.spawn(async move { inner.tend(&inner.members[index]).await });
+        }
+        while tending.join_next().await.is_some() {}
+    }
+
+    /// When the next probe is due, if any is.
+    pub fn next_probe(&self) -> Option<Instant> {
+        self.inner.members.iter().filter_map(Member::probe_at).min()
+    }
+}
