@@ -18,7 +18,7 @@ use minicbor::{Decode, Encode};
 
 pub use frame::{FrameError, decode, encode, read_frame, write_frame};
 pub use secret::Secret;
-pub use state::{CodeCount, KeyCount, KeyEntry, KeyUsage, Status};
+pub use state::{CodeCount, KeyCount, KeyEntry, KeyUsage, LATENCY_BOUNDS, Latency, Status, TIMED_OPERATIONS};
 
 /// Version of this protocol; both sides must have the same.
 pub const PROTOCOL: u32 = 3;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use minicbor::{Decode, Encode};
 
 /// What a key pair is for.
@@ -139,6 +141,15 @@ pub struct Status {
     /// Of the keys that this worker has used.
     #[cbor(n(29), default)]
     pub keys: Vec<KeyCount>,
+    /// What the module's calls took, for each of [`TIMED_OPERATIONS`].
+    #[n(40)]
+    pub latencies: Vec<Latency>,
+    /// Sessions that are open now.
+    #[n(41)]
+    pub sessions: u32,
+    /// Sessions that the worker opens at most.
+    #[n(42)]
+    pub sessions_limit: u32,
 }
 
 /// How often a key has signed. Goes on across restarts.
@@ -160,6 +171,49 @@ pub struct KeyCount {
     /// From which on the limit is near.
     #[n(4)]
     pub warns_at: Option<u64>,
+}
+
+/// Operations whose calls into the module are timed. A profile has one mechanism for each.
+pub const TIMED_OPERATIONS: [&str; 2] = ["sign", "unseal"];
+
+/// Upper bounds of the buckets of [`Latency`]; beyond the last there is one more.
+pub const LATENCY_BOUNDS: [Duration; 16] = {
+    const fn micros(n: u64) -> Duration {
+        Duration::from_micros(n)
+    }
+    [
+        micros(100),
+        micros(250),
+        micros(500),
+        micros(1_000),
+        micros(2_500),
+        micros(5_000),
+        micros(10_000),
+        micros(25_000),
+        micros(50_000),
+        micros(100_000),
+        micros(250_000),
+        micros(500_000),
+        micros(1_000_000),
+        micros(2_500_000),
+        micros(5_000_000),
+        micros(10_000_000),
+    ]
+};
+
+/// How often the module's calls for an operation took how long, those that failed included.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Latency {
+    /// One of [`TIMED_OPERATIONS`].
+    #[n(0)]
+    pub operation: String,
+    /// Calls in each bucket by itself; one more than there are [`LATENCY_BOUNDS`].
+    #[n(1)]
+    pub counts: Vec<u64>,
+    /// Of all calls, in microseconds.
+    #[n(2)]
+    pub sum_us: u64,
 }
 
 /// How often a return code was seen.

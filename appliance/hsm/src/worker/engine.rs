@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +11,7 @@ use super::duty::Duty;
 use super::exit::{ExitSignal, WorkerExit};
 use super::health::{Away, Health};
 use super::job::Job;
+use super::latency::LatencyCounts;
 use super::login::{LoginError, LoginGuard};
 use super::queue::Queue;
 use super::token::{Token, tries};
@@ -18,7 +19,7 @@ use super::usage::{Account, Usage};
 use crate::binding::{BindingError, Caller, TokenSession, code_name};
 use crate::client::SOFTWARE;
 use crate::profile::Profile;
-use crate::protocol::{CodeCount, KeyUsage, Outcome, Refusal, Status, codes};
+use crate::protocol::{CodeCount, KeyUsage, Outcome, Refusal, Status, TIMED_OPERATIONS, codes};
 
 /// A key that failed its proof is given another chance after this long: a token that signed wrongly and does so no more serves
 /// again within a second.
@@ -47,6 +48,8 @@ pub(super) struct Engine {
     pub(super) in_flight: AtomicUsize,
     pub(super) started_at_ms: u64,
     pub(super) threads: u32,
+    /// Sessions that the worker opens at most.
+    sessions_limit: u32,
     /// For counts only.
     caller: Caller,
     slot: Mutex<Slot>,
@@ -70,6 +73,10 @@ pub(super) struct Counters {
     /// UTC milliseconds of the last signature or opening; 0 before the first.
     last_success_ms: AtomicU64,
     pub(super) busy: AtomicU64,
+    pub(super) sign_latency: LatencyCounts,
+    pub(super) unseal_latency: LatencyCounts,
+    /// Sessions that are open now.
+    pub(super) sessions: AtomicU32,
 }
 
 impl Counters {
@@ -173,9 +180,10 @@ impl Engine {
         (slot, token): (Slot, Token),
         guard: LoginGuard,
         config: &WorkerConfig,
-        (usage, threads): (Usage, u32),
+        (usage, sessions): (Usage, u32),
     ) -> Self {
         let keep_alive = config.keep_alive.unwrap_or(profile.session.keep_alive);
+        let threads = sessions.max(1);
         Self {
             profile,
             caller,
@@ -193,6 +201,8 @@ impl Engine {
             in_flight: AtomicUsize::new(0),
             started_at_ms: now_ms(),
             threads,
+            // One more holds the login, unless there is room for one only.
+            sessions_limit: if sessions == 0 { 1 } else { sessions.saturating_add(1) },
             keys: Mutex::new(HashMap::new()),
             proofs: Mutex::new(Bucket { left: PROOF_BURST, filled: Instant::now() }),
             not_replaced: Mutex::default(),
@@ -343,6 +353,12 @@ impl Engine {
             replacement_failures_total,
             replacement_problem,
             keys: self.usage.counts(),
+            latencies: {
+                let [sign, unseal] = TIMED_OPERATIONS;
+                vec![self.counters.sign_latency.told(sign), self.counters.unseal_latency.told(unseal)]
+            },
+            sessions: self.counters.sessions.load(Ordering::Relaxed),
+            sessions_limit: self.sessions_limit,
         }
     }
 }

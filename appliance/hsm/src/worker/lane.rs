@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use cryptoki::object::ObjectHandle;
@@ -70,6 +71,8 @@ pub(super) struct Lane {
     session: Option<TokenSession>,
     /// Replaced, but not closed yet.
     old: Option<TokenSession>,
+    /// How many of the two are counted in the engine.
+    counted: u32,
     /// Private keys found by this session.
     handles: HashMap<String, ObjectHandle>,
 }
@@ -90,6 +93,7 @@ impl Lane {
             attempts: Attempts::default(),
             session: None,
             old: None,
+            counted: 0,
             handles: HashMap::new(),
         }
     }
@@ -109,6 +113,18 @@ impl Lane {
         Ok(())
     }
 
+    /// Keeps the count of open sessions true.
+    fn recount(&mut self) {
+        let open = u32::from(self.session.is_some()) + u32::from(self.old.is_some());
+        let sessions = &self.engine.counters.sessions;
+        if open > self.counted {
+            sessions.fetch_add(open - self.counted, Ordering::Relaxed);
+        } else if open < self.counted {
+            sessions.fetch_sub(self.counted - open, Ordering::Relaxed);
+        }
+        self.counted = open;
+    }
+
     pub(super) fn leave(&mut self) {
         if std::mem::take(&mut self.inside) {
             self.engine.health.leave();
@@ -120,6 +136,7 @@ impl Lane {
         self.session = None;
         self.old = None;
         self.handles.clear();
+        self.recount();
     }
 
     /// The session, opened and logged in when there is none.
@@ -137,10 +154,12 @@ impl Lane {
             self.close_old();
             // Kept before the login: a session that is open must be closed some day.
             let session = self.session.insert(opened);
-            self.engine.log_in(&self.caller, session).map_err(|error| match error {
+            let logged_in = self.engine.log_in(&self.caller, session).map_err(|error| match error {
                 LoginError::Token(error) => Problem::Token(error),
                 latch @ LoginError::Latch(_) => Problem::Login(Box::new(latch)),
-            })?;
+            });
+            self.recount();
+            logged_in?;
         }
         // Just opened if it was not there.
         self.session.as_ref().ok_or_else(|| Problem::Refused(Refusal::new(codes::TOKEN, "no session")))
@@ -164,6 +183,7 @@ impl Lane {
             Some(session) if !error.is(Mark::SessionDead) => self.old = Some(session),
             _ => {}
         }
+        self.recount();
     }
 
     /// Closes what is open, at the end of the process.
@@ -341,8 +361,11 @@ impl Lane {
         self.session()?;
         self.engine.usage.take(&key.account)?;
         self.kept_alive.used();
-        let given = self.session()?.sign(handle, &sign, &handed);
+        let session = self.session()?;
+        let began = Instant::now();
+        let given = session.sign(handle, &sign, &handed);
         let counters = &self.engine.counters;
+        counters.sign_latency.took(began.elapsed());
         let given = given.inspect_err(|_| count(&counters.sign_failures))?;
         count(&counters.signatures);
         counters.succeeded();

@@ -25,6 +25,7 @@ mod job;
 mod keep_alive;
 mod keys;
 mod lane;
+mod latency;
 pub(crate) mod latch;
 pub(crate) mod locate;
 pub(crate) mod login;

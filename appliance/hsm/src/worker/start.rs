@@ -56,10 +56,10 @@ pub(super) fn start(config: &WorkerConfig, beside: Option<u32>) -> Result<Ready,
     let sessions = sessions(&profile, &info, config.threads);
     let latch = Latch::new(&config.state_dir, &token.label, &token.serial, pin_path);
     let guard = LoginGuard::new(latch, pin, profile.login_user);
-    let threads = u32::try_from(sessions.max(1)).unwrap_or(u32::MAX);
+    let wanted = u32::try_from(sessions).unwrap_or(u32::MAX);
     let usage = Usage::new(&config.state_dir, config.keys.clone())
         .map_err(|error| WorkerExit::Config(format!("a thread for the keys' counts: {error}")))?;
-    let engine = Engine::new(profile, module.caller(), (slot, token), guard, config, (usage, threads));
+    let engine = Engine::new(profile, module.caller(), (slot, token), guard, config, (usage, wanted));
     let engine = Arc::new(engine);
 
     let mut anchor = Lane::new(Arc::clone(&engine), module.caller(), true);

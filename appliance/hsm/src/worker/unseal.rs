@@ -106,8 +106,11 @@ impl Lane {
         let form = profile.unseal.ok_or_else(|| no_table(profile, "unseal"))?;
         let octets = in_form(form.ciphertext, cipher);
         let (handle, _) = self.key(label)?;
-        let opened = self.session()?.decrypt(handle, form.mechanism, &octets);
+        let session = self.session()?;
+        let began = Instant::now();
+        let opened = session.decrypt(handle, form.mechanism, &octets);
         let counters = &self.engine.counters;
+        counters.unseal_latency.took(began.elapsed());
         count(if opened.is_ok() { &counters.unseals } else { &counters.unseal_failures });
         if opened.is_ok() {
             counters.succeeded();

@@ -268,10 +268,8 @@ async fn labels_and_forms_may_differ_from_token_to_token() {
     let enrolled = Enrolled::new(a, &client).await;
     let issued = enrolled.issue();
     let opening = key_of(&issued.certificate);
-    for label in ["open-here", "open-there"] {
-        // The second import is refused by a careful worker: the key is there already.
-        let _ = client.import_encryption_key(label, "sign", &issued.enveloped_key, &der(&issued.certificate)).await;
-    }
+    let certificate = der(&issued.certificate);
+    client.import_encryption_key("open-here", "sign", &issued.enveloped_key, &certificate).await.unwrap();
     let signing = client.public_key("sign").await.unwrap();
     let b = enrolled.site.twin();
     b.change_profile("mechanism = 0x80008105\ninput = \"e\"", "mechanism = 0x80008102\ninput = \"message-with-z\"");
@@ -288,7 +286,8 @@ async fn labels_and_forms_may_differ_from_token_to_token() {
     assert!(matches!(&pool.view()[0].keys[1], Standing::Unfit(why) if why.contains("absent")));
     let e = digest(&signing, b"a message");
     until("both have signed", async || {
-        pool.sign(&signing, &e, b"a message").await.unwrap();
+        let sign = async || pool.sign(&signing, &e, b"a message").await.unwrap();
+        tokio::join!(sign(), sign(), sign(), sign());
         pool.view().iter().all(|token| token.results[CallResult::Ok as usize] > 5)
     })
     .await;
@@ -308,13 +307,9 @@ async fn a_token_that_comes_later_joins_and_one_of_another_grade_never_does() {
     pair.signs().await;
     assert!(pair.view(1).problem.is_some());
     pair.b.change_profile("grade = \"development\"", "grade = \"sealed\"");
-    let mut config = std::fs::read_to_string(pair.b.path("profile.toml")).unwrap();
-    config.push('\n');
-    std::fs::write(pair.b.path("profile.toml"), &config).unwrap();
-    pair.at_b = Some(pair.b.spawn());
-    until("its grade is noticed or it does not start", async || {
-        let ended = pair.at_b.as_mut().unwrap().child.try_wait().unwrap().is_some();
-        ended || matches!(&pair.view(1).keys[0], Standing::Unfit(why) if why.contains("grade"))
+    pair.at_b = Some(pair.b.start());
+    until("its grade is noticed", async || {
+        matches!(&pair.view(1).keys[0], Standing::Unfit(why) if why.contains("grade"))
     })
     .await;
     pair.signs().await;
@@ -326,18 +321,27 @@ async fn a_token_that_comes_later_joins_and_one_of_another_grade_never_does() {
 
 #[tokio::test]
 async fn without_any_worker_a_pool_waits_and_says_for_whom() {
-    let (a, b) = (Site::bare(), Site::bare());
-    let any = PublicKey::from_sec1(&{
-        let site = Site::new();
-        let _worker = site.start();
-        site.client().generate_key(LABEL).await.unwrap();
-        site.client().public_key(LABEL).await.unwrap().to_sec1()
-    })
-    .unwrap();
+    let (a, b) = (Site::new(), Site::bare());
+    let any = {
+        let _worker = a.start();
+        a.client().generate_key(LABEL).await.unwrap();
+        a.client().public_key(LABEL).await.unwrap()
+    };
     let pool = pool_of(&[&a, &b], vec![key(any, KeyUsage::Sign, [LABEL; 2])]);
     let Err(StartError::Waiting(why)) = pool.reach().await else { panic!("nobody is there") };
     assert!(why.contains("token `a`") && why.contains("token `b`"), "{why}");
     assert!(matches!(pool.admit().await, Err(StartError::Waiting(_))));
     let error = pool.sign(&any, &digest(&any, b"m"), b"m").await.unwrap_err();
     assert!(matches!(error, WorkerError::Unavailable(_)), "{error}");
+}
+
+#[tokio::test]
+async fn tokens_of_two_grades_are_refused_at_the_start_by_name() {
+    let pair = Pair::unseen().await;
+    let other = pair.a.twin();
+    other.change_profile("grade = \"development\"", "grade = \"sealed\"");
+    let _worker = other.start();
+    let pool = pool_of(&[&pair.a, &other], vec![key(pair.key, KeyUsage::Sign, [LABEL; 2])]);
+    let Err(StartError::Unfit(why)) = pool.reach().await else { panic!("records tell one grade") };
+    assert!(why.contains("`a` is of grade development") && why.contains("`b` of grade sealed"), "{why}");
 }
