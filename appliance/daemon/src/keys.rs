@@ -2,23 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use yanqian_evidence::Management;
 use yanqian_gateway::{Core, KeyPair, PairState, PairUsage, Pairs};
-use yanqian_hsm::protocol::codes;
-use yanqian_hsm::{WorkerClient, WorkerError};
+use yanqian_hsm::TokenPool;
+use yanqian_hsm::pool::KeyTrouble;
 use yanqian_messages::Certificate;
-use yanqian_sm::PublicKey;
 use yanqian_trust::{KeyOwner, KnownKeys, Verifier};
-use yanqian_vocabulary::{Reason, Timestamp};
+use yanqian_vocabulary::Timestamp;
 
 use crate::config::{Config, PairEntry};
 use crate::parts::{self, PartError};
-
-/// The worker makes one self-proof a second, and a daemon that starts again at once has just had it.
-const SELF_PROOF_RETRY: Duration = Duration::from_millis(300);
-const SELF_PROOF_TRIES: u32 = 20;
+use crate::tokens::{key_usage, record_proofs};
 
 /// Both lists, read and checked, not proven.
 #[derive(Debug)]
@@ -122,73 +116,32 @@ pub(crate) enum ProofError {
     Unanswered(String),
 }
 
-impl From<WorkerError> for ProofError {
-    fn from(error: WorkerError) -> Self {
-        match &error {
-            WorkerError::Refused { code, .. } if code != codes::RATE_LIMITED => Self::Disproved(error.to_string()),
-            _ => Self::Unanswered(error.to_string()),
+impl From<KeyTrouble> for ProofError {
+    fn from(trouble: KeyTrouble) -> Self {
+        match trouble {
+            KeyTrouble::Unfit(why) => Self::Disproved(why),
+            KeyTrouble::Away(why) => Self::Unanswered(why),
         }
     }
 }
 
-/// Records what a proof by a signing pair came to.
-pub(crate) async fn record_proof(
-    core: &Core,
-    pairs: &Pairs,
-    usage: PairUsage,
-    pair: &Arc<KeyPair>,
-    proven: bool,
-) -> Result<(), String> {
-    let context = pairs.context_of(pair).filter(|_| usage == PairUsage::Signing);
-    let Some(context) = context else { return Ok(()) };
-    let refused = (!proven).then_some(Reason::SignatureDefective);
-    let recorded = core.append_under(context, Management::SelfProof { refused }.into()).await;
-    recorded.map(drop).map_err(|error| format!("the proof of key `{}` cannot be recorded: {error}", pair.label))
-}
-
-/// Has the token prove pairs of the entity.
+/// Has the tokens prove pairs of the entity.
 #[derive(Debug, Clone)]
 pub(crate) struct Prover {
-    pub(crate) worker: WorkerClient,
+    pub(crate) tokens: TokenPool,
     pub(crate) verifier: Arc<Verifier>,
 }
 
 impl Prover {
-    /// Whether the token holds the certificate's key and uses it rightly; says why not.
-    pub(crate) async fn prove(&self, usage: PairUsage, pair: &KeyPair) -> Result<(), String> {
-        let proven = match usage {
-            PairUsage::Signing => self.signs(&pair.label, &pair.public_key).await,
-            PairUsage::Encryption => self.opens(&pair.label, &pair.public_key).await,
-        };
+    /// Whether a token holds the certificate's key and uses it rightly; says why not.
+    async fn prove(&self, usage: PairUsage, pair: &KeyPair) -> Result<(), String> {
+        let proven = self.tokens.prove(&pair.public_key, key_usage(usage)).await.map_err(ProofError::from);
         match &proven {
             Ok(()) => pair.set_proven(true),
             Err(ProofError::Disproved(_)) => pair.set_proven(false),
             Err(ProofError::Unanswered(_)) => {}
         }
         proven.map_err(|error| format!("{} key `{}` did not prove itself: {error}", usage.as_str(), pair.label))
-    }
-
-    async fn signs(&self, label: &str, key: &PublicKey) -> Result<(), ProofError> {
-        let mut proven = self.worker.self_proof(label, key, &*self.verifier).await;
-        for _ in 0..SELF_PROOF_TRIES {
-            if !matches!(&proven, Err(WorkerError::Refused { code, .. }) if code == codes::RATE_LIMITED) {
-                break;
-            }
-            tokio::time::sleep(SELF_PROOF_RETRY).await;
-            proven = self.worker.self_proof(label, key, &*self.verifier).await;
-        }
-        Ok(proven?)
-    }
-
-    async fn opens(&self, label: &str, key: &PublicKey) -> Result<(), ProofError> {
-        let ours = |error: &dyn std::fmt::Display| ProofError::Unanswered(error.to_string());
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|error| ours(&error))?;
-        let sealed = yanqian_sm::sm2_encrypt(key, &secret, &mut getrandom::SysRng).map_err(|error| ours(&error))?;
-        if self.worker.unseal(label, &sealed).await?.expose() == secret {
-            return Ok(());
-        }
-        Err(ProofError::Disproved("it opens to something else than was sealed to its certificate".to_owned()))
     }
 
     /// Proves a pair and records that a signing key signed for it (I2); a proof that the ledger did not take changes nothing. `pairs`
@@ -202,23 +155,8 @@ impl Prover {
     ) -> Result<(), String> {
         let before = pair.is_proven();
         let proven = self.prove(usage, pair).await;
-        let recorded = record_proof(core, pairs, usage, pair, proven.is_ok()).await;
+        let recorded = record_proofs(core, Some(pairs), &self.tokens).await;
         recorded.inspect_err(|_| pair.set_proven(before && pair.is_proven()))?;
         proven
-    }
-
-    /// Proves the loaded pairs at start. Those in use must prove themselves before anything is served; what fails of the others is
-    /// told, and tried again until its time.
-    pub(crate) async fn prove_loaded(&self, core: &Core, now: Timestamp) -> Result<(), String> {
-        let pairs = core.pairs();
-        for (usage, pair, state) in pairs.told(now).filter(|(usage, pair, state)| is_needed(*usage, pair, *state, now))
-        {
-            match self.prove_and_record(core, &pairs, usage, pair).await {
-                Err(problem) if state == PairState::InUse => return Err(problem),
-                Err(problem) => tracing::error!(state = state.as_str(), "{problem}; it is tried again"),
-                Ok(()) => {}
-            }
-        }
-        Ok(())
     }
 }

@@ -16,6 +16,7 @@ mod reload;
 mod rotation;
 mod serve;
 mod tls;
+mod tokens;
 mod verification;
 mod watch;
 

@@ -14,6 +14,7 @@ use yanqian_vocabulary::{ContentDigest, Timestamp, TrustHash};
 use crate::config::Config;
 use crate::keys::{self, Lists, Prover, is_needed};
 use crate::parts;
+use crate::tokens;
 
 /// Keys of the configuration file that a reload takes over; a change of any other needs a restart.
 pub(crate) const RELOADED: [&str; 6] = [
@@ -115,6 +116,18 @@ impl Reloader {
         let Lists { signing, encryption } = keys::load(&config, now).map_err(text)?;
         let base = self.core.in_force().context.clone();
         let pairs = Pairs::new(&base, signing, encryption).map_err(|error| error.to_string())?;
+        let tokens = self.prover.tokens.clone();
+        // Those of both files, until it is decided which counts.
+        let mut kept = tokens::needed(&self.core.pairs(), now);
+        kept.extend(tokens::needed(&pairs, now).into_iter().filter(|key| !kept.contains(key)).collect::<Vec<_>>());
+        tokens.keep(kept);
+        let taken = self.take_over(config, pairs, now).await;
+        tokens.keep(tokens::needed(&self.core.pairs(), now));
+        taken
+    }
+
+    /// Proves the pairs and puts them into force.
+    async fn take_over(&mut self, config: Config, pairs: Pairs, now: Timestamp) -> Result<(), String> {
         self.prove(&pairs, now).await?;
 
         keys::keep_tables(&self.prover.verifier, pairs.of(PairUsage::Signing));

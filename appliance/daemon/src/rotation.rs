@@ -12,8 +12,9 @@ use yanqian_vocabulary::Timestamp;
 
 use crate::admin::Readiness;
 use crate::key_gauges::KeyGauges;
-use crate::keys::{Prover, is_needed, record_proof};
+use crate::keys::{Prover, is_needed};
 use crate::reload::Reloader;
+use crate::tokens::{self, key_usage};
 
 /// Between looks at what is in force.
 const LOOK: Duration = Duration::from_millis(200);
@@ -109,6 +110,8 @@ impl Rotation {
                 }
             }
             *recorded = now;
+            // A former signing key is nobody's business any more.
+            self.prover.tokens.keep(tokens::needed(&self.core.pairs(), SystemClock.now()));
         }
         whole
     }
@@ -120,16 +123,14 @@ impl Rotation {
             if pair.is_proven() || !is_needed(usage, pair, state, now) {
                 continue;
             }
-            // Only a proof that succeeds is worth a record: failing ones are tried every few seconds.
-            if self.prover.prove(usage, pair).await.is_err() {
+            // The pool tries by itself, too.
+            if self.prover.tokens.serves(&[(pair.public_key, key_usage(usage))]) {
+                pair.set_proven(true);
+            } else if let Err(problem) = self.prover.prove_and_record(&self.core, &pairs, usage, pair).await {
+                tracing::debug!("{problem}; it is tried again");
                 continue;
             }
-            if let Err(problem) = record_proof(&self.core, &pairs, usage, pair, true).await {
-                pair.set_proven(false);
-                tracing::error!("{problem}; it is tried again");
-            } else {
-                tracing::warn!(usage = usage.as_str(), label = pair.label, "the key proves itself again");
-            }
+            tracing::warn!(usage = usage.as_str(), label = pair.label, "the key proves itself again");
         }
     }
 

@@ -16,11 +16,11 @@ use yanqian_gateway::{
     Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
     StateHandle, StateThread, SystemClock,
 };
-use yanqian_hsm::{ClientConfig, Status, WorkerClient};
+use yanqian_hsm::TokenPool;
 use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
 use yanqian_platform::Route;
 use yanqian_trust::{SharedTrust, Verifier};
-use yanqian_vocabulary::{Timestamp, TokenGrade, VerificationId};
+use yanqian_vocabulary::{Timestamp, VerificationId};
 
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
@@ -34,6 +34,7 @@ use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
 use crate::rotation::Rotation;
 use crate::tls;
+use crate::tokens;
 use crate::verification::VerificationMetrics;
 use crate::watch::{Watch, follow_store};
 
@@ -75,8 +76,6 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 
 /// For the last records at a stop: a disk that hangs does not hold the stop up.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
-/// Between attempts to reach the worker at start.
-const WORKER_RETRY: Duration = Duration::from_millis(250);
 
 async fn serve(config: Config) -> Result<(), ServeError> {
     hardening::refuse_root("yanqian serve").map_err(configuration)?;
@@ -91,16 +90,17 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let registry = Registry::new();
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
     let metrics = Metrics::register(&registry).map_err(failed)?;
-    let gauges = Gauges::register(&registry).map_err(failed)?;
+    let names: Vec<_> = config.hsm.tokens.iter().map(|token| token.name.clone()).collect();
+    let gauges = Gauges::register(&registry, &names).map_err(failed)?;
     let key_gauges = KeyGauges::register(&registry, metrics.clone()).map_err(failed)?;
-    let key_usage = KeyUsage::register(&registry).map_err(failed)?;
+    let key_usage = KeyUsage::register(&registry, &names).map_err(failed)?;
     let verifier = Arc::new(Verifier::new(config.verification));
     registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
     let admin_address = admin.local_addr().map_err(failed)?;
     let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
 
-    let (core, ledger, state_thread, trust, route, worker, loaded) = tokio::select! {
+    let (core, ledger, state_thread, trust, route, tokens, loaded) = tokio::select! {
         started = start(&config, metrics.clone(), &verifier, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
@@ -108,12 +108,10 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let listener = listener(config.listen.address).await?;
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
-    let prover = Prover { worker: worker.clone(), verifier: Arc::clone(&verifier) };
+    let prover = Prover { tokens: tokens.clone(), verifier: Arc::clone(&verifier) };
     let rotation = Rotation::new(Arc::clone(&core), prover.clone(), key_gauges, readiness.clone(), loaded);
-    // The worker was there a moment ago: its keys' series exist from the start.
-    if let Ok(status) = worker.status().await {
-        key_usage.tell(&status);
-    }
+    // The workers were there a moment ago: their keys' series exist from the start.
+    tokens.view().iter().for_each(|view| key_usage.tell(view));
     readiness.set(Vec::new());
     if let Some(file) = &config.listen.ready_file {
         write_ready(file, address, admin_address).map_err(failed)?;
@@ -131,7 +129,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         trust,
         route,
         verifier,
-        worker,
+        tokens,
         metrics,
         gauges,
         key_usage,
@@ -186,7 +184,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, WorkerClient, Timestamp);
+type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, Timestamp);
 
 async fn start(
     config: &Config,
@@ -203,15 +201,13 @@ async fn start(
     tls::server_config(&config.listen).map_err(configuration)?;
     create_private(&config.state_dir).map_err(failed)?;
 
-    let mut worker = ClientConfig::new(&config.hsm.socket);
-    worker.expected_uid = config.hsm.worker_uid;
-    let worker = WorkerClient::new(worker);
-    let status = reach_worker(&worker, readiness).await;
-    let grade = grade_of(&status)?;
     let first = signing.first().ok_or_else(|| failed("there is no signing pair"))?;
+    let tokens = tokens::pool(config, Vec::new(), verifier);
+    let grade = tokens::reach(&tokens, readiness).await.map_err(configuration)?;
     let base = parts::context(config, agreement_hash, &profile, first, grade).map_err(failed)?;
     let pairs = Pairs::new(&base, signing, encryption).map_err(failed)?;
     let now = SystemClock.now();
+    tokens.keep(tokens::needed(&pairs, now));
     let (ledger, recovery) = open_ledger(config).map_err(failed)?;
     let ledger = Arc::new(ledger);
     let closed = ledger.close_dangling(&recovery, &base.software).await.map_err(failed)?;
@@ -243,7 +239,7 @@ async fn start(
         archive,
         state,
         keys: state_keys,
-        signing: Signer { worker: worker.clone(), needs_message: status.needs_message },
+        signing: Signer { tokens: tokens.clone() },
         platform: PlatformLink {
             profile,
             client,
@@ -264,43 +260,12 @@ async fn start(
     core.archive_pairs(&core.pairs()).map_err(failed)?;
     core.append_under(&core.pairs().at(now).context, loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
-    let prover = Prover { worker: worker.clone(), verifier: Arc::clone(verifier) };
-    prover.prove_loaded(&core, now).await.map_err(failed)?;
-    Ok((core, ledger, state_thread, trust, route, worker, now))
-}
-
-fn grade_of(status: &Status) -> Result<TokenGrade, ServeError> {
-    let grade = status.grade.parse().map_err(failed)?;
-    if grade == TokenGrade::Development {
-        tracing::warn!(
-            token = status.token_label,
-            model = status.token_model,
-            "THE TOKEN IS OF DEVELOPMENT GRADE: a soft token protects no key; every record says so"
-        );
-    }
-    Ok(grade)
+    tokens::admit(&core, &tokens, readiness, now).await.map_err(failed)?;
+    Ok((core, ledger, state_thread, trust, route, tokens, now))
 }
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Waits for the worker: it may start later than the daemon, and the daemon can do nothing without it.
-async fn reach_worker(worker: &WorkerClient, readiness: &Readiness) -> Status {
-    let mut told = false;
-    loop {
-        match worker.status().await {
-            Ok(status) => return status,
-            Err(error) => {
-                readiness.set(vec![format!("waiting for the HSM worker: {error}")]);
-                if !told {
-                    tracing::warn!(%error, "waiting for the HSM worker");
-                    told = true;
-                }
-                tokio::time::sleep(WORKER_RETRY).await;
-            }
-        }
-    }
 }
 
 fn open_ledger(config: &Config) -> Result<(Ledger, yanqian_ledger::Recovery), String> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use yanqian_evidence::{Label, Management};
-use yanqian_gateway::{COMPONENTS, Core, Metrics};
-use yanqian_hsm::WorkerClient;
+use yanqian_gateway::{COMPONENTS, Clock, Core, Metrics, SystemClock};
+use yanqian_hsm::TokenPool;
 use yanqian_ledger::{Ledger, LedgerState};
 use yanqian_platform::Route;
 use yanqian_trust::{KeyOwner, SharedTrust, TrustStore, Verifier};
@@ -18,13 +18,12 @@ use yanqian_vocabulary::{Reason, TrustHash};
 use crate::admin::Readiness;
 use crate::gauges::Gauges;
 use crate::key_usage::KeyUsage;
+use crate::tokens;
 
 /// Between looks at the trust store's directory and the ledger.
 const LOOK: Duration = Duration::from_millis(500);
-/// Between looks at the worker, and between attempts to open a failed ledger again.
+/// Between signs of life, and between attempts to open a failed ledger again.
 const SELDOM: Duration = Duration::from_secs(2);
-/// How long the worker may take to tell its state before it counts as away.
-const WORKER_LIMIT: Duration = Duration::from_secs(1);
 /// How long the state store may take to answer before the daemon counts as stuck.
 const STATE_LIMIT: Duration = Duration::from_secs(10);
 /// How often rejected and shed requests become an aggregate record, and expired state is forgotten.
@@ -61,7 +60,7 @@ pub(crate) struct Watch {
     pub(crate) trust: Arc<SharedTrust>,
     pub(crate) route: Arc<Route>,
     pub(crate) verifier: Arc<Verifier>,
-    pub(crate) worker: WorkerClient,
+    pub(crate) tokens: TokenPool,
     pub(crate) metrics: Metrics,
     pub(crate) gauges: Gauges,
     pub(crate) key_usage: KeyUsage,
@@ -78,11 +77,13 @@ impl Watch {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut seldom = Instant::now();
-        let mut signer = Ok(());
         // As the ledger has it: a route that a former run left stopped is recorded as such once more.
         let mut open = true;
+        let tending = self.tokens.tend();
+        tokio::pin!(tending);
         loop {
             tokio::select! {
+                () = &mut tending => {}
                 _ = aggregate.tick() => self.settle_accounts().await,
                 _ = look.tick() => {
                     self.follow_trust().await;
@@ -90,10 +91,10 @@ impl Watch {
                     if Instant::now() >= seldom {
                         seldom = Instant::now() + SELDOM;
                         self.reopen_ledger().await;
-                        signer = self.look_at_worker().await;
                         self.tick().await;
                     }
-                    self.tell(&signer);
+                    self.follow_tokens().await;
+                    self.tell();
                 }
             }
         }
@@ -150,15 +151,17 @@ impl Watch {
         }
     }
 
-    async fn look_at_worker(&self) -> Result<(), String> {
-        match timeout(WORKER_LIMIT, self.worker.status()).await {
-            Ok(Ok(status)) => {
-                self.gauges.tell_token(&status);
-                self.key_usage.tell(&status);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the HSM worker does not answer".to_owned()),
+    /// Tells metrics how the tokens are, and the ledger what their signing keys were used for meanwhile.
+    async fn follow_tokens(&self) {
+        for view in self.tokens.view() {
+            self.gauges.tell_token(&view);
+            self.key_usage.tell(&view);
+        }
+        // A ledger that does not write now gets them later: this task has others to look after.
+        if self.ledger.state() == LedgerState::Writing
+            && let Err(error) = tokens::record_proofs(&self.core, None, &self.tokens).await
+        {
+            tracing::error!(error, "self-proofs cannot be recorded");
         }
     }
 
@@ -170,7 +173,9 @@ impl Watch {
         }
     }
 
-    fn tell(&self, signer: &Result<(), String>) {
+    fn tell(&self) {
+        let in_use = tokens::in_use(&self.core.pairs(), SystemClock.now());
+        let signs = self.tokens.serves(&in_use);
         let state = self.ledger.state();
         let trust = self.trust.current();
         let mut reasons = Vec::new();
@@ -180,15 +185,15 @@ impl Watch {
         if state != LedgerState::Writing {
             reasons.push(format!("ledger: {}", state.as_str()));
         }
-        if let Err(error) = signer {
-            reasons.push(format!("signer: {error}"));
+        if !signs {
+            reasons.push(format!("signer: {}", self.tokens.reasons(&in_use)));
         }
         let stopped = self.route.stopped();
         self.gauges.route_stopped.set(stopped.is_some().into());
         if let Some(why) = stopped {
             reasons.push(format!("platform route: {why}"));
         }
-        let up = [trust.is_ok(), state == LedgerState::Writing, signer.is_ok() && self.readiness.keys_serve()];
+        let up = [trust.is_ok(), state == LedgerState::Writing, signs && self.readiness.keys_serve()];
         for (component, up) in COMPONENTS.into_iter().zip(up) {
             self.metrics.component_up.with_label_values(&[component]).set(i64::from(up));
         }

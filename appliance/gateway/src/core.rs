@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use yanqian_agreement::{Agreement, Caller};
 use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
-use yanqian_hsm::WorkerClient;
+use yanqian_hsm::TokenPool;
 use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
 use yanqian_platform::{Found, PlatformClient, Profile, Route};
 use yanqian_trust::{SharedTrust, TrustStore, Verifier};
@@ -27,9 +27,7 @@ use crate::turns::Turns;
 /// Who signs and opens with the entity's keys; which of them, [`Pairs`] says.
 #[derive(Debug)]
 pub struct Signer {
-    pub worker: WorkerClient,
-    /// Whether the token signs messages only, so that the worker needs them beside the digest.
-    pub needs_message: bool,
+    pub tokens: TokenPool,
 }
 
 /// The platform that checks are sent to.

@@ -24,6 +24,11 @@ impl KeyLine {
             .map(|(below, _)| header + 2 + below);
         Self(Some(found.unwrap_or(header + 1)))
     }
+
+    /// The line in which an octet of the text stands, as a TOML reader tells of a value.
+    pub fn at(text: &str, octet: usize) -> Self {
+        Self(text.get(..octet).map(|before| before.split('\n').count()))
+    }
 }
 
 impl fmt::Display for KeyLine {

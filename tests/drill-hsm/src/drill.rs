@@ -70,7 +70,7 @@ impl Scale {
 /// What a scenario cost.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) checks: usize,
     pub(crate) good: usize,
     pub(crate) refused: BTreeMap<String, usize>,
@@ -80,6 +80,8 @@ pub(crate) struct Row {
     pub(crate) initialised: usize,
     /// From the fault's end to the first good answer to a check sent after it.
     pub(crate) recovery: Option<Duration>,
+    /// One of two tokens: from the fault's end until checks are signed by the token that was struck again.
+    pub(crate) back: Option<Duration>,
     /// What is not as it must be.
     pub(crate) problems: Vec<String>,
 }
@@ -93,7 +95,11 @@ pub(crate) struct Drill {
     daemon: Option<u32>,
 }
 
+/// The daemon's name of the token that is struck where there are two.
+const STRUCK: &str = "a";
+
 impl Drill {
+    /// A site with one token, and the rate that the machine carries.
     pub(crate) async fn begin(options: Options, scale: Scale) -> Result<Self, HarnessError> {
         let options = options.with(File::Worker, "threads", SIGNERS);
         let mut options = options.with(File::Worker, "call_timeout_ms", CALL_TIMEOUT_MS);
@@ -106,11 +112,47 @@ impl Drill {
         if made.code != Some(0) {
             return Err(HarnessError::Unexpected(format!("a second key: {}", made.all())));
         }
-        let (load, operators) = (Load::start(&site, scale.rate).await?, Operators::start(&site));
+        let pair = site.options().second_token;
+        let load = Load::start(&site, scale.rate).await?;
+        let operators = (!pair).then(|| Operators::start(&site));
         let daemon = site.daemon_pid();
-        let mut drill = Self { load, operators: Some(operators), site, scale, daemon };
-        drill.pace().await?;
+        let mut drill = Self { load, operators, site, scale, daemon };
+        if pair {
+            drill.settle().await?;
+        } else {
+            drill.pace().await?;
+        }
         Ok(drill)
+    }
+
+    fn is_pair(&self) -> bool {
+        self.site.options().second_token
+    }
+
+    /// Calls that the token to be struck has answered, and whether its breaker is closed.
+    async fn struck_token(&self) -> Result<(f64, bool), HarnessError> {
+        let metrics = self.site.metrics().await?;
+        let value = |series: &str| metrics.value(series).unwrap_or_default();
+        let calls = value(&format!("yanqian_hsm_calls_total{{result=\"ok\",token=\"{STRUCK}\"}}"));
+        let closed = value(&format!("yanqian_hsm_breaker_state{{state=\"closed\",token=\"{STRUCK}\"}}"));
+        Ok((calls, closed > 0.0))
+    }
+
+    /// Waits until the struck token signs again; since when, if it ever does.
+    async fn until_back(&self, since: Instant) -> Result<Option<Duration>, HarnessError> {
+        let mut calls = None;
+        while since.elapsed() < PATIENCE {
+            let (now, closed) = self.struck_token().await?;
+            if closed {
+                if now > *calls.get_or_insert(now) {
+                    return Ok(Some(since.elapsed()));
+                }
+            } else {
+                calls = None;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(None)
     }
 
     /// Lowers the rate until the machine carries it without a fault: what the token costs must not be hidden by what the machine
@@ -150,7 +192,8 @@ impl Drill {
     }
 
     pub(crate) async fn run(&mut self, scenario: Scenario) -> Result<Row, HarnessError> {
-        println!("  {}", scenario.name());
+        let name = if self.is_pair() { format!("one of two: {}", scenario.name()) } else { scenario.name().to_owned() };
+        println!("  {name}");
         if let Some(operators) = &self.operators {
             // Waits for a look that is under way.
             tokio::task::block_in_place(|| operators.may_load_the_module(scenario.is_for_everybody()));
@@ -161,16 +204,27 @@ impl Drill {
         let first_good = || self.load.first_good_since(struck.ended);
         eventually(PATIENCE, || first_good().is_some()).await;
         let recovery = first_good().map(|good| good.duration_since(struck.ended));
+        let back = if self.is_pair() { self.until_back(struck.ended).await? } else { None };
         let settled = self.settle().await;
         let ended = Instant::now();
         eventually(PATIENCE, || self.load.ended_before(ended)).await;
-        let mut row = self.tally(scenario, began, ended);
+        let mut row = self.tally(name, scenario, began, ended);
         row.recovery = recovery;
+        row.back = back;
         let calls = chaos.calls().map_err(io)?;
         row.initialised = calls.since(&before).of(Function::C_Initialize);
         let logins = calls.since(&struck.before).of(Function::C_Login);
         if scenario.logins().is_some_and(|most| logins > most) {
             row.problem(format!("{logins} C_Login"));
+        }
+        if self.is_pair() {
+            if back.is_none() {
+                row.problem("the token does not come back".to_owned());
+            }
+            let failed = row.checks - row.good;
+            if failed > 0 {
+                row.problem(format!("{failed} checks failed over a fault of one of two tokens"));
+            }
         }
         let lost: usize = AWAY_OF_TOKEN.iter().filter_map(|code| row.refused.get(*code)).sum();
         if scenario.costs_nothing() && lost > 0 {
@@ -185,10 +239,11 @@ impl Drill {
     }
 
     /// Judges every check that was sent in a span of time.
-    fn tally(&mut self, scenario: Scenario, from: Instant, to: Instant) -> Row {
-        let mut row = Row { name: scenario.name(), ..Row::default() };
+    fn tally(&mut self, name: String, scenario: Scenario, from: Instant, to: Instant) -> Row {
+        let mut row = Row { name, ..Row::default() };
+        let also: &[&str] = if self.is_pair() { &[] } else { scenario.also_refused() };
         for sample in self.load.sent_between(from, to) {
-            row.count(sample.end, scenario.also_refused());
+            row.count(sample.end, also);
         }
         if self.site.daemon_pid() != self.daemon || self.site.daemon_ended().is_some() {
             row.daemon_restarts += 1;
@@ -196,17 +251,22 @@ impl Drill {
         row
     }
 
-    /// Stops everything and looks at what is left: the ledger, the platform's view, and how the processes end.
-    pub(crate) async fn end(mut self, logs: Option<&Path>) -> Result<(Row, Throughput), HarnessError> {
+    /// Stops everything and looks at what is left: the ledger, the platform's view, and how the processes end. With one token,
+    /// signatures a second are measured in between.
+    pub(crate) async fn end(mut self, logs: Option<&Path>) -> Result<(Row, Option<Throughput>), HarnessError> {
         self.load.stop().await;
         eventually(PATIENCE, || self.load.ended_before(Instant::now())).await;
-        let mut row = Row { name: "afterwards", ..Row::default() };
+        let name = if self.is_pair() { "afterwards, two tokens" } else { "afterwards" };
+        let mut row = Row { name: name.to_owned(), ..Row::default() };
         if let Some(seen) = self.operators.take().map(Operators::stop) {
             println!("  the command line looked {} times and found {} times all well", seen.looks, seen.well);
             row.problems.extend(seen.crashes);
         }
-        println!("  signatures a second");
-        let throughput = throughput::measure(&self.site, self.scale.measure).await?;
+        let mut throughput = None;
+        if !self.is_pair() {
+            println!("  signatures a second");
+            throughput = Some(throughput::measure(&self.site, self.scale.measure).await?);
+        }
         if self.load.left_out() > 0 {
             println!("  {} checks of the plan were left out: too many were under way", self.load.left_out());
         }
@@ -221,7 +281,7 @@ impl Drill {
             row.problem(format!("the ledger: {}", verified.all()));
         }
         if let Some(directory) = logs {
-            keep(&self.site, directory)?;
+            keep(&self.site, &if self.is_pair() { directory.join("two-tokens") } else { directory.to_owned() })?;
         }
         let (daemon, worker) = self.site.stop();
         for (process, status) in [("daemon", daemon), ("worker", worker)] {
@@ -268,7 +328,8 @@ impl Row {
 fn keep(site: &Site, directory: &Path) -> Result<(), HarnessError> {
     let failed = |source| HarnessError::Io { what: directory.display().to_string(), source };
     std::fs::create_dir_all(directory).map_err(failed)?;
-    for log in [site.places().daemon_log(), site.places().worker_log(), site.places().platform_log()] {
+    for log in std::fs::read_dir(site.places().logs()).map_err(failed)? {
+        let log = log.map_err(failed)?.path();
         std::fs::copy(&log, directory.join(log.file_name().unwrap_or_default())).map_err(failed)?;
     }
     Ok(())

@@ -20,6 +20,7 @@ use clap::Parser;
 use yanqian_harness::{Binaries, HarnessError, Options, Token};
 
 use crate::drill::{Drill, Scale};
+use crate::scenario::Scenario;
 
 /// Drills a site through every fault of its token that can be thought of, under load, and tells what it cost.
 ///
@@ -74,12 +75,19 @@ async fn run(arguments: &Arguments) -> Result<bool, HarnessError> {
         options.binaries.token_module.clone_from(module);
         options.token = Token::SoftHsm;
     }
-    let mut drill = Drill::begin(options, scale).await?;
+    let wanted = |scenario: &&Scenario| scenario.name().contains(&arguments.only);
+    let mut drill = Drill::begin(options.clone(), scale).await?;
     let (mut rows, carried) = (Vec::new(), drill.rate());
-    for scenario in scenario::ALL.iter().filter(|scenario| scenario.name().contains(&arguments.only)) {
+    for scenario in scenario::ALL.iter().filter(wanted) {
         rows.push(drill.run(*scenario).await?);
     }
-    let (afterwards, throughput) = drill.end(arguments.logs.as_deref()).await?;
-    rows.push(afterwards);
-    Ok(table::print(&rows, scale, carried, throughput))
+    let (after_one, throughput) = drill.end(arguments.logs.as_deref()).await?;
+
+    options.second_token = true;
+    let mut drill = Drill::begin(options, Scale { rate: carried, ..scale }).await?;
+    for scenario in scenario::OF_TWO.iter().filter(wanted) {
+        rows.push(drill.run(*scenario).await?);
+    }
+    let (after_two, _) = drill.end(arguments.logs.as_deref()).await?;
+    Ok(table::print(&rows, &[after_one, after_two], scale, carried, throughput))
 }

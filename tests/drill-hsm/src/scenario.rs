@@ -33,6 +33,18 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::WrongPin,
 ];
 
+/// Those that are drilled on one of two tokens, where none of them may cost a check.
+pub(crate) const OF_TWO: &[Scenario] = &[
+    Scenario::DeviceRemovedBurst,
+    Scenario::Hang,
+    Scenario::ModuleAborts,
+    Scenario::TokenGone,
+    Scenario::CorruptSignature,
+    Scenario::SlowToken,
+    Scenario::SessionLimit,
+    Scenario::WrongPin,
+];
+
 /// A fault of the token, from its beginning to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {

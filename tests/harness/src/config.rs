@@ -122,20 +122,27 @@ pub(crate) fn write_worker(
 }
 
 fn daemon_hsm(places: &Places, options: &Options) -> Value {
-    let mut hsm = table([
-        ("socket", text(&places.socket())),
-        ("signing_key", SIGNING_KEY.into()),
-        ("signing_certificate", "entity-signing.pem".into()),
-    ]);
+    let mut hsm = table([("signing_key", SIGNING_KEY.into()), ("signing_certificate", "entity-signing.pem".into())]);
     // The kernel names who made the socket: the worker, or the service manager, which is this process here.
     let maker = options.users.worker.map(|user| user.uid);
     let maker = if options.managed { Some(rustix::process::geteuid().as_raw()) } else { maker };
     let encryption: [(_, Value); 2] =
         [("encryption_key", ENCRYPTION_KEY.into()), ("encryption_certificate", "entity-encryption.pem".into())];
     let encryption = options.token.imports().then_some(encryption).into_iter().flatten();
-    let maker = maker.map(|uid| ("worker_uid", i64::from(uid).into()));
-    if let Value::Table(hsm) = &mut hsm {
-        hsm.extend(encryption.chain(maker).map(|(key, value)| (key.to_owned(), value)));
+    let maker = maker.map(|uid| ("worker_uid", Value::from(i64::from(uid))));
+    let worker = |places: &Places| [("socket", text(&places.socket()))].into_iter().chain(maker.clone());
+    let mut add = |more: &mut dyn Iterator<Item = (&str, Value)>| {
+        if let Value::Table(hsm) = &mut hsm {
+            hsm.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        }
+    };
+    add(&mut encryption.into_iter());
+    if options.second_token {
+        let tokens = [("a", places.clone()), ("b", places.of_second_token())]
+            .map(|(name, places)| table([("name", name.into())].into_iter().chain(worker(&places))));
+        add(&mut [("tokens", Value::Array(tokens.to_vec()))].into_iter());
+    } else {
+        add(&mut worker(places));
     }
     hsm
 }

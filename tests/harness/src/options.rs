@@ -57,6 +57,8 @@ pub struct Options {
     pub managed: bool,
     /// Put the module that fails on demand before the token's; [`crate::Site::chaos`] drives it.
     pub chaos: bool,
+    /// A second token with the same keys, behind a worker of its own; [`crate::Site::second`] is its handle.
+    pub second_token: bool,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
     pub(crate) changes: Vec<Change>,
@@ -75,6 +77,7 @@ impl Options {
             log: "info",
             managed: false,
             chaos: false,
+            second_token: false,
             progress: |_| {},
             changes: Vec::new(),
         }

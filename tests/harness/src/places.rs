@@ -13,11 +13,22 @@ use crate::users::{User, Users, give};
 #[derive(Debug, Clone)]
 pub struct Places {
     root: PathBuf,
+    /// The directory of the token and its worker; others of theirs begin with its name.
+    hsm: &'static str,
 }
 
 impl Places {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), hsm: "hsm" }
+    }
+
+    /// The same site, but of its second token.
+    pub(crate) fn of_second_token(&self) -> Self {
+        Self { hsm: "hsm-b", ..self.clone() }
+    }
+
+    fn beside_hsm(&self, what: &str) -> PathBuf {
+        self.root.join(format!("{}-{what}", self.hsm))
     }
 
     /// The site's own directory.
@@ -80,7 +91,7 @@ impl Places {
 
     /// The worker's configuration, PINs, latch and token.
     pub fn hsm(&self) -> PathBuf {
-        self.root.join("hsm")
+        self.root.join(self.hsm)
     }
 
     pub fn worker_config(&self) -> PathBuf {
@@ -97,7 +108,7 @@ impl Places {
 
     /// Orders to the module that fails on demand, and its counts; the worker's user writes there, everybody reads.
     pub(crate) fn chaos(&self) -> PathBuf {
-        self.root.join("hsm-chaos")
+        self.beside_hsm("chaos")
     }
 
     /// The worker's own state: the PIN latch.
@@ -120,7 +131,7 @@ impl Places {
 
     /// The worker's socket, in a directory that others may enter.
     pub fn socket(&self) -> PathBuf {
-        self.root.join("hsm-run").join("worker.sock")
+        self.beside_hsm("run").join("worker.sock")
     }
 
     /// Where the worker tells which process is the main one.
@@ -141,7 +152,7 @@ impl Places {
     }
 
     pub fn worker_log(&self) -> PathBuf {
-        self.logs().join("worker.log")
+        self.logs().join(if self.hsm == "hsm" { "worker.log" } else { "worker-b.log" })
     }
 
     pub fn platform_log(&self) -> PathBuf {
@@ -157,28 +168,36 @@ impl Places {
         let open = 0o755;
         let closed = 0o700;
         mode(&self.root, open)?;
-        let directories: [(&str, u32, Option<User>); 11] = [
+        let directories: [(&str, u32, Option<User>); 7] = [
             ("bin", open, None),
             ("pki", open, None),
             ("etc", open, None),
             ("etc/tls", open, None),
             ("state", closed, users.daemon),
             ("run", open, users.daemon),
-            ("hsm", closed, users.worker),
-            ("hsm/state", closed, users.worker),
-            ("hsm-run", open, users.worker),
-            ("hsm-chaos", open, users.worker),
             ("platform", open, users.platform),
         ];
         for (name, bits, owner) in directories {
-            let path = self.root.join(name);
-            std::fs::create_dir(&path).doing(|| format!("making {}", path.display()))?;
-            mode(&path, bits)?;
-            give(&path, owner)?;
+            make(&self.root.join(name), bits, owner)?;
         }
+        self.create_token(users)?;
         let logs = self.logs();
         std::fs::create_dir(&logs).doing(|| format!("making {}", logs.display()))
     }
+
+    /// Makes the directories of a token and its worker.
+    pub(crate) fn create_token(&self, users: &Users) -> Result<(), HarnessError> {
+        make(&self.hsm(), 0o700, users.worker)?;
+        make(&self.worker_state(), 0o700, users.worker)?;
+        make(&self.beside_hsm("run"), 0o755, users.worker)?;
+        make(&self.chaos(), 0o755, users.worker)
+    }
+}
+
+fn make(path: &Path, bits: u32, owner: Option<User>) -> Result<(), HarnessError> {
+    std::fs::create_dir(path).doing(|| format!("making {}", path.display()))?;
+    mode(path, bits)?;
+    give(path, owner)
 }
 
 fn mode(path: &Path, bits: u32) -> Result<(), HarnessError> {

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::places::Places;
 use crate::process::{LOOK, Process};
+use crate::second::SecondToken;
 use crate::start::{READY, address_of, may_read, start_daemon, start_platform, start_worker, unset, wait_for_file};
 use crate::supervisor::Supervisor;
 use crate::users::give_tree;
@@ -49,6 +50,7 @@ pub struct Site {
     /// What the service manager holds, in a managed site.
     sockets: Option<Arc<Sockets>>,
     chaos: Option<Arc<Chaos>>,
+    pub(crate) second: Option<SecondToken>,
     binaries: Binaries,
     options: Options,
     places: Places,
@@ -109,6 +111,7 @@ impl Site {
             platform_address,
             sockets,
             chaos,
+            second: None,
             binaries,
             options,
             places,
@@ -119,6 +122,12 @@ impl Site {
         say("signing key made in the token, certificate issued for it");
         let (program, places) = (&site.binaries.yanqian, &site.places);
         enrol::Enrolment { program, places, worker: users.worker }.first(site.options.token.imports())?;
+
+        if site.options.second_token {
+            say("second token: a copy of the first, with a worker of its own");
+            site.second = Some(SecondToken::copied_from(&site.places, &site.options, &site.binaries)?);
+            site.second_ready().await?;
+        }
 
         say("daemon");
         config::write_daemon(&site.places, &site.options, &site.endpoint())?;
@@ -134,6 +143,10 @@ impl Site {
     /// The offline verifier as this site uses it.
     pub fn verifier(&self) -> &Path {
         &self.binaries.verifier
+    }
+
+    pub(crate) fn binaries(&self) -> &Binaries {
+        &self.binaries
     }
 
     pub fn places(&self) -> &Places {
@@ -209,10 +222,7 @@ impl Site {
 
     /// The worker's state and counters, as `yanqian hsm status --json` prints them.
     pub fn worker_status(&self) -> Result<Value, HarnessError> {
-        let config = self.places.worker_config().display().to_string();
-        let arguments = ["hsm", "status", "--config", &config, "--json"];
-        let text = cli::expect(&self.binaries.yanqian, &arguments, self.options.users.worker)?;
-        serde_json::from_str(&text).map_err(|error| HarnessError::Unexpected(format!("hsm status: {error}: {text}")))
+        self.status_of(&self.places)
     }
 
     /// Signatures that the token made for requests since the worker started: all but self-proofs.
@@ -359,23 +369,35 @@ impl Site {
     pub fn stop(mut self) -> (Option<ExitStatus>, Option<ExitStatus>) {
         let daemon = self.stop_daemon();
         let worker = self.stop_worker();
+        self.second = None;
         if let Some(mut platform) = self.platform.take() {
             platform.stop(STOP);
         }
         (daemon, worker)
     }
 
+    pub(crate) fn status_of(&self, places: &Places) -> Result<Value, HarnessError> {
+        let config = places.worker_config().display().to_string();
+        let arguments = ["hsm", "status", "--config", &config, "--json"];
+        let text = cli::expect(&self.binaries.yanqian, &arguments, self.options.users.worker)?;
+        serde_json::from_str(&text).map_err(|error| HarnessError::Unexpected(format!("hsm status: {error}: {text}")))
+    }
+
     /// Waits until the worker answers on its socket.
     pub async fn worker_ready(&self) -> Result<(), HarnessError> {
+        self.until_ready(self.worker.as_ref(), &self.places).await
+    }
+
+    pub(crate) async fn until_ready(&self, worker: Option<&Supervisor>, places: &Places) -> Result<(), HarnessError> {
         let began = Instant::now();
         loop {
-            let Some(worker) = &self.worker else {
+            let Some(worker) = worker else {
                 return Err(HarnessError::Unexpected("the worker was stopped".to_owned()));
             };
             if let Some(reason) = worker.gave_up() {
                 return Err(worker.failure(reason));
             }
-            if std::os::unix::net::UnixStream::connect(self.places.socket()).is_ok() && self.worker_status().is_ok() {
+            if std::os::unix::net::UnixStream::connect(places.socket()).is_ok() && self.status_of(places).is_ok() {
                 return Ok(());
             }
             if began.elapsed() > READY {
@@ -393,6 +415,7 @@ impl Drop for Site {
         }
         self.daemon = None;
         self.worker = None;
+        self.second = None;
         self.platform = None;
     }
 }
@@ -400,7 +423,9 @@ impl Drop for Site {
 impl Site {
     #[allow(clippy::print_stderr)] // for the reader of a failed test; the files go with the site
     fn tell_logs(&mut self) {
-        for log in [self.places.daemon_log(), self.places.worker_log(), self.places.platform_log()] {
+        let second = self.options.second_token.then(|| self.places.of_second_token().worker_log());
+        let logs = [self.places.daemon_log(), self.places.worker_log(), self.places.platform_log()];
+        for log in logs.into_iter().chain(second) {
             eprintln!("--- end of {}:\n{}", log.display(), crate::process::tail(&log));
         }
         if std::env::var_os("YANQIAN_KEEP").is_some()

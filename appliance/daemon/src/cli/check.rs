@@ -1,7 +1,7 @@
 //! `yanqian check`: every piece that a configuration names, looked at whether or not an earlier one failed, so that one run tells
 //! everything that is wrong.
 
-mod pairs;
+pub(super) mod pairs;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,13 +12,12 @@ use serde_json::json;
 use yanqian_agreement::Agreement;
 use yanqian_hsm::profile::Profile;
 use yanqian_hsm::worker::WorkerConfig;
-use yanqian_hsm::{ClientConfig, WorkerClient};
 use yanqian_messages::Certificate;
 use yanqian_platform::Route;
 use yanqian_vocabulary::Timestamp;
 
 use super::output::{complain, say};
-use super::{EXIT_CONFIG, small_runtime};
+use super::{EXIT_CONFIG, check_tokens};
 use crate::config::Config;
 use crate::gauges::free_space;
 use crate::{hardening, keys, parts};
@@ -36,7 +35,7 @@ const OTHER_FILES: u64 = 64;
 
 /// How a piece was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub(super) enum Level {
     Ok,
     Warn,
     Fail,
@@ -53,7 +52,7 @@ impl Level {
 }
 
 /// What was found, and why it matters or what to do about it.
-struct Found(Level, String);
+pub(super) struct Found(pub(super) Level, pub(super) String);
 
 impl From<Result<String, String>> for Found {
     fn from(result: Result<String, String>) -> Self {
@@ -64,18 +63,18 @@ impl From<Result<String, String>> for Found {
     }
 }
 
-fn warn_if(condition: bool, note: String) -> Found {
+pub(super) fn warn_if(condition: bool, note: String) -> Found {
     Found(if condition { Level::Warn } else { Level::Ok }, note)
 }
 
 /// One line of the table. `key` is stable.
-struct Row {
-    key: &'static str,
-    found: Found,
+pub(super) struct Row {
+    pub(super) key: String,
+    pub(super) found: Found,
 }
 
-fn row(key: &'static str, found: impl Into<Found>) -> Row {
-    Row { key, found: found.into() }
+pub(super) fn row(key: &str, found: impl Into<Found>) -> Row {
+    Row { key: key.to_owned(), found: found.into() }
 }
 
 pub(super) fn run(file: &Path, worker: Option<&Path>, as_json: bool) -> ExitCode {
@@ -149,7 +148,7 @@ fn rows(config: &Config) -> Vec<Row> {
         Ok(pairs) => pairs,
         Err(problem) => {
             rows.extend([row("signing-certificate", Err(problem)), row("clock", clock(config, None))]);
-            rows.extend(token(config, &[]));
+            rows.extend(check_tokens::rows(config, &[]));
             return rows;
         }
     };
@@ -157,7 +156,7 @@ fn rows(config: &Config) -> Vec<Row> {
     let pairs = placed(pairs, timestamp());
     rows.extend(pairs.iter().map(Placed::certificate_row));
     rows.push(row("clock", clock(config, first.as_ref())));
-    rows.extend(token(config, &pairs));
+    rows.extend(check_tokens::rows(config, &pairs));
     rows
 }
 
@@ -336,26 +335,4 @@ fn clock(config: &Config, signing: Option<&Certificate>) -> Found {
     let known = synchronised.iter().any(|file| Path::new(file).exists());
     let how = if known { "a time client runs" } else { "whether it is synchronised is not known from here" };
     Found(Level::Ok, format!("{shown}; {how}"))
-}
-
-/// Reaches the token through the worker and sees that it holds the certificates' keys.
-fn token(config: &Config, pairs: &[Placed]) -> Vec<Row> {
-    let asked = small_runtime().map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(async {
-            let mut client = ClientConfig::new(&config.hsm.socket);
-            client.expected_uid = config.hsm.worker_uid;
-            let worker = WorkerClient::new(client);
-            let status = worker.status().await.map_err(|error| error.to_string())?;
-            let keys = worker.list_keys().await.map_err(|error| error.to_string())?;
-            Ok((status, keys))
-        })
-    });
-    let (status, keys) = match asked {
-        Ok(asked) => asked,
-        Err(problem) => return vec![row("token", Err(problem))],
-    };
-    let note = format!("`{}` ({}), grade {}", status.token_label, status.token_model, status.grade);
-    let mut rows = vec![row("token", warn_if(status.grade == "development", note))];
-    rows.extend(pairs.iter().filter_map(|pair| pair.key_row(&keys)));
-    rows
 }

@@ -305,6 +305,8 @@ async fn status(arguments: &ListArgument) -> Result<(), Failure> {
         "queue_depth": status.queue_depth,
         "queue_capacity": status.queue_capacity,
         "threads": status.threads,
+        "sessions": status.sessions,
+        "sessions_limit": status.sessions_limit,
         "reinitialisations_total": status.reinitialisations_total,
         "defective_signatures_total": status.defective_signatures_total,
         "last_success_ms": status.last_success_ms,

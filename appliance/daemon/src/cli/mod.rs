@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod check_tokens;
 mod hsm;
 mod hsm_reload;
 mod ledger;

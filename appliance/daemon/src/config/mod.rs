@@ -1,11 +1,13 @@
 //! The daemon's configuration file: strict TOML, every error with file, line and key.
 
+mod hsm;
 mod pairs;
 mod raw;
 #[cfg(test)]
 mod reference;
 mod verification;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,9 +73,19 @@ pub(crate) struct Platform {
 
 #[derive(Debug)]
 pub(crate) struct Hsm {
+    /// At least one.
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) pairs: PairEntries,
+}
+
+/// A token and its worker.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) name: String,
     pub(crate) socket: PathBuf,
     pub(crate) worker_uid: Option<u32>,
-    pub(crate) pairs: PairEntries,
+    /// Labels of keys that are called otherwise in this token, by what the configuration calls them.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]

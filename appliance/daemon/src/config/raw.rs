@@ -10,9 +10,9 @@ use serde::Deserialize;
 use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
-use super::pairs::{RawEncryption, RawPairs, RawSigning, Reader};
+use super::hsm::{RawHsm, Source};
 use super::verification::RawVerification;
-use super::{Config, ConfigError, Hsm, Limits, Listen, Platform};
+use super::{Config, ConfigError, Limits, Listen, Platform};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -105,28 +105,6 @@ struct RawPlatform {
     /// Seconds for which revocation data may be used past its `nextUpdate`; then every answer is refused.
     #[serde(default)]
     revocation_grace_seconds: u32,
-}
-
-/// The worker that holds the token, and which of its keys are ours.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawHsm {
-    /// The worker's Unix socket.
-    socket: PathBuf,
-    /// Refuse a worker whose socket was made by another user than this one.
-    worker_uid: Option<u32>,
-    /// Label (`CKA_LABEL`) of the signing key pair in the token; 1 to 64 octets. Read again on reload, like all that follows here.
-    signing_key: Option<String>,
-    /// Its certificate, PEM or DER.
-    signing_certificate: Option<PathBuf>,
-    /// Label of the encryption key pair; needed for chip readings. Together with `encryption_certificate`, or not at all.
-    encryption_key: Option<String>,
-    /// Its certificate, PEM or DER: the platform seals readings to it.
-    encryption_certificate: Option<PathBuf>,
-    #[serde(default)]
-    signing: Vec<RawSigning>,
-    #[serde(default)]
-    encryption: Vec<RawEncryption>,
 }
 
 /// All optional.
@@ -317,14 +295,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             return Err(value_error(key, "1 to 64 octets without control characters"));
         }
     }
-    let pairs = Reader { text, file }.read(RawPairs {
-        signing_key: raw.hsm.signing_key,
-        signing_certificate: raw.hsm.signing_certificate,
-        encryption_key: raw.hsm.encryption_key,
-        encryption_certificate: raw.hsm.encryption_certificate,
-        signing: raw.hsm.signing,
-        encryption: raw.hsm.encryption,
-    })?;
+    let hsm = raw.hsm.read(&Source { text, file })?;
     let base = file.parent().unwrap_or(Path::new(""));
     let at = |path: PathBuf| base.join(path);
     Ok(Config {
@@ -352,7 +323,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             application: raw.platform.application,
             revocation_grace: Duration::from_secs(raw.platform.revocation_grace_seconds.into()),
         },
-        hsm: Hsm { socket: at(raw.hsm.socket), worker_uid: raw.hsm.worker_uid, pairs },
+        hsm,
         verification: raw.verification.into(),
         limits: raw.limits.into(),
     })

@@ -67,11 +67,6 @@ fn form(schema: &Map<String, Value>) -> String {
     }
 }
 
-/// What stands before the names of tables in the table `name`.
-fn below(name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!("{}.", name.trim_matches(['[', ']'])) }
-}
-
 /// The file's tables, the top first, then by name.
 fn tables(schema: &Schema) -> Vec<Table> {
     let root = schema.as_value().as_object().unwrap();
@@ -94,10 +89,14 @@ fn tables(schema: &Schema) -> Vec<Table> {
         for (key, value) in schema["properties"].as_object().unwrap() {
             let value = resolve(value);
             let items = value.get("items").map(resolve);
+            let parent = name.trim_matches(['[', ']']);
+            let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
+            // A table within a table comes right after it.
+            let place = if parent.is_empty() { waiting.len() } else { 0 };
             if let Some(block) = items.filter(|items| items.contains_key("properties")) {
-                waiting.push((format!("[[{}{key}]]", below(&name)), block));
+                waiting.insert(place, (format!("[[{path}]]"), block));
             } else if value.contains_key("properties") {
-                waiting.push((format!("[{}{key}]", below(&name)), value));
+                waiting.insert(place, (format!("[{path}]"), value));
             } else {
                 let default = value.get("default").filter(|default| !default.is_null());
                 let must = required.iter().any(|name| *name == key);
@@ -159,9 +158,8 @@ fn the_configuration_reference_is_what_the_code_reads() {
 fn every_key_is_explained_and_shown_in_a_sample() {
     for (schema, sample) in schemas() {
         for table in tables(&schema) {
-            let headers = [format!("\n{}", table.name), format!("\n# {}", table.name)];
-            let start = headers.iter().find_map(|header| sample.find(header));
-            let start = if table.name.is_empty() { 0 } else { start.expect(&table.name) };
+            let headed = |mark: &str| sample.find(&format!("\n{mark}{}", table.name));
+            let start = if table.name.is_empty() { 0 } else { headed("").or_else(|| headed("# ")).expect(&table.name) };
             for key in &table.keys {
                 let Key { name, about, .. } = key;
                 assert!(!about.is_empty(), "{} {name} has no description", table.name);

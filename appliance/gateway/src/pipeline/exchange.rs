@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use yanqian_evidence::Der;
 use yanqian_hsm::WorkerError;
-use yanqian_messages::SignatureVerifier as _;
 use yanqian_platform::{RawAnswer, SendError, SignedRequest};
-use yanqian_sm::{DistinguishingId, Signature};
+use yanqian_sm::DistinguishingId;
 use yanqian_vocabulary::{ContentDigest, Nonce, Reason};
 
 use super::dossier::{Dossier, Refused};
@@ -31,32 +30,25 @@ pub(crate) struct Answered<S> {
 }
 
 impl<S> RecordedIntent<S> {
-    /// Asks the token for a signature by the intent's key, and believes it only once it verifies with the certificate's.
+    /// Asks the tokens for a signature by the intent's key; they give it only once it verifies with the certificate's.
     pub(crate) async fn sign(self, core: &Arc<Core>) -> Result<Signed<S>, Box<Refused>> {
         let Self { mut dossier, outbound, step } = self;
         let _timer = core.metrics.stage("sign");
-        let (signing, pair) = (&core.signing, Arc::clone(&dossier.in_force.signing));
+        let pair = Arc::clone(&dossier.in_force.signing);
         let e = outbound.e(&pair.public_key, &DistinguishingId::default());
-        let message = signing.needs_message.then(|| outbound.to_be_signed());
-        let raw = match signing.worker.sign(&pair.label, &e, message).await {
-            Ok(raw) => raw,
+        let signature = match core.signing.tokens.sign(&pair.public_key, &e, outbound.to_be_signed()).await {
+            Ok(signature) => signature,
             Err(error) => {
-                tracing::warn!(%error, "the token did not sign");
+                tracing::warn!(%error, "no token signed");
                 let reason = match error {
                     WorkerError::Busy => Reason::SignerBusy,
+                    WorkerError::Defective => Reason::SignatureDefective,
                     _ => Reason::SignerUnavailable,
                 };
                 return Err(dossier.refused(reason, None));
             }
         };
         core.metrics.signatures.inc();
-        let signature = match Signature::from_raw(&raw) {
-            Ok(signature) if core.verifier.verify(&pair.public_key, &e, &signature).is_ok() => signature,
-            _ => {
-                tracing::error!("the token's signature does not verify against the configured certificate");
-                return Err(dossier.refused(Reason::SignatureDefective, None));
-            }
-        };
         dossier.signed_at = Some(core.clock.now());
         dossier.signature = Der::new(signature.to_der()).ok();
         dossier.attributes = outbound.attributes().and_then(|der| Der::new(der).ok());

@@ -178,8 +178,8 @@ async fn open(core: &Core, in_force: &InForce, sealed: &SealedReading, check: &C
     let mut openers = in_force.openers.iter();
     let ours = openers.find_map(|pair| Some((pair, sealed.envelope.encrypted_key_for(&pair.certificate).ok()?)));
     let (pair, sealed_key) = ours.ok_or(Reason::PlatformReading)?;
-    let session = core.signing.worker.unseal(&pair.label, sealed_key).await.map_err(|error| {
-        tracing::warn!(%error, "the token did not open the reading");
+    let session = core.signing.tokens.unseal(&pair.public_key, sealed_key).await.map_err(|error| {
+        tracing::warn!(%error, "no token opened the reading");
         match error {
             // It cannot be opened, whoever asks; every other refusal is about our own key or token.
             WorkerError::Refused { code, .. } if [codes::NOT_OPENED, codes::BAD_REQUEST].contains(&code.as_str()) => {

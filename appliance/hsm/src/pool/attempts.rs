@@ -83,7 +83,7 @@ async fn next<T>(under_way: &mut [Attempt<'_, T>]) -> (usize, Result<T, Miss>) {
 
 impl Inner {
     /// Of the tokens that serve for the key and have not been asked yet.
-    fn pick(&self, key: usize, asked: &[usize]) -> Option<&Member> {
+    fn pick(&self, key: usize, asked: &[usize]) -> Option<usize> {
         let now = Instant::now();
         let candidates: Vec<_> = self
             .members
@@ -95,11 +95,7 @@ impl Inner {
                 Some(Candidate { index, serves, weight })
             })
             .collect();
-        choose(&candidates, self.random()).and_then(|index| self.members.get(index))
-    }
-
-    fn place_of(&self, member: &Member) -> usize {
-        self.members.iter().position(|other| std::ptr::eq(other, member)).unwrap_or(usize::MAX)
+        choose(&candidates, self.random())
     }
 
     /// Asks one token after the other within the call's own limit. The first good answer counts: a signature made twice is
@@ -117,8 +113,9 @@ impl Inner {
         let mut left: Option<&Member> = None;
         loop {
             let others = self.pick(key, &asked);
-            if let Some(member) = others {
-                asked.push(self.place_of(member));
+            if let Some(index) = others {
+                asked.push(index);
+                let member = &self.members[index];
                 if let Some(left) = left.take() {
                     left.count_switch_over();
                 }
@@ -162,7 +159,7 @@ impl Inner {
                     }
                     first_error.get_or_insert(error);
                     left = Some(member);
-                    }
+                }
             }
         }
     }

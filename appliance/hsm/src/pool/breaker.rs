@@ -246,7 +246,7 @@ mod tests {
                 let due = breaker.probe_at().expect("one is due");
                 let most = if probe == 0 { Duration::from_millis(250) } else { Duration::from_secs(3) };
                 assert!(due - at <= most && due - at >= FIRST_PAUSE / 2, "{:?}", due - at);
-                assert_eq!(breaker.begin_probe(due - Duration::from_millis(1)), None, "not before it is due");
+                assert_eq!(breaker.begin_probe(at), None, "not before it is due");
                 let epoch = breaker.begin_probe(due).expect("it is due");
                 assert_eq!(breaker.begin_probe(due), None, "one at a time");
                 breaker.probed(epoch, Probed::Bad, due, random);

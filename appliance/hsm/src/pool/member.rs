@@ -1,5 +1,6 @@
 //! One token of a pool: its worker, what is known of its keys, and how it did.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::breaker::{Breaker, BreakerState, Probed};
 use super::pace::Pace;
-use super::{CallResult, TokenView};
+use super::{CallResult, PoolKey, TokenView};
 use crate::client::WorkerClient;
 use crate::protocol::Status;
 
@@ -19,7 +20,7 @@ pub enum Standing {
     Unknown,
     /// The token holds it, and it has proven itself to this process.
     Serves,
-    /// The token does not hold it, or another under its label, or it failed its proof.
+    /// The token holds another key under its label, or does not hold it or failed its proof and has never served.
     Unfit(String),
 }
 
@@ -27,9 +28,9 @@ pub enum Standing {
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) client: WorkerClient,
-    /// By the places of the pool's keys; none for a key that this token is not asked for.
-    pub(super) labels: Vec<String>,
-    /// Woken when the breaker opens.
+    /// Of keys that are called otherwise in this token.
+    labels: BTreeMap<String, String>,
+    /// Woken when the breaker opens, and when there are other keys.
     pub(super) opened: Notify,
     state: Mutex<State>,
     in_flight: AtomicUsize,
@@ -42,6 +43,7 @@ struct State {
     breaker: Breaker,
     pace: Pace,
     keys: Vec<Standing>,
+    has_new_keys: bool,
     needs_message: bool,
     /// The worker whose keys were last looked at: process id and start.
     examined: Option<(u32, u64)>,
@@ -71,11 +73,12 @@ fn count(counter: &AtomicU64) {
 }
 
 impl Member {
-    pub(super) fn new(name: String, client: WorkerClient, labels: Vec<String>) -> Self {
+    pub(super) fn new(name: String, client: WorkerClient, labels: BTreeMap<String, String>) -> Self {
         let state = State {
             breaker: Breaker::new(Instant::now()),
             pace: Pace::default(),
-            keys: vec![Standing::Unknown; labels.len()],
+            keys: Vec::new(),
+            has_new_keys: false,
             needs_message: false,
             examined: None,
             status: None,
@@ -93,13 +96,29 @@ impl Member {
         }
     }
 
+    /// What a key is called here.
+    pub(super) fn label<'a>(&'a self, key: &'a PoolKey) -> &'a str {
+        self.labels.get(&key.label).unwrap_or(&key.label)
+    }
+
+    /// There are other keys to be looked at.
+    pub(super) fn look_anew(&self) {
+        self.state().has_new_keys = true;
+        self.opened.notify_one();
+    }
+
+    /// Whether there have been since this was last asked.
+    pub(super) fn take_new_keys(&self) -> bool {
+        std::mem::take(&mut self.state().has_new_keys)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Each field stays whole whatever happened to a thread that held the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it may be asked for a key, and with what weight; none when its worker's key is not that key.
-    pub(super) fn candidacy(&self, key: usize, now: Instant) -> Option<(bool, f64)> {
+    pub(super) fn candidacy(&self, key: usize, now: Instant) -> Option<(bool, Option<f64>)> {
         let state = self.state();
         (state.keys.get(key) == Some(&Standing::Serves)).then(|| {
             let serves = state.breaker.state() == BreakerState::Closed;
@@ -179,6 +198,7 @@ impl Member {
         let closed = state.breaker.probed(epoch, result, Instant::now(), random);
         if closed {
             state.problem = None;
+            state.pace.forget();
             tracing::info!(token = self.name, "the token serves");
         } else if let Some(why) = why
             && state.problem.as_ref() != Some(&why)
@@ -221,7 +241,10 @@ impl Member {
 
     pub(super) fn set_standing(&self, key: usize, standing: Standing) {
         let mut state = self.state();
-        let Some(present) = state.keys.get_mut(key) else { return };
+        if state.keys.len() <= key {
+            state.keys.resize(key + 1, Standing::Unknown);
+        }
+        let present = &mut state.keys[key];
         if let Standing::Unfit(why) = &standing
             && *present != standing
         {

@@ -4,8 +4,8 @@
 //! counts for a key only while its worker's key under the label *is* that key, by its public half, and has proven itself to this
 //! process; labels may differ from token to token, and so may what a module wants to be handed.
 //!
-//! **Balancing.** Of two tokens taken by chance, the one where a request is expected to be done sooner: its usual time, times
-//! the requests under way there and one. **Going on.** A call that a token refuses for its own reasons, answers with "busy" or with a
+//! **Balancing.** Of two tokens taken by chance the first, unless the second is expected to be done in less than half the time: what is
+//! usual there (5 ms at least), times the requests under way and one. **Going on.** A call that a token refuses for its own reasons, answers with "busy" or with a
 //! signature that does not verify, or loses, goes to another token at once; one that takes longer than four times what is usual there (200 ms at
 //! least, 2.5 s at most) is asked of another as well, and the first good answer counts. All within the call's one limit. **Breaker.** Three
 //! failures in a row, or half of the last twenty, and a token is left out; it is probed with a self-proof after about 150 ms,
@@ -19,10 +19,10 @@ mod member;
 mod pace;
 mod watch;
 
-
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use yanqian_messages::SignatureVerifier;
@@ -42,16 +42,43 @@ pub struct PoolMember {
     /// As operators know it; the label `token` of metrics.
     pub name: String,
     pub client: ClientConfig,
+    /// Labels of keys that are called otherwise in this token.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A key that the pool is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolKey {
     /// Its certificate's.
     pub public: PublicKey,
     pub usage: KeyUsage,
-    /// Its label in each token, in the order of the tokens.
-    pub labels: Vec<String>,
+    /// Its label, in tokens that do not call it otherwise.
+    pub label: String,
+}
+
+impl PoolKey {
+    fn is(&self, public: &PublicKey, usage: KeyUsage) -> bool {
+        self.public == *public && self.usage == usage
+    }
+}
+
+/// The keys that the pool was ever asked for; a key keeps its place.
+#[derive(Debug, Default)]
+struct Keys {
+    all: Vec<PoolKey>,
+    /// Places of those that it looks after now.
+    kept: Vec<usize>,
+}
+
+impl Keys {
+    fn place(&self, public: &PublicKey, usage: KeyUsage) -> Option<usize> {
+        self.all.iter().position(|known| known.is(public, usage))
+    }
+
+    /// Those that are looked after, with their places.
+    fn kept(&self) -> impl Iterator<Item = (usize, &PoolKey)> {
+        self.kept.iter().filter_map(|place| Some((*place, self.all.get(*place)?)))
+    }
 }
 
 /// How an attempt at one token ended.
@@ -113,7 +140,7 @@ impl CallResult {
 pub struct TokenView {
     pub name: String,
     pub breaker: BreakerState,
-    /// In the order of the pool's keys.
+    /// In the order in which the pool learnt of its keys.
     pub keys: Vec<Standing>,
     /// What was wrong when it last did not serve.
     pub problem: Option<String>,
@@ -145,7 +172,18 @@ pub enum StartError {
     Unfit(String),
 }
 
-/// Self-proofs that signing keys were asked for since the last look.
+/// Why no token can use a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyTrouble {
+    /// Every token was asked, and says or shows that it cannot.
+    #[error("{0}")]
+    Unfit(String),
+    /// Some did not answer. That says nothing about a key that served before.
+    #[error("{0}")]
+    Away(String),
+}
+
+/// Self-proofs that a signing key was asked for since the last look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Proofs {
     pub good: u64,
@@ -161,14 +199,15 @@ pub struct TokenPool {
 
 struct Inner {
     members: Vec<Member>,
-    keys: Vec<PoolKey>,
+    keys: RwLock<Arc<Keys>>,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     /// Which token was found first, and its grade: the one that records tell.
     grade: OnceLock<(String, String)>,
     /// For the whole of a call.
     call_timeout: Duration,
     random: AtomicU64,
-    proofs: [AtomicU64; 2],
+    /// By the places of the keys; without those that were taken.
+    proofs: Mutex<BTreeMap<usize, Proofs>>,
 }
 
 impl fmt::Debug for TokenPool {
@@ -190,8 +229,23 @@ impl Inner {
         self.random().to_le_bytes()[0]
     }
 
-    fn count_proof(&self, good: bool) {
-        self.proofs[usize::from(good)].fetch_add(1, Ordering::Relaxed);
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, BTreeMap<usize, Proofs>> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_proof(&self, key: usize, good: bool) {
+        let mut proofs = self.proofs();
+        let counts = proofs.entry(key).or_default();
+        *(if good { &mut counts.good } else { &mut counts.refused }) += 1;
+    }
+
+    /// Whether a token serves for a key.
+    fn serves(&self, key: usize) -> bool {
+        self.members.iter().any(|member| member.view().serves(key))
     }
 
     /// Why tokens do not serve for a key.
@@ -216,77 +270,123 @@ impl TokenPool {
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     ) -> Self {
         let call_timeout = members.iter().map(|member| member.client.call_timeout).max().unwrap_or_default();
-        let members = members
-            .into_iter()
-            .enumerate()
-            .map(|(index, PoolMember { name, client })| {
-                let label = |key: &PoolKey| key.labels.get(index).cloned().unwrap_or_default();
-                Member::new(name, WorkerClient::new(client), keys.iter().map(label).collect())
-            })
-            .collect();
+        let member = |PoolMember { name, client, labels }| Member::new(name, WorkerClient::new(client), labels);
         let mut seed = [0; 8];
         // Without it all daemons would choose and pause alike, which only costs evenness.
         let _ = getrandom::fill(&mut seed);
-        let random = AtomicU64::new(u64::from_le_bytes(seed));
-        let inner = Inner { members, keys, verifier, grade: OnceLock::new(), call_timeout, random, proofs: Default::default() };
-        Self { inner: Arc::new(inner) }
+        let inner = Inner {
+            members: members.into_iter().map(member).collect(),
+            keys: RwLock::default(),
+            verifier,
+            grade: OnceLock::new(),
+            call_timeout,
+            random: AtomicU64::new(u64::from_le_bytes(seed)),
+            proofs: Mutex::default(),
+        };
+        let pool = Self { inner: Arc::new(inner) };
+        pool.keep(keys);
+        pool
     }
 
-    fn place(&self, key: &PublicKey, usage: KeyUsage) -> Result<usize, WorkerError> {
-        let place = self.inner.keys.iter().position(|known| known.public == *key && known.usage == usage);
-        place.ok_or_else(|| WorkerError::Unavailable(format!("no token was named for key {}", hex::encode(key.key_id()))))
+    /// Looks after these keys from now on, and no others. A key under another label than before has to prove itself anew.
+    pub fn keep(&self, keys: Vec<PoolKey>) {
+        let mut present = self.inner.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let (mut all, mut kept) = (present.all.clone(), Vec::new());
+        for key in keys {
+            let place = if let Some(place) = present.place(&key.public, key.usage) {
+                if all[place] != key {
+                    self.inner.members.iter().for_each(|member| member.set_standing(place, Standing::Unknown));
+                    all[place] = key;
+                }
+                place
+            } else {
+                all.push(key);
+                all.len() - 1
+            };
+            kept.push(place);
+        }
+        *present = Arc::new(Keys { all, kept });
+        drop(present);
+        self.inner.members.iter().for_each(Member::look_anew);
+    }
+
+    fn key(&self, public: &PublicKey, usage: KeyUsage) -> Result<(usize, PoolKey), WorkerError> {
+        let keys = self.inner.keys();
+        let place = keys.place(public, usage);
+        place.map(|place| (place, keys.all[place].clone())).ok_or_else(|| {
+            WorkerError::Unavailable(format!("no token was named for key {}", hex::encode(public.key_id())))
+        })
     }
 
     /// Signs a digest with the token's half of `key`. The signature has been verified against `key`.
     ///
     /// `message` is what the digest was made of; it goes only to tokens that need it ([`Status::needs_message`]).
     pub async fn sign(&self, key: &PublicKey, e: &E, message: &[u8]) -> Result<Signature, WorkerError> {
-        let (inner, place) = (&*self.inner, self.place(key, KeyUsage::Sign)?);
-        inner.call(place, |member| Box::pin(sign_at(inner, member, place, (key, e, message)))).await
+        let (inner, (place, key)) = (&*self.inner, self.key(key, KeyUsage::Sign)?);
+        inner.call(place, |member| Box::pin(sign_at(inner, member, &key, (e, message)))).await
     }
 
     /// Opens a session key that was sealed to `key`: 1 to [`crate::protocol::MAX_OPENED`] octets.
     pub async fn unseal(&self, key: &PublicKey, cipher: &Sm2Ciphertext) -> Result<Secret, WorkerError> {
-        let (inner, place) = (&*self.inner, self.place(key, KeyUsage::Encrypt)?);
-        let open = async |member: &Member| member.client.unseal(&member.labels[place], cipher).await;
+        let (inner, (place, key)) = (&*self.inner, self.key(key, KeyUsage::Encrypt)?);
+        let open = async |member: &Member| member.client.unseal(member.label(&key), cipher).await;
         inner.call(place, |member| Box::pin(async move { open(member).await.map_err(Miss::of_unseal) })).await
     }
 
     /// All tokens, in the order of the configuration.
     pub fn view(&self) -> Vec<TokenView> {
-        self.inner.members.iter().map(Member::view).collect()
+        let known = self.inner.keys().all.len();
+        let mut views: Vec<_> = self.inner.members.iter().map(Member::view).collect();
+        views.iter_mut().for_each(|view| view.keys.resize(known, Standing::Unknown));
+        views
     }
 
-    /// Whether every key has a token that serves.
-    pub fn serves(&self) -> bool {
-        let tokens = self.view();
-        (0..self.inner.keys.len()).all(|key| tokens.iter().any(|token| token.serves(key)))
+    /// The keys that it looks after.
+    pub fn kept(&self) -> Vec<(PublicKey, KeyUsage)> {
+        self.inner.keys().kept().map(|(_, key)| (key.public, key.usage)).collect()
     }
 
-    /// Why no token serves for some key, in words for operators.
-    pub fn reasons(&self) -> String {
-        let tokens = self.view();
-        let missing = (0..self.inner.keys.len()).find(|key| !tokens.iter().any(|token| token.serves(*key)));
-        self.inner.reasons(missing.unwrap_or(0))
+    /// Whether each of these keys has a token that serves.
+    pub fn serves(&self, keys: &[(PublicKey, KeyUsage)]) -> bool {
+        let known = self.inner.keys();
+        keys.iter().all(|(public, usage)| known.place(public, *usage).is_some_and(|place| self.inner.serves(place)))
+    }
+
+    /// Why no token serves for some of these keys, in words for operators.
+    pub fn reasons(&self, keys: &[(PublicKey, KeyUsage)]) -> String {
+        let known = self.inner.keys();
+        let places = keys.iter().map(|(public, usage)| known.place(public, *usage).unwrap_or(usize::MAX));
+        let mut missing = places.filter(|place| !self.inner.serves(*place));
+        self.inner.reasons(missing.next().unwrap_or(0))
     }
 
     /// Self-proofs since this was last asked, for the records that tell of every use of a signing key.
-    pub fn take_proofs(&self) -> Proofs {
-        let [refused, good] = &self.inner.proofs;
-        Proofs { good: good.swap(0, Ordering::Relaxed), refused: refused.swap(0, Ordering::Relaxed) }
+    pub fn take_proofs(&self) -> Vec<(PublicKey, Proofs)> {
+        let keys = self.inner.keys();
+        let taken = std::mem::take(&mut *self.inner.proofs());
+        taken.into_iter().filter_map(|(place, proofs)| Some((keys.all.get(place)?.public, proofs))).collect()
+    }
+
+    /// Those that could not be recorded; they are given again.
+    pub fn give_back(&self, public: &PublicKey, given: Proofs) {
+        let Some(place) = self.inner.keys().place(public, KeyUsage::Sign) else { return };
+        let mut proofs = self.inner.proofs();
+        let counts = proofs.entry(place).or_default();
+        counts.good += given.good;
+        counts.refused += given.refused;
     }
 }
 
 async fn sign_at(
     inner: &Inner,
     member: &Member,
-    place: usize,
-    (key, e, message): (&PublicKey, &E, &[u8]),
+    key: &PoolKey,
+    (e, message): (&E, &[u8]),
 ) -> Result<Signature, Miss> {
     let message = member.needs_message().then_some(message);
-    let raw = member.client.sign(&member.labels[place], e, message).await.map_err(Miss::of_sign)?;
+    let raw = member.client.sign(member.label(key), e, message).await.map_err(Miss::of_sign)?;
     match Signature::from_raw(&raw) {
-        Ok(signature) if inner.verifier.verify(key, e, &signature).is_ok() => Ok(signature),
+        Ok(signature) if inner.verifier.verify(&key.public, e, &signature).is_ok() => Ok(signature),
         _ => {
             tracing::error!(token = member.name, "the token's signature does not verify against the certificate");
             Err(Miss::blame(WorkerError::Defective))

@@ -8,10 +8,10 @@ const LEAST_LIMIT: Duration = Duration::from_millis(200);
 const MOST_LIMIT: Duration = Duration::from_millis(2500);
 /// Before anything is known.
 const UNKNOWN_LIMIT: Duration = Duration::from_millis(500);
-/// What is taken for usual before anything is known; the first answer replaces it.
-const UNKNOWN: Duration = Duration::from_millis(5);
 /// A token that has not been asked for this long counts as half as slow: it gets its chance to show that it is quick again.
-const HALF_LIFE: Duration = Duration::from_secs(5);
+const HALF_LIFE: Duration = Duration::from_millis(500);
+/// Whoever is quicker than this is quick: among such tokens only the requests under way make a difference.
+const QUICK: Duration = Duration::from_millis(5);
 
 /// Smoothed mean and deviation, as TCP keeps them of its round trips (RFC 6298 §2).
 #[derive(Debug, Default)]
@@ -40,6 +40,11 @@ impl Pace {
         }
     }
 
+    /// What was usual is so no more: the token was out, and is back.
+    pub(super) fn forget(&mut self) {
+        self.known = None;
+    }
+
     /// When to try another token as well.
     pub(super) fn limit(&self) -> Duration {
         let Some(known) = &self.known else { return UNKNOWN_LIMIT };
@@ -47,15 +52,14 @@ impl Pace {
         Duration::from_secs_f64(limit.min(MOST_LIMIT.as_secs_f64())).max(LEAST_LIMIT)
     }
 
-    /// Seconds that one more request is expected to take beside `in_flight` others.
-    pub(super) fn weight(&self, in_flight: usize, now: Instant) -> f64 {
-        let usual = self.known.as_ref().map_or(UNKNOWN.as_secs_f64(), |known| {
-            let age = now.saturating_duration_since(known.at).as_secs_f64();
-            known.mean * (-age / HALF_LIFE.as_secs_f64()).exp2()
-        });
+    /// Seconds that one more request is expected to take beside `in_flight` others; none before anything is known.
+    pub(super) fn weight(&self, in_flight: usize, now: Instant) -> Option<f64> {
+        let known = self.known.as_ref()?;
+        let age = now.saturating_duration_since(known.at).as_secs_f64();
+        let usual = (known.mean * (-age / HALF_LIFE.as_secs_f64()).exp2()).max(QUICK.as_secs_f64());
         #[allow(clippy::cast_precision_loss)] // a count of requests, far below 2^53
         let others = in_flight as f64;
-        usual * (others + 1.0)
+        Some(usual * (others + 1.0))
     }
 }
 
@@ -69,7 +73,7 @@ mod tests {
     fn the_limit_follows_what_is_usual_between_floor_and_ceiling() {
         let now = Instant::now();
         let mut pace = Pace::default();
-        assert_eq!(pace.limit(), UNKNOWN_LIMIT);
+        assert_eq!((pace.limit(), pace.weight(0, now)), (UNKNOWN_LIMIT, None));
         for _ in 0..50 {
             pace.took(2 * MILLI, now);
         }
@@ -88,12 +92,13 @@ mod tests {
     fn the_slow_and_the_busy_weigh_more_and_slowness_is_forgotten() {
         let now = Instant::now();
         let (mut quick, mut slow) = (Pace::default(), Pace::default());
-        quick.took(5 * MILLI, now);
+        assert!(quick.weight(0, now).is_none());
+        quick.took(MILLI, now);
         slow.took(50 * MILLI, now);
         assert!(quick.weight(0, now) < slow.weight(0, now));
         assert!(quick.weight(12, now) > slow.weight(0, now));
         let later = now + 8 * HALF_LIFE;
-        quick.took(5 * MILLI, later);
-        assert!(slow.weight(0, later) < quick.weight(0, later));
+        quick.took(MILLI, later);
+        assert!(slow.weight(0, later) == quick.weight(0, later));
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::breaker::{BreakerState, Probed};
 use super::member::{Member, Standing};
-use super::{Inner, PoolKey, StartError, TokenPool};
+use super::{Inner, KeyTrouble, PoolKey, StartError, TokenPool};
 use crate::client::WorkerError;
 use crate::protocol::{KeyUsage, Status, codes};
 
@@ -17,13 +17,18 @@ use crate::protocol::{KeyUsage, Status, codes};
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a worker may take to tell its state; its token has no part in that.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
+/// A worker makes one self-proof a second, and a daemon that starts again at once has just had it.
+const PROOF_PAUSE: Duration = Duration::from_millis(300);
+const PROOF_TRIES: u32 = 20;
 /// Looks at a token that serves before its keys that do not are tried again.
 const LOOKS_FOR_UNFIT: u32 = 5;
 
 /// Why a key was not found to serve.
 enum Trouble {
-    /// For good, until somebody changes something.
-    Unfit(String),
+    /// It is another key: whatever it signs is wrong, until somebody changes something.
+    Other(String),
+    /// The token refuses, or signs wrongly. If it has served before, it may do so again, and is asked when no other is left.
+    Failed(String),
     Away(String),
     /// The worker allows no more proofs now.
     Limited,
@@ -33,7 +38,7 @@ impl From<WorkerError> for Trouble {
     fn from(error: WorkerError) -> Self {
         match error {
             WorkerError::Refused { code, .. } if code == codes::RATE_LIMITED => Self::Limited,
-            WorkerError::Refused { .. } | WorkerError::Defective => Self::Unfit(error.to_string()),
+            WorkerError::Refused { .. } | WorkerError::Defective => Self::Failed(error.to_string()),
             // The worker answers, or nobody does: either may change by itself.
             other => Self::Away(other.to_string()),
         }
@@ -73,8 +78,9 @@ impl Inner {
             Ok(told) => told,
             Err(why) => return (Probed::Bad, Some(why)),
         };
+        let keys = self.keys();
         if let Some(why) = self.objection(&status) {
-            for key in 0..self.keys.len() {
+            for (key, _) in keys.kept() {
                 member.set_standing(key, Standing::Unfit(why.clone()));
             }
             member.examined(&status);
@@ -83,45 +89,81 @@ impl Inner {
         if let Some(why) = status.away {
             return (Probed::Bad, Some(format!("the token is away: {why}")));
         }
-        for (place, key) in self.keys.iter().enumerate() {
+        // What is wrong with a key that served so far, and with one that did not.
+        let (mut fails, mut unfit) = (None, None);
+        let mut good = false;
+        for (place, key) in keys.kept() {
             if unfit_only && member.standing(place) == Standing::Serves {
+                good = true;
                 continue;
             }
             let limit = member.probe_limit(self.call_timeout);
             let looked = timeout(limit, self.prove(member, place, key)).await;
             let trouble = looked.unwrap_or_else(|_| Err(WorkerError::Timeout(limit).into()));
             match trouble {
-                Ok(()) => member.set_standing(place, Standing::Serves),
-                Err(Trouble::Unfit(why)) => member.set_standing(place, Standing::Unfit(why)),
+                Ok(()) => {
+                    good = true;
+                    member.set_standing(place, Standing::Serves);
+                }
+                Err(Trouble::Failed(why)) if member.standing(place) == Standing::Serves => fails = Some(why),
+                Err(Trouble::Other(why) | Trouble::Failed(why)) => {
+                    member.set_standing(place, Standing::Unfit(why.clone()));
+                    unfit = Some(why);
+                }
                 Err(Trouble::Away(why)) => return (Probed::Bad, Some(why)),
                 Err(Trouble::Limited) => return (Probed::Limited, None),
             }
         }
         member.examined(&status);
-        let serves = (0..self.keys.len()).any(|key| member.standing(key) == Standing::Serves);
-        if serves { (Probed::Good, None) } else { (Probed::Bad, unfit(member, self.keys.len())) }
+        if good && fails.is_none() { (Probed::Good, None) } else { (Probed::Bad, fails.or(unfit)) }
     }
 
     /// The worker's key under the label is the certificate's, and it does what it is for.
     async fn prove(&self, member: &Member, place: usize, key: &PoolKey) -> Result<(), Trouble> {
-        let label = member.labels.get(place).map_or("", String::as_str);
+        let label = member.label(key);
         let found = member.client.public_key(label).await?;
         if found != key.public {
             let (found, own) = (hex::encode(found.key_id()), hex::encode(key.public.key_id()));
-            return Err(Trouble::Unfit(format!("its key `{label}` is {found}, the certificate's is {own}")));
+            return Err(Trouble::Other(format!("its key `{label}` is {found}, the certificate's is {own}")));
         }
         match key.usage {
             KeyUsage::Sign => {
                 let proven = member.client.self_proof(label, &key.public, self.verifier.as_ref()).await;
                 match &proven {
-                    Ok(()) => self.count_proof(true),
-                    Err(WorkerError::Defective) => self.count_proof(false),
+                    Ok(()) => self.count_proof(place, true),
+                    Err(WorkerError::Defective) => self.count_proof(place, false),
                     Err(_) => {}
                 }
                 Ok(proven?)
             }
             KeyUsage::Encrypt => prove_opening(member, label, &key.public).await,
         }
+    }
+
+    /// Has one token prove a key, whatever is known of it.
+    async fn prove_now(&self, member: &Member, place: usize, key: &PoolKey) -> Result<(), KeyTrouble> {
+        let of_several = |why: String| if self.members.len() == 1 { why } else { format!("token `{}`: {why}", member.name) };
+        for _ in 0..PROOF_TRIES {
+            let looked = timeout(self.call_timeout, self.prove(member, place, key)).await;
+            match looked.unwrap_or_else(|_| Err(WorkerError::Timeout(self.call_timeout).into())) {
+                Ok(()) => {
+                    member.set_standing(place, Standing::Serves);
+                    return Ok(());
+                }
+                Err(Trouble::Failed(why) | Trouble::Other(why)) => {
+                    member.set_standing(place, Standing::Unfit(why.clone()));
+                    return Err(KeyTrouble::Unfit(of_several(why)));
+                }
+                Err(Trouble::Away(why)) => return Err(KeyTrouble::Away(of_several(why))),
+                Err(Trouble::Limited) => sleep(PROOF_PAUSE).await,
+            }
+        }
+        Err(KeyTrouble::Away(of_several("the worker allows no more self-proofs now".to_owned())))
+    }
+
+    /// Whether every token was asked for a key, and none can use it.
+    fn is_hopeless(&self, key: usize) -> bool {
+        self.members.iter().all(|member| matches!(member.standing(key), Standing::Unfit(_)))
     }
 
     /// Probes a token whose breaker is open, when that is due.
@@ -141,7 +183,7 @@ impl Inner {
         if let Some(why) = status.away {
             return member.trip(self.random_octet(), format!("the token is away: {why}"));
         }
-        let has_unfit = || (0..self.keys.len()).any(|key| member.standing(key) != Standing::Serves);
+        let has_unfit = || self.keys().kept().any(|(key, _)| member.standing(key) != Standing::Serves);
         if anew || (unfit_too && has_unfit()) {
             let (result, why) = self.examine(member, !anew).await;
             if let (Probed::Bad, Some(why)) = (result, why) {
@@ -164,17 +206,10 @@ impl Inner {
             }
             if member.breaker_state() == BreakerState::Closed {
                 looks = looks.wrapping_add(1);
-                self.look(member, looks.is_multiple_of(LOOKS_FOR_UNFIT)).await;
+                self.look(member, member.take_new_keys() || looks.is_multiple_of(LOOKS_FOR_UNFIT)).await;
             }
         }
     }
-}
-
-fn unfit(member: &Member, keys: usize) -> Option<String> {
-    (0..keys).find_map(|key| match member.standing(key) {
-        Standing::Unfit(why) => Some(why),
-        Standing::Unknown | Standing::Serves => None,
-    })
 }
 
 /// Seals something to the key that the token must open.
@@ -187,7 +222,7 @@ async fn prove_opening(member: &Member, label: &str, key: &PublicKey) -> Result<
     if opened.expose() == secret.as_slice() {
         return Ok(());
     }
-    Err(Trouble::Unfit(format!("key `{label}` opens to something else than was sealed to its certificate")))
+    Err(Trouble::Failed(format!("key `{label}` opens to something else than was sealed to its certificate")))
 }
 
 impl TokenPool {
@@ -213,7 +248,7 @@ impl TokenPool {
         reached.sort_by_key(|(index, _)| *index);
         let mut reached = reached.into_iter();
         let Some((first, status)) = reached.next() else {
-            return Err(StartError::Waiting(self.reasons()));
+            return Err(StartError::Waiting(self.reasons(&self.kept())));
         };
         let name = |index: usize| &self.inner.members[index].name;
         if let Some((other, differs)) = reached.find(|(_, other)| other.grade != status.grade) {
@@ -229,31 +264,54 @@ impl TokenPool {
         Ok(status)
     }
 
-    /// Probes all tokens that are due; done as soon as every key has a token that serves.
+    /// Probes all tokens that are due; done as soon as each of these keys has a token that serves.
     ///
     /// # Errors
     /// [`StartError::Unfit`] when every token was asked and a key can be used in none, [`StartError::Waiting`] when that may change
     /// by itself.
-    pub async fn admit(&self) -> Result<(), StartError> {
+    pub async fn admit(&self, keys: &[(PublicKey, KeyUsage)]) -> Result<(), StartError> {
         let mut asking = JoinSet::new();
         for index in 0..self.inner.members.len() {
             let inner = std::sync::Arc::clone(&self.inner);
             asking.spawn(async move { inner.probe(&inner.members[index]).await });
         }
-        while !self.serves() && asking.join_next().await.is_some() {}
+        while !self.serves(keys) && asking.join_next().await.is_some() {}
         // A probe that was begun is ended: others wait for its result.
         asking.detach_all();
-        if self.serves() {
+        if self.serves(keys) {
             return Ok(());
         }
-        let members = || self.inner.members.iter();
-        let hopeless = |key: usize| members().all(|member| matches!(member.standing(key), Standing::Unfit(_)));
-        let problem = self.reasons();
-        Err(if (0..self.inner.keys.len()).any(hopeless) {
-            StartError::Unfit(problem)
-        } else {
-            StartError::Waiting(problem)
-        })
+        let known = self.inner.keys();
+        let hopeless = |(public, usage): &(PublicKey, KeyUsage)| {
+            let place = known.place(public, *usage);
+            place.is_some_and(|place| self.inner.is_hopeless(place))
+        };
+        let problem = self.reasons(keys);
+        Err(if keys.iter().any(hopeless) { StartError::Unfit(problem) } else { StartError::Waiting(problem) })
+    }
+
+    /// Has the tokens prove a key now, one of those that the pool keeps; done as soon as one did. Waits where a worker allows no
+    /// more proofs.
+    pub async fn prove(&self, public: &PublicKey, usage: KeyUsage) -> Result<(), KeyTrouble> {
+        let (place, key) = self.key(public, usage).map_err(|error| KeyTrouble::Unfit(error.to_string()))?;
+        let mut asking = JoinSet::new();
+        for index in 0..self.inner.members.len() {
+            let (inner, key) = (std::sync::Arc::clone(&self.inner), key.clone());
+            asking.spawn(async move { inner.prove_now(&inner.members[index], place, &key).await });
+        }
+        let (mut unfit, mut away) = (Vec::new(), Vec::new());
+        while let Some(ended) = asking.join_next().await {
+            match ended {
+                Ok(Ok(())) => {
+                    asking.detach_all();
+                    return Ok(());
+                }
+                Ok(Err(KeyTrouble::Unfit(why))) => unfit.push(why),
+                Ok(Err(KeyTrouble::Away(why))) => away.push(why),
+                Err(panicked) => away.push(panicked.to_string()),
+            }
+        }
+        Err(if away.is_empty() { KeyTrouble::Unfit(unfit.join("; ")) } else { KeyTrouble::Away(away.join("; ")) })
     }
 
     /// Looks after all tokens; never ends.

@@ -36,7 +36,9 @@ mod tests {
     #[test]
     fn a_call_counts_in_the_first_bucket_that_is_not_too_short() {
         let counts = LatencyCounts::default();
-        for time in [Duration::ZERO, LATENCY_BOUNDS[0], LATENCY_BOUNDS[0] + Duration::from_micros(1), Duration::from_secs(11)] {
+        for time in
+            [Duration::ZERO, LATENCY_BOUNDS[0], LATENCY_BOUNDS[0] + Duration::from_micros(1), Duration::from_secs(11)]
+        {
             counts.took(time);
         }
         let told = counts.told("sign");

@@ -1,10 +1,11 @@
 //! Two tokens with one key: what one of them does wrong costs no signature, and it comes back by itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use yanqian_hsm::pool::{BreakerState, CallResult, PoolKey, PoolMember, Standing, StartError, TokenPool, TokenView};
+use yanqian_hsm::pool::{BreakerState, CallResult, PoolKey, PoolMember, Proofs, Standing, StartError, TokenPool, TokenView};
 use yanqian_hsm::protocol::KeyUsage;
 use yanqian_hsm::{ClientConfig, WorkerError};
 use yanqian_messages::PlainVerifier;
@@ -15,16 +16,25 @@ use crate::support::{Site, Worker, digest};
 
 const LABEL: &str = "signing";
 
-fn key(public: PublicKey, usage: KeyUsage, labels: [&str; 2]) -> PoolKey {
-    PoolKey { public, usage, labels: labels.map(str::to_owned).to_vec() }
+/// A key with what it is called in the second token.
+fn key(public: PublicKey, usage: KeyUsage, [label, in_second]: [&str; 2]) -> (PoolKey, String) {
+    (PoolKey { public, usage, label: label.to_owned() }, in_second.to_owned())
 }
 
-fn pool_of(sites: &[&Site], keys: Vec<PoolKey>) -> TokenPool {
-    let members = sites.iter().zip(["a", "b"]).map(|(site, name)| PoolMember {
+fn pool_of(sites: &[&Site], keys: Vec<(PoolKey, String)>) -> TokenPool {
+    let differing = keys.iter().filter(|(key, in_second)| key.label != *in_second);
+    let labels: BTreeMap<_, _> = differing.map(|(key, in_second)| (key.label.clone(), in_second.clone())).collect();
+    let members = sites.iter().zip([("a", BTreeMap::new()), ("b", labels)]).map(|(site, (name, labels))| PoolMember {
         name: name.to_owned(),
         client: ClientConfig::new(site.path("worker.sock")),
+        labels,
     });
-    TokenPool::new(members.collect(), keys, Arc::new(PlainVerifier))
+    TokenPool::new(members.collect(), keys.into_iter().map(|(key, _)| key).collect(), Arc::new(PlainVerifier))
+}
+
+/// The self-proofs of the one signing key.
+fn taken(pool: &TokenPool) -> Proofs {
+    pool.take_proofs().first().map(|(_, proofs)| *proofs).unwrap_or_default()
 }
 
 /// Waits until it holds.
@@ -58,7 +68,7 @@ impl Pair {
         let pair = Self::unseen().await;
         pair.pool.reach().await.unwrap();
         until("both serve", async || {
-            let _ = pair.pool.admit().await;
+            let _ = pair.pool.admit(&pair.pool.kept()).await;
             pair.view(0).serves(0) && pair.view(1).serves(0)
         })
         .await;
@@ -79,7 +89,7 @@ impl Pair {
         let tended = pool.clone();
         let tending = tokio::spawn(async move {
             // As in the daemon: looked after once they were found.
-            while !tended.serves() {
+            while !tended.serves(&tended.kept()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             tended.tend().await;
@@ -132,9 +142,9 @@ async fn both_tokens_are_asked_and_every_signature_verifies() {
         assert_eq!(token.results.iter().sum::<u64>(), token.results[CallResult::Ok as usize], "{token:?}");
         assert_eq!((token.switch_overs, token.in_flight), (0, 0));
     }
-    let proofs = pair.pool.take_proofs();
+    let proofs = taken(&pair.pool);
     assert_eq!((proofs.good, proofs.refused), (2, 0), "one for each token");
-    assert_eq!(pair.pool.take_proofs().good, 0);
+    assert_eq!(taken(&pair.pool).good, 0);
 }
 
 #[tokio::test]
@@ -220,7 +230,7 @@ async fn another_key_under_the_label_does_not_count_and_the_reason_names_both() 
     let pool = pool_of(&[&pair.a, &other], vec![key(pair.key, KeyUsage::Sign, [LABEL; 2])]);
     pool.reach().await.unwrap();
     let reason = loop {
-        let _ = pool.admit().await;
+        let _ = pool.admit(&pool.kept()).await;
         let token = pool.view().swap_remove(1);
         if let [Standing::Unfit(why)] = token.keys.as_slice() {
             break why.clone();
@@ -239,7 +249,7 @@ async fn another_key_under_the_label_does_not_count_and_the_reason_names_both() 
     // Where no other token is left, the start fails for good and says why.
     let alone = pool_of(&[&other], vec![key(pair.key, KeyUsage::Sign, [LABEL; 2])]);
     alone.reach().await.unwrap();
-    assert!(matches!(alone.admit().await, Err(StartError::Unfit(why)) if why == reason));
+    assert!(matches!(alone.admit(&alone.kept()).await, Err(StartError::Unfit(why)) if why == reason));
 }
 
 #[tokio::test]
@@ -275,13 +285,11 @@ async fn labels_and_forms_may_differ_from_token_to_token() {
     b.change_profile("mechanism = 0x80008105\ninput = \"e\"", "mechanism = 0x80008102\ninput = \"message-with-z\"");
     let _at_b = b.start();
     assert!(b.client().status().await.unwrap().needs_message);
-    let keys = vec![
-        key(signing, KeyUsage::Sign, ["sign"; 2]),
-        key(opening, KeyUsage::Encrypt, ["absent", "open-here"]),
-    ];
+    let keys =
+        vec![key(signing, KeyUsage::Sign, ["sign"; 2]), key(opening, KeyUsage::Encrypt, ["absent", "open-here"])];
     let pool = pool_of(&[&enrolled.site, &b], keys);
     pool.reach().await.unwrap();
-    until("each key has a token", async || pool.admit().await.is_ok()).await;
+    until("each key has a token", async || pool.admit(&pool.kept()).await.is_ok()).await;
     until("both sign", async || pool.view().iter().all(|token| token.serves(0))).await;
     assert!(matches!(&pool.view()[0].keys[1], Standing::Unfit(why) if why.contains("absent")));
     let e = digest(&signing, b"a message");
@@ -303,14 +311,15 @@ async fn a_token_that_comes_later_joins_and_one_of_another_grade_never_does() {
     let mut pair = Pair::unseen().await;
     pair.at_b = None;
     pair.pool.reach().await.unwrap();
-    pair.pool.admit().await.unwrap();
+    pair.pool.admit(&pair.pool.kept()).await.unwrap();
     pair.signs().await;
     assert!(pair.view(1).problem.is_some());
     pair.b.change_profile("grade = \"development\"", "grade = \"sealed\"");
     pair.at_b = Some(pair.b.start());
-    until("its grade is noticed", async || {
-        matches!(&pair.view(1).keys[0], Standing::Unfit(why) if why.contains("grade"))
-    })
+    until(
+        "its grade is noticed",
+        async || matches!(&pair.view(1).keys[0], Standing::Unfit(why) if why.contains("grade")),
+    )
     .await;
     pair.signs().await;
     pair.at_b = None;
@@ -330,7 +339,7 @@ async fn without_any_worker_a_pool_waits_and_says_for_whom() {
     let pool = pool_of(&[&a, &b], vec![key(any, KeyUsage::Sign, [LABEL; 2])]);
     let Err(StartError::Waiting(why)) = pool.reach().await else { panic!("nobody is there") };
     assert!(why.contains("token `a`") && why.contains("token `b`"), "{why}");
-    assert!(matches!(pool.admit().await, Err(StartError::Waiting(_))));
+    assert!(matches!(pool.admit(&pool.kept()).await, Err(StartError::Waiting(_))));
     let error = pool.sign(&any, &digest(&any, b"m"), b"m").await.unwrap_err();
     assert!(matches!(error, WorkerError::Unavailable(_)), "{error}");
 }

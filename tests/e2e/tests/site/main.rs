@@ -31,6 +31,7 @@ mod services;
 mod signature;
 mod softhsm;
 mod support;
+mod tokens;
 mod trust;
 mod units;
 mod verification;

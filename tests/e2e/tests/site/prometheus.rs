@@ -87,6 +87,11 @@ async fn prometheus_scrapes_the_daemon_and_finds_every_series_from_the_start() {
         ("count(yanqian_second_opinions_total)", 6.0),
         ("count(yanqian_key_tables)", 4.0),
         ("yanqian_build_info", 1.0),
+        ("count(yanqian_hsm_breaker_state{token=\"hsm\"})", 3.0),
+        ("count(yanqian_hsm_calls_total{token=\"hsm\"})", 8.0),
+        ("count(yanqian_hsm_call_seconds_bucket{token=\"hsm\"})", 34.0),
+        ("count(yanqian_hsm_return_codes_total{token=\"hsm\"})", 104.0),
+        ("yanqian_hsm_sessions_limit{token=\"hsm\"}", 5.0),
     ] {
         let value = within(Duration::from_secs(10), series).until(async || prometheus.value(series)).await;
         assert!((value - count).abs() < f64::EPSILON, "{series}: {value}");

@@ -9,10 +9,11 @@ use yanqian_sm::PublicKey;
 use yanqian_vocabulary::Timestamp;
 
 use super::{Found, Level, Row, certificate, days_left, row, warn_if};
+use crate::config::Token;
 use crate::keys::{Lists, is_needed};
 
 /// A pair and where it stands in its list.
-pub(super) struct Placed {
+pub(in crate::cli) struct Placed {
     usage: PairUsage,
     pair: Arc<KeyPair>,
     state: PairState,
@@ -64,17 +65,18 @@ impl Placed {
     }
 
     /// None when nothing asks for the key any more.
-    pub(super) fn key_row(&self, keys: &[KeyEntry]) -> Option<Row> {
+    pub(in crate::cli) fn key_row(&self, keys: &[KeyEntry], token: &Token) -> Option<Row> {
         let (key, usage) = match self.usage {
             PairUsage::Signing => ("signing-key", KeyUsage::Sign),
             PairUsage::Encryption => ("encryption-key", KeyUsage::Encrypt),
         };
-        self.needed.then(|| row(key, self.told(held(keys, usage, &self.pair))))
+        self.needed.then(|| row(key, self.told(held(keys, usage, &self.pair, token))))
     }
 }
 
-fn held(keys: &[KeyEntry], usage: KeyUsage, pair: &KeyPair) -> Found {
+fn held(keys: &[KeyEntry], usage: KeyUsage, pair: &KeyPair, token: &Token) -> Found {
     let KeyPair { label, certificate, public_key: key, .. } = pair;
+    let label = token.labels.get(label).unwrap_or(label);
     let fail = |problem: String| Found(Level::Fail, problem);
     let Some(entry) = keys.iter().find(|entry| entry.label == *label) else {
         return fail(format!("the token has no key `{label}`"));
