@@ -23,11 +23,9 @@ pub(crate) struct Lists {
 
 /// Reads the certificates of all pairs. Each is for its use, and valid when its pair begins.
 pub(crate) fn load(config: &Config, now: Timestamp) -> Result<Lists, PartError> {
-    let list = |usage, entries: &[PairEntry]| load_list(&config.file, usage, entries, now);
-    let pairs = &config.hsm.pairs;
-    let signing = list(PairUsage::Signing, &pairs.signing)?;
-    let encryption = list(PairUsage::Encryption, &pairs.encryption)?;
-    for (pair, entry) in encryption.iter().zip(&pairs.encryption) {
+    let signing = list(config, PairUsage::Signing, now)?;
+    let encryption = list(config, PairUsage::Encryption, now)?;
+    for (pair, entry) in encryption.iter().zip(&config.hsm.pairs.encryption) {
         if signing.iter().any(|other| other.public_key == pair.public_key) {
             let problem = "holds the key of a signing certificate; the pairs for the two uses are separate";
             return Err(wrong(&config.file, entry, problem));
@@ -42,12 +40,13 @@ fn wrong(file: &Path, entry: &PairEntry, problem: &str) -> PartError {
     entry.certificate_at.problem(file, problem).into()
 }
 
-fn load_list(
-    file: &Path,
-    usage: PairUsage,
-    entries: &[PairEntry],
-    now: Timestamp,
-) -> Result<Vec<Arc<KeyPair>>, PartError> {
+/// Reads the certificates of the pairs for one use.
+pub(crate) fn list(config: &Config, usage: PairUsage, now: Timestamp) -> Result<Vec<Arc<KeyPair>>, PartError> {
+    let file = &config.file;
+    let entries = match usage {
+        PairUsage::Signing => &config.hsm.pairs.signing,
+        PairUsage::Encryption => &config.hsm.pairs.encryption,
+    };
     let mut pairs: Vec<Arc<KeyPair>> = Vec::new();
     for entry in entries {
         let wrong = |problem: &str| wrong(file, entry, problem);

@@ -28,9 +28,8 @@ pub(crate) fn client(token: &Token) -> ClientConfig {
 
 /// The configured tokens, asked for these keys.
 pub(crate) fn pool(config: &Config, keys: Vec<PoolKey>, verifier: &Arc<Verifier>) -> TokenPool {
-    let member = |token: &Token| {
-        PoolMember { name: token.name.clone(), client: client(token), labels: token.labels.clone() }
-    };
+    let member =
+        |token: &Token| PoolMember { name: token.name.clone(), client: client(token), labels: token.labels.clone() };
     TokenPool::new(config.hsm.tokens.iter().map(member).collect(), keys, Arc::clone(verifier) as _)
 }
 
@@ -124,7 +123,13 @@ pub(crate) async fn admit(core: &Core, pool: &TokenPool, readiness: &Readiness, 
             pair.set_proven(true);
         } else if is_needed(usage, pair, state, now) {
             let (label, why) = (&pair.label, pool.reasons(&key));
-            tracing::error!(usage = usage.as_str(), label, state = state.as_str(), why, "a key is not proven; it is tried again");
+            tracing::error!(
+                usage = usage.as_str(),
+                label,
+                state = state.as_str(),
+                why,
+                "a key is not proven; it is tried again"
+            );
         }
     }
     Ok(())

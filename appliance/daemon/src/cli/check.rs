@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 use yanqian_agreement::Agreement;
+use yanqian_gateway::PairUsage;
 use yanqian_hsm::profile::Profile;
 use yanqian_hsm::worker::WorkerConfig;
 use yanqian_messages::Certificate;
@@ -21,7 +22,7 @@ use super::{EXIT_CONFIG, check_tokens};
 use crate::config::Config;
 use crate::gauges::free_space;
 use crate::{hardening, keys, parts};
-use pairs::{Placed, placed};
+use pairs::{Placed, certificate_key, placed};
 
 const DAY: i64 = 86_400;
 /// Days before an end at which a warning begins.
@@ -110,7 +111,6 @@ fn rows(config: &Config) -> Vec<Row> {
     let text = |error: parts::PartError| error.to_string();
     let agreement = parts::agreement(config).map_err(text);
     let profile = parts::platform(config).map(|(profile, _)| profile).map_err(text);
-    let pairs = keys::load(config, timestamp()).map_err(text);
     let services = match (&agreement, &profile) {
         (Ok((agreement, _)), Ok(profile)) => parts::services(config, agreement, profile)
             .map(|()| agreement.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", "))
@@ -144,18 +144,21 @@ fn rows(config: &Config) -> Vec<Row> {
         row("disk", disk(&config.state_dir)),
         row("open-files", open_files(config)),
     ];
-    let pairs = match pairs {
-        Ok(pairs) => pairs,
-        Err(problem) => {
-            rows.extend([row("signing-certificate", Err(problem)), row("clock", clock(config, None))]);
-            rows.extend(check_tokens::rows(config, &[]));
-            return rows;
+    let mut pairs: Vec<Placed> = Vec::new();
+    for usage in PairUsage::ALL {
+        match keys::list(config, usage, timestamp()) {
+            Ok(list) => pairs.extend(placed(usage, list, timestamp())),
+            Err(problem) => rows.push(row(certificate_key(usage), Err(problem.to_string()))),
         }
-    };
-    let first = pairs.signing.first().map(|pair| pair.certificate.clone());
-    let pairs = placed(pairs, timestamp());
-    rows.extend(pairs.iter().map(Placed::certificate_row));
-    rows.push(row("clock", clock(config, first.as_ref())));
+        rows.extend(pairs.iter().filter(|pair| pair.is_for(usage)).map(Placed::certificate_row));
+    }
+    if let (false, Err(problem)) = (pairs.is_empty(), keys::load(config, timestamp()))
+        && !rows.iter().any(|row| row.key.ends_with("-certificate") && row.found.0 == Level::Fail)
+    {
+        rows.push(row("encryption-certificate", Err(problem.to_string())));
+    }
+    let signing = pairs.iter().find(|pair| pair.is_for(PairUsage::Signing));
+    rows.push(row("clock", clock(config, signing.map(Placed::certificate))));
     rows.extend(check_tokens::rows(config, &pairs));
     rows
 }

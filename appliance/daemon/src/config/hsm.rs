@@ -157,7 +157,8 @@ impl RawToken {
                 return Err(source.value(LABELS, own, LABEL));
             }
         }
-        let labels: BTreeMap<_, _> = self.labels.iter().map(|(label, own)| (label.clone(), own.get_ref().clone())).collect();
+        let labels: BTreeMap<_, _> =
+            self.labels.iter().map(|(label, own)| (label.clone(), own.get_ref().clone())).collect();
         // Two pairs under one label would be one key.
         let mut used = BTreeSet::new();
         for pair in pairs {
@@ -165,7 +166,9 @@ impl RawToken {
             if !used.insert(own) {
                 let at = self.labels.values().find(|value| value.get_ref() == own);
                 let problem = format!("`{own}` stands for two pairs, which are separate");
-                return Err(at.map_or_else(|| source.key(LABELS, &problem), |at| source.value(LABELS, at, problem.clone())));
+                return Err(
+                    at.map_or_else(|| source.key(LABELS, &problem), |at| source.value(LABELS, at, problem.clone()))
+                );
             }
         }
         let token = Token {

@@ -377,12 +377,7 @@ impl TokenPool {
     }
 }
 
-async fn sign_at(
-    inner: &Inner,
-    member: &Member,
-    key: &PoolKey,
-    (e, message): (&E, &[u8]),
-) -> Result<Signature, Miss> {
+async fn sign_at(inner: &Inner, member: &Member, key: &PoolKey, (e, message): (&E, &[u8])) -> Result<Signature, Miss> {
     let message = member.needs_message().then_some(message);
     let raw = member.client.sign(member.label(key), e, message).await.map_err(Miss::of_sign)?;
     match Signature::from_raw(&raw) {

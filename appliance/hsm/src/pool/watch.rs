@@ -142,7 +142,8 @@ impl Inner {
 
     /// Has one token prove a key, whatever is known of it.
     async fn prove_now(&self, member: &Member, place: usize, key: &PoolKey) -> Result<(), KeyTrouble> {
-        let of_several = |why: String| if self.members.len() == 1 { why } else { format!("token `{}`: {why}", member.name) };
+        let of_several =
+            |why: String| if self.members.len() == 1 { why } else { format!("token `{}`: {why}", member.name) };
         for _ in 0..PROOF_TRIES {
             let looked = timeout(self.call_timeout, self.prove(member, place, key)).await;
             match looked.unwrap_or_else(|_| Err(WorkerError::Timeout(self.call_timeout).into())) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use yanqian_hsm::pool::{BreakerState, CallResult, PoolKey, PoolMember, Proofs, Standing, StartError, TokenPool, TokenView};
+use yanqian_hsm::pool::{
+    BreakerState, CallResult, PoolKey, PoolMember, Proofs, Standing, StartError, TokenPool, TokenView,
+};
 use yanqian_hsm::protocol::KeyUsage;
 use yanqian_hsm::{ClientConfig, WorkerError};
 use yanqian_messages::PlainVerifier;

@@ -111,7 +111,7 @@ async fn each_line_of_the_check_has_its_own_cause() {
 
     for (days, result) in [(-1, "fail"), (9, "warn")] {
         let begins = now + time::Duration::days(days - 365);
-        let request = std::fs::read(places.hsm().join("entity.csr")).unwrap();
+        let request = std::fs::read(places.hsm().join("yanqian-sign.csr")).unwrap();
         let signing = yanqian_devpki::issue_entity_signing(&places.pki(), &request, begins, 365).unwrap();
         let encryption = yanqian_devpki::issue_entity_encryption(&places.pki(), &signing, begins, 365).unwrap();
         // The key of another certificate of the same request is the same; the certificate beside it in the token is not.

@@ -157,7 +157,11 @@ async fn labels_may_differ_and_a_token_joins_when_it_comes() {
     }
     let config = site.places().daemon_config();
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text.replacen("name = \"b\"", "name = \"b\"\nlabels = { yanqian-encrypt = \"opens-here\" }", 1)).unwrap();
+    std::fs::write(
+        &config,
+        text.replacen("name = \"b\"", "name = \"b\"\nlabels = { yanqian-encrypt = \"opens-here\" }", 1),
+    )
+    .unwrap();
     site.second().stop_worker();
     // One token is enough to start with.
     site.start_daemon().await.unwrap();

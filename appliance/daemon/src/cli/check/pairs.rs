@@ -5,12 +5,13 @@ use std::sync::Arc;
 use yanqian_gateway::{KeyPair, PairState, PairUsage};
 use yanqian_hsm::KeyEntry;
 use yanqian_hsm::protocol::KeyUsage;
+use yanqian_messages::Certificate;
 use yanqian_sm::PublicKey;
 use yanqian_vocabulary::Timestamp;
 
 use super::{Found, Level, Row, certificate, days_left, row, warn_if};
 use crate::config::Token;
-use crate::keys::{Lists, is_needed};
+use crate::keys::is_needed;
 
 /// A pair and where it stands in its list.
 pub(in crate::cli) struct Placed {
@@ -22,22 +23,33 @@ pub(in crate::cli) struct Placed {
     needed: bool,
 }
 
-pub(super) fn placed(lists: Lists, now: Timestamp) -> Vec<Placed> {
-    let Lists { signing, encryption } = lists;
-    let mut all = Vec::new();
-    for (usage, pairs) in [(PairUsage::Signing, signing), (PairUsage::Encryption, encryption)] {
-        let begun = pairs.iter().skip(1).take_while(|pair| pair.from.is_some_and(|from| from <= now)).count();
-        let one_of_several = pairs.len() > 1;
-        for (place, pair) in pairs.into_iter().enumerate() {
-            let state = PairState::of(place, begun);
-            let needed = is_needed(usage, &pair, state, now);
-            all.push(Placed { usage, pair, state, one_of_several, needed });
-        }
+/// The row about certificates for one use.
+pub(super) const fn certificate_key(usage: PairUsage) -> &'static str {
+    match usage {
+        PairUsage::Signing => "signing-certificate",
+        PairUsage::Encryption => "encryption-certificate",
     }
-    all
+}
+
+pub(super) fn placed(usage: PairUsage, pairs: Vec<Arc<KeyPair>>, now: Timestamp) -> impl Iterator<Item = Placed> {
+    let begun = pairs.iter().skip(1).take_while(|pair| pair.from.is_some_and(|from| from <= now)).count();
+    let one_of_several = pairs.len() > 1;
+    pairs.into_iter().enumerate().map(move |(place, pair)| {
+        let state = PairState::of(place, begun);
+        let needed = is_needed(usage, &pair, state, now);
+        Placed { usage, pair, state, one_of_several, needed }
+    })
 }
 
 impl Placed {
+    pub(super) fn is_for(&self, usage: PairUsage) -> bool {
+        self.usage == usage
+    }
+
+    pub(super) fn certificate(&self) -> &Certificate {
+        &self.pair.certificate
+    }
+
     fn told(&self, Found(level, note): Found) -> Found {
         if !self.one_of_several {
             return Found(level, note);
@@ -47,10 +59,6 @@ impl Placed {
     }
 
     pub(super) fn certificate_row(&self) -> Row {
-        let key = match self.usage {
-            PairUsage::Signing => "signing-certificate",
-            PairUsage::Encryption => "encryption-certificate",
-        };
         let certificate_of = &self.pair.certificate;
         let found = match self.state {
             PairState::InUse => certificate(Ok(certificate_of)),
@@ -61,7 +69,7 @@ impl Placed {
             }
             PairState::Former => Found(Level::Ok, certificate_of.subject().to_owned()),
         };
-        row(key, self.told(found))
+        row(certificate_key(self.usage), self.told(found))
     }
 
     /// None when nothing asks for the key any more.
