@@ -83,6 +83,8 @@ fn write_messages() {
             write("attributes", name, attributes.as_der());
         }
     }
+    write("enveloped_data", "to-seal", CONTENTS[0]);
+    write("signed_and_enveloped_data", "to-seal", CONTENTS[0]);
     let rng = &mut getrandom::SysRng;
     for (at, content) in CONTENTS.into_iter().enumerate() {
         let attributes = SignedAttributes::new(sm3(&[content]), [1_700_000_000, 2_600_000_000, 0, 1][at]).unwrap();
