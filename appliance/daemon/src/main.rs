@@ -6,6 +6,7 @@ mod admin;
 mod cli;
 mod config;
 mod gauges;
+mod grade;
 mod hardening;
 mod key_gauges;
 mod key_usage;

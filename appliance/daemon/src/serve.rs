@@ -26,6 +26,7 @@ use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::config::Config;
 use crate::gauges::Gauges;
+use crate::grade::GradeGauge;
 use crate::hardening;
 use crate::key_gauges::KeyGauges;
 use crate::key_usage::KeyUsage;
@@ -94,6 +95,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let gauges = Gauges::register(&registry, &names).map_err(failed)?;
     let key_gauges = KeyGauges::register(&registry, metrics.clone()).map_err(failed)?;
     let key_usage = KeyUsage::register(&registry, &names).map_err(failed)?;
+    let grade = GradeGauge::register(&registry, &names).map_err(failed)?;
     let verifier = Arc::new(Verifier::new(config.verification));
     registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
@@ -111,7 +113,10 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let prover = Prover { tokens: tokens.clone(), verifier: Arc::clone(&verifier) };
     let rotation = Rotation::new(Arc::clone(&core), prover.clone(), key_gauges, readiness.clone(), loaded);
     // The workers were there a moment ago: their keys' series exist from the start.
-    tokens.view().iter().for_each(|view| key_usage.tell(view));
+    tokens.view().iter().for_each(|view| {
+        key_usage.tell(view);
+        grade.tell(view);
+    });
     readiness.set(Vec::new());
     if let Some(file) = &config.listen.ready_file {
         write_ready(file, address, admin_address).map_err(failed)?;
@@ -133,6 +138,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         metrics,
         gauges,
         key_usage,
+        grade,
         state_dir,
         readiness: readiness.clone(),
     };

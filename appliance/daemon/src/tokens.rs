@@ -20,16 +20,20 @@ use crate::keys::is_needed;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// How to reach a token's worker.
-pub(crate) fn client(token: &Token) -> ClientConfig {
+pub(crate) fn client(config: &Config, token: &Token) -> ClientConfig {
     let mut client = ClientConfig::new(&token.socket);
     client.expected_uid = token.worker_uid;
+    client.least_grade = config.hsm.grade;
     client
 }
 
 /// The configured tokens, asked for these keys.
 pub(crate) fn pool(config: &Config, keys: Vec<PoolKey>, verifier: &Arc<Verifier>) -> TokenPool {
-    let member =
-        |token: &Token| PoolMember { name: token.name.clone(), client: client(token), labels: token.labels.clone() };
+    let member = |token: &Token| PoolMember {
+        name: token.name.clone(),
+        client: client(config, token),
+        labels: token.labels.clone(),
+    };
     TokenPool::new(config.hsm.tokens.iter().map(member).collect(), keys, Arc::clone(verifier) as _)
 }
 

@@ -17,6 +17,7 @@ use yanqian_vocabulary::{Reason, TrustHash};
 
 use crate::admin::Readiness;
 use crate::gauges::Gauges;
+use crate::grade::GradeGauge;
 use crate::key_usage::KeyUsage;
 use crate::tokens;
 
@@ -64,6 +65,7 @@ pub(crate) struct Watch {
     pub(crate) metrics: Metrics,
     pub(crate) gauges: Gauges,
     pub(crate) key_usage: KeyUsage,
+    pub(crate) grade: GradeGauge,
     /// Where the ledger lies.
     pub(crate) state_dir: PathBuf,
     pub(crate) readiness: Readiness,
@@ -156,6 +158,7 @@ impl Watch {
         for view in self.tokens.view() {
             self.gauges.tell_token(&view);
             self.key_usage.tell(&view);
+            self.grade.tell(&view);
         }
         // A ledger that does not write now gets them later: this task has others to look after.
         if self.ledger.state() == LedgerState::Writing

@@ -17,5 +17,5 @@ pub mod worker;
 
 pub use client::{ClientConfig, WorkerClient, WorkerError};
 pub use pool::TokenPool;
-pub use protocol::{KeyEntry, Status};
+pub use protocol::{KeyAlgorithm, KeyEntry, Scheme, Status};
 pub use self_proof::{SELF_PROOF_PREFIX, self_proof_message};

@@ -28,6 +28,11 @@ pub const SM2_CURVE: ObjectIdentifier = oid("1.2.156.10197.1.301");
 pub const SM4: ObjectIdentifier = oid("1.2.156.10197.1.104");
 pub const SM4_ECB: ObjectIdentifier = oid("1.2.156.10197.1.104.1");
 pub const SM4_CBC: ObjectIdentifier = oid("1.2.156.10197.1.104.2");
+pub const SHA256: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.1");
+pub const ECDSA_WITH_SHA256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
+pub const RSA_WITH_SHA256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
+pub const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+pub const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
 pub const EC_PUBLIC_KEY: ObjectIdentifier = oid("1.2.840.10045.2.1");
 
 /// PKCS #9 attributes.

@@ -86,10 +86,15 @@ pub struct CertificationRequestInfo {
 
 impl CertificationRequestInfo {
     pub fn new(subject: &Subject, key: &PublicKey) -> Self {
+        Self::with_spki(subject, &key.to_spki_der())
+    }
+
+    /// As [`Self::new`], for a key of any algorithm: DER `SubjectPublicKeyInfo`.
+    pub fn with_spki(subject: &Subject, spki: &[u8]) -> Self {
         let der = tlv::sequence(&[
             &tlv::unsigned_integer(&[0]),
             &subject.to_der(),
-            &key.to_spki_der(),
+            spki,
             &tlv::write(context(der::TagNumber(0), true), &[]),
         ]);
         Self { der }
@@ -102,7 +107,44 @@ impl CertificationRequestInfo {
 
     /// DER `CertificationRequest`, signed with SM2-with-SM3.
     pub fn finish(self, signature: &Signature) -> Vec<u8> {
-        let signature = tlv::write(Tag::BitString, &[&[0], &signature.to_der()]);
-        tlv::sequence(&[&self.der, &tlv::algorithm(&oid::SM2_WITH_SM3, &[]), &signature])
+        self.signed(&tlv::algorithm(&oid::SM2_WITH_SM3, &[]), &signature.to_der())
+    }
+
+    /// DER `CertificationRequest`, signed by another algorithm; the signature is in that algorithm's form.
+    pub fn finish_with(self, algorithm: SignatureAlgorithm, signature: &[u8]) -> Vec<u8> {
+        self.signed(&algorithm.to_der(), signature)
+    }
+
+    fn signed(self, algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
+        tlv::sequence(&[&self.der, algorithm, &tlv::write(Tag::BitString, &[&[0], signature])])
+    }
+}
+
+/// Signature algorithms of requests beside SM2-with-SM3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// RFC 5758 §3.2.
+    EcdsaWithSha256,
+    /// RFC 4055 §5.
+    RsaWithSha256,
+    /// RSASSA-PSS with SHA-256, MGF1 over SHA-256 and a salt of 32 octets (RFC 4055 §3.1).
+    RsaPssWithSha256,
+}
+
+impl SignatureAlgorithm {
+    fn to_der(self) -> Vec<u8> {
+        let null = tlv::write(Tag::Null, &[]);
+        match self {
+            Self::EcdsaWithSha256 => tlv::algorithm(&oid::ECDSA_WITH_SHA256, &[]),
+            Self::RsaWithSha256 => tlv::algorithm(&oid::RSA_WITH_SHA256, &null),
+            Self::RsaPssWithSha256 => {
+                let hash = tlv::algorithm(&oid::SHA256, &null);
+                let mask = tlv::algorithm(&oid::MGF1, &hash);
+                let explicit = |number, value: &[u8]| tlv::write(context(der::TagNumber(number), true), &[value]);
+                let salt = tlv::unsigned_integer(&[32]);
+                let parameters = tlv::sequence(&[&explicit(0, &hash), &explicit(1, &mask), &explicit(2, &salt)]);
+                tlv::algorithm(&oid::RSA_PSS, &parameters)
+            }
+        }
     }
 }

@@ -33,7 +33,8 @@ pub use batch::{BatchItem, KeyRef, verify_batch};
 pub use digest::{HkdfSm3, Sm3, TooLong, hmac_sm3, sm3};
 pub use key::{DistinguishingId, E, IdError, KeyError, MessageHasher, PublicKey, ZValue};
 pub use seal::{
-    EncryptionKey, SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm4_cbc_decrypt, sm4_ecb_decrypt,
+    EncryptionKey, SealError, Sm2Ciphertext, Sm4CbcEncryptor, Sm4Key, sm2_encrypt, sm2_open, sm4_cbc_decrypt,
+    sm4_decrypt_blocks, sm4_ecb_decrypt,
 };
 pub use signature::{Signature, SignatureError};
 pub use sm3_many::sm3_many;

@@ -11,7 +11,7 @@ use openssl::x509::{X509, X509KeyUsage, X509NameRef, X509Ref, X509Req};
 use time::OffsetDateTime;
 
 use crate::profile::{Identity, Purpose, Validity, certify, create, is_sm2};
-use crate::{DevPkiError, Layout, files};
+use crate::{DevPkiError, Layout, files, skf};
 
 /// Issues an entity signing certificate from `entity/ca`, valid from one hour before `now` for `days` days, and returns it
 /// as PEM.
@@ -53,6 +53,8 @@ pub struct EntityEncryption {
     pub certificate: Vec<u8>,
     /// DER `SM2EnvelopedKey` (GB/T 35276-2017 §7.4): the private key, readable with the signing key only.
     pub enveloped_key: Vec<u8>,
+    /// The same as `ENVELOPEDKEYBLOB` (GM/T 0016-2012 §6.4.10).
+    pub enveloped_key_blob: Vec<u8>,
 }
 
 /// Makes an encryption pair under `entity/ca`, valid as [`issue_entity_signing`] has it, with the subject of the entity's
@@ -73,7 +75,8 @@ pub fn issue_entity_encryption(
         let (request, recipient) = proven_request(signing)?;
         (recipient, encryption_pair(request.subject_name(), span(now, days), &issuer)?)
     };
-    Ok(EntityEncryption { certificate: pair.certificate.to_pem()?, enveloped_key: envelop(&pair.key, &recipient)? })
+    let (enveloped_key, enveloped_key_blob) = envelop(&pair.key, &recipient)?;
+    Ok(EntityEncryption { certificate: pair.certificate.to_pem()?, enveloped_key, enveloped_key_blob })
 }
 
 /// The key of a certificate that this authority issued for signing: nobody else gets a pair.
@@ -104,8 +107,8 @@ fn span(now: OffsetDateTime, days: u32) -> Validity {
 const SM4_ECB: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x68, 0x01];
 
 /// `SM2EnvelopedKey ::= SEQUENCE { symAlgID, symEncryptedKey SM2Cipher, sm2PublicKey BIT STRING, sm2EncryptedPrivateKey BIT
-/// STRING }`: an SM4 key under SM2, the private key under SM4.
-fn envelop(key: &PKeyRef<Private>, recipient: &PKeyRef<Public>) -> Result<Vec<u8>, DevPkiError> {
+/// STRING }`: an SM4 key under SM2, the private key under SM4. And the same as a smart key's blob.
+fn envelop(key: &PKeyRef<Private>, recipient: &PKeyRef<Public>) -> Result<(Vec<u8>, Vec<u8>), DevPkiError> {
     let mut content_key = [0; 16];
     rand_bytes(&mut content_key)?;
     let mut wrapped = Vec::new();
@@ -124,6 +127,8 @@ fn envelop(key: &PKeyRef<Private>, recipient: &PKeyRef<Public>) -> Result<Vec<u8
     // An SPKI ends with its BIT STRING: 03 42 00 04 x y.
     let spki = key.public_key_to_der()?;
     let public = spki.get(spki.len().saturating_sub(68)..).unwrap_or_default();
+    let point = spki.get(spki.len().saturating_sub(64)..).unwrap_or_default();
+    let blob = skf::blob(&skf::Parts { private: &sealed, public: point, session_key: &wrapped })?;
     let private = [&[0x03, 0x21, 0x00], sealed.as_slice()].concat();
     let content = [&SM4_ECB, wrapped.as_slice(), public, &private].concat();
     let header = match u8::try_from(content.len()) {
@@ -131,5 +136,5 @@ fn envelop(key: &PKeyRef<Private>, recipient: &PKeyRef<Public>) -> Result<Vec<u8
         Ok(length) => vec![0x30, length],
         Err(_) => [&[0x30, 0x82], u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes().as_slice()].concat(),
     };
-    Ok([header, content].concat())
+    Ok(([header, content].concat(), blob))
 }

@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod layout;
 mod profile;
+mod skf;
 mod trust;
 
 use std::path::Path;

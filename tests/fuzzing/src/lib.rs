@@ -7,6 +7,7 @@
 mod answers;
 mod certificates;
 mod decoders;
+mod envelopes;
 mod input;
 mod messages;
 pub mod party;
@@ -19,6 +20,7 @@ mod worker_protocol;
 pub use answers::{FIELDS, PROFILES, answers};
 pub use certificates::{certificates, lists};
 pub use decoders::{ciphertexts, digests, keys, signatures};
+pub use envelopes::envelopes;
 pub use messages::{attributes, enveloped_data, signed_and_enveloped_data, signed_data};
 pub use sealing::sealing;
 pub use texts::{agreements, platform_profiles, receipts, records, token_profiles};
@@ -29,7 +31,7 @@ pub use worker_protocol::worker_protocol;
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its binary in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("keys", keys),
     ("signatures", signatures),
     ("digests", digests),
@@ -49,4 +51,5 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("receipts", receipts),
     ("records", records),
     ("worker_protocol", worker_protocol),
+    ("envelopes", envelopes),
 ];

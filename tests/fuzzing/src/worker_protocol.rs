@@ -51,7 +51,7 @@ fn checked(operation: &Operation) {
         assert!((1..=MAX_LABEL).contains(&label.len()) && !label.chars().any(char::is_control));
     };
     match operation {
-        Operation::Sign { label, tbs, .. } => {
+        Operation::Sign { label, tbs, .. } | Operation::SignDigest { label, tbs, .. } => {
             named(label);
             assert!(tbs.as_ref().is_none_or(|tbs| tbs.len() <= MAX_TBS));
         }
@@ -70,7 +70,7 @@ fn checked(operation: &Operation) {
         }
         Operation::Random { count } => assert!((1..=MAX_RANDOM).contains(count)),
         Operation::PublicKey { label }
-        | Operation::GenerateKey { label }
+        | Operation::GenerateKey { label, .. }
         | Operation::Csr { label, .. }
         | Operation::ImportCertificate { label, .. }
         | Operation::DestroyKey { label, .. } => named(label),

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::cli;
 use crate::config::{ENCRYPTION_KEY, SIGNING_KEY, TOKEN_LABEL, random};
 use crate::error::{Doing as _, HarnessError};
+use crate::options::Token;
 use crate::places::{Places, write_private, write_public};
 use crate::users::User;
 
@@ -37,6 +38,7 @@ pub(crate) struct Enrolment<'a> {
     pub(crate) program: &'a Path,
     pub(crate) places: &'a Places,
     pub(crate) worker: Option<User>,
+    pub(crate) token: Token,
 }
 
 impl Enrolment<'_> {
@@ -71,17 +73,19 @@ impl Enrolment<'_> {
         let issued = yanqian_devpki::issue_entity_encryption(&self.places.pki(), &pem, now, 365)?;
         let enveloped = self.places.hsm().join(format!("{label}.env"));
         write_public(file, &issued.certificate)?;
-        write_public(&enveloped, &issued.enveloped_key)?;
+        // One kind of site gets what authorities hand to smart keys.
+        let blob = self.token == Token::Sealed;
+        write_public(&enveloped, if blob { &issued.enveloped_key_blob } else { &issued.enveloped_key })?;
         let (label, wrapping) = (["--label", label], ["--wrapping-label", wrapping]);
         let files = ["--enveloped-key", &path(&enveloped), "--cert", &path(file)];
         self.hsm(&[&["import-encryption-key"][..], &label, &wrapping, &files].concat())
     }
 
     /// What a new site has, through the running worker.
-    pub(crate) fn first(&self, imports: bool) -> Result<(), HarnessError> {
+    pub(crate) fn first(&self) -> Result<(), HarnessError> {
         let certificate = self.places.signing_certificate();
         self.signing(SIGNING_KEY, &certificate)?;
-        if imports {
+        if self.token.imports() {
             self.encryption(ENCRYPTION_KEY, &self.places.encryption_certificate(), SIGNING_KEY, &certificate)?;
         }
         Ok(())

@@ -37,6 +37,8 @@ pub enum Token {
     /// `SoftHSM` with SM2, as `tests/softhsm-sm2` builds it: a token that is not ours. It imports no wrapped pair, so the site has
     /// no encryption key and no service that needs one.
     SoftHsm,
+    /// Stock `SoftHSM`, which has no SM2: it keeps the keys, and the worker uses them.
+    Sealed,
 }
 
 /// What kind of site to build.

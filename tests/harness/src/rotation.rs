@@ -10,6 +10,7 @@ use crate::cli::{self, Output};
 use crate::config::{ENCRYPTION_KEY, SIGNING_KEY, rewrite_with};
 use crate::enrol::Enrolment;
 use crate::error::{Doing as _, HarnessError};
+use crate::options::Options;
 use crate::places::write_public;
 use crate::site::Site;
 
@@ -64,7 +65,8 @@ impl Site {
     pub const FIRST_PAIRS: (&'static str, &'static str) = (SIGNING_KEY, ENCRYPTION_KEY);
 
     fn enrolment(&self) -> Enrolment<'_> {
-        Enrolment { program: self.program(), places: self.places(), worker: self.options().users.worker }
+        let Options { users, token, .. } = self.options();
+        Enrolment { program: self.program(), places: self.places(), worker: users.worker, token: *token }
     }
 
     fn certificate_of(&self, label: &str) -> PathBuf {

@@ -121,7 +121,7 @@ impl Site {
 
         say("signing key made in the token, certificate issued for it");
         let (program, places) = (&site.binaries.yanqian, &site.places);
-        enrol::Enrolment { program, places, worker: users.worker }.first(site.options.token.imports())?;
+        enrol::Enrolment { program, places, worker: users.worker, token: site.options.token }.first()?;
 
         if site.options.second_token {
             say("second token: a copy of the first, with a worker of its own");

@@ -18,12 +18,13 @@ impl Token {
         match self {
             Self::Soft => "hsm-profiles/softtoken.toml",
             Self::SoftHsm => "hsm-profiles/softhsm-sm2.toml",
+            Self::Sealed => "hsm-profiles/softhsm-sealed.toml",
         }
     }
 
     /// Whether an encryption pair can be imported.
     pub(crate) const fn imports(self) -> bool {
-        matches!(self, Self::Soft)
+        matches!(self, Self::Soft | Self::Sealed)
     }
 
     /// Makes what the module does not make itself.
@@ -56,7 +57,7 @@ fn text(path: &Path) -> Value {
 pub(crate) fn loaded(places: &Places, options: &Options, binaries: &Binaries) -> Result<Loaded, HarnessError> {
     let variable = match options.token {
         Token::Soft => ("YANQIAN_SOFTTOKEN_DIR", text(&places.token())),
-        Token::SoftHsm => ("SOFTHSM2_CONF", text(&configuration(places))),
+        Token::SoftHsm | Token::Sealed => ("SOFTHSM2_CONF", text(&configuration(places))),
     };
     let token = Loaded { module: binaries.token_module.clone(), environment: vec![variable] };
     if !options.chaos {

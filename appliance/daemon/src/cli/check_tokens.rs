@@ -12,7 +12,7 @@ use crate::tokens::client;
 /// warning, because the others serve; none at all is a failure.
 pub(super) fn rows(config: &Config, pairs: &[Placed]) -> Vec<Row> {
     let tokens = &config.hsm.tokens;
-    let asked: Vec<_> = tokens.iter().map(|token| (token, ask(token))).collect();
+    let asked: Vec<_> = tokens.iter().map(|token| (token, ask(config, token))).collect();
     let grade = asked.iter().find_map(|(_, told)| told.as_ref().ok().map(|(status, _)| status.grade.clone()));
     let mut found: Vec<Vec<Row>> = asked
         .into_iter()
@@ -43,10 +43,10 @@ pub(super) fn rows(config: &Config, pairs: &[Placed]) -> Vec<Row> {
     found.into_iter().flatten().collect()
 }
 
-fn ask(token: &Token) -> Result<(Status, Vec<KeyEntry>), String> {
+fn ask(config: &Config, token: &Token) -> Result<(Status, Vec<KeyEntry>), String> {
     let runtime = small_runtime().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let worker = WorkerClient::new(client(token));
+        let worker = WorkerClient::new(client(config, token));
         let status = worker.status().await.map_err(|error| error.to_string())?;
         let keys = worker.list_keys().await.map_err(|error| error.to_string())?;
         Ok((status, keys))

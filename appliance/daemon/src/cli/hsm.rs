@@ -1,15 +1,17 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use yanqian_hsm::profile::Profile;
 use yanqian_hsm::protocol::{KeyCount, KeyUsage};
 use yanqian_hsm::provision::{self, InitToken as Order, ProvisionError};
 use yanqian_hsm::worker::{self, EXIT_CREDENTIALS, PinSource, WorkerConfig};
-use yanqian_hsm::{ClientConfig, KeyEntry, WorkerClient, WorkerError};
+use yanqian_hsm::{ClientConfig, KeyAlgorithm, KeyEntry, WorkerClient, WorkerError};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der, pem_encode};
 
+use super::enveloped::{self, Form};
 use super::output::{complain, say, write};
 use super::{EXIT_CONFIG, small_runtime};
 use crate::hardening;
@@ -21,9 +23,9 @@ pub(super) enum Command {
         after_help = "The user PIN is the one that the worker's configuration names. The security officer's PIN is tried once: one that was refused is not tried again before it changes. Run it under the worker's user.\n\nExample:\n  yanqian hsm init-token --config worker.toml --label yanqian --so-pin-file so.pin"
     )]
     InitToken(InitToken),
-    /// Make an SM2 key pair in the token
+    /// Make a key pair in the token: SM2 unless another algorithm is named
     #[command(after_help = "Example:\n  yanqian hsm keygen --config worker.toml --label yanqian-sign")]
-    Keygen(KeyArgument),
+    Keygen(Keygen),
     /// List keys and certificates
     #[command(after_help = "Example:\n  yanqian hsm list --config worker.toml")]
     List(ListArgument),
@@ -39,7 +41,7 @@ pub(super) enum Command {
     ImportCert(ImportCert),
     /// Import the encryption pair that the authority made and wrapped to a signing key
     #[command(
-        after_help = "The wrapped key is a DER SM2EnvelopedKey (GB/T 35276-2017). It opens only inside the token.\n\nExample:\n  yanqian hsm import-encryption-key --config worker.toml --label yanqian-encrypt --wrapping-label yanqian-sign --enveloped-key entity-encryption.env --cert entity-encryption.pem"
+        after_help = "The wrapped key is a DER SM2EnvelopedKey (GB/T 35276-2017) or an ENVELOPEDKEYBLOB as smart keys take it (GM/T 0016-2012, with numbers of 32 or 64 bits). It opens only with the signing key to which it was wrapped.\n\nExample:\n  yanqian hsm import-encryption-key --config worker.toml --label yanqian-encrypt --wrapping-label yanqian-sign --enveloped-key entity-encryption.env --cert entity-encryption.pem"
     )]
     ImportEncryptionKey(ImportEncryptionKey),
     /// Destroy a key pair and its certificates
@@ -91,6 +93,15 @@ pub(super) struct KeyArgument {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct Keygen {
+    #[command(flatten)]
+    key: KeyArgument,
+    /// What to make; the worker's configuration must allow it
+    #[arg(long, value_name = "ALGORITHM", default_value = "sm2", value_parser = PossibleValuesParser::new(KeyAlgorithm::ALL.map(KeyAlgorithm::as_str)))]
+    algorithm: String,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct ListArgument {
     /// The worker's configuration file
     #[arg(long, value_name = "FILE")]
@@ -137,9 +148,12 @@ pub(super) struct ImportEncryptionKey {
     /// Label of the signing key to which the pair was wrapped
     #[arg(long)]
     wrapping_label: String,
-    /// The wrapped private key, DER `SM2EnvelopedKey`
+    /// The wrapped private key
     #[arg(long, value_name = "FILE")]
     enveloped_key: PathBuf,
+    /// How it is written
+    #[arg(long, value_enum, default_value = "auto")]
+    form: Form,
     /// Certificate of the pair, PEM or DER
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
@@ -193,7 +207,9 @@ async fn through_worker(command: Command) -> Result<(), Failure> {
         Command::InitToken(_) | Command::Probe(_) | Command::Bench(_) | Command::Reload(_) => Ok(()),
         Command::Destroy(arguments) => destroy(&arguments).await,
         Command::Keygen(arguments) => {
-            let entry = client(&arguments.config)?.generate_key(&arguments.label).await?;
+            let algorithm =
+                KeyAlgorithm::from_word(&arguments.algorithm).ok_or_else(|| Failure::of("--algorithm: unknown"))?;
+            let entry = client(&arguments.key.config)?.generate_key_of(algorithm, &arguments.key.label).await?;
             print_keys(&[entry], false);
             Ok(())
         }
@@ -219,7 +235,8 @@ async fn through_worker(command: Command) -> Result<(), Failure> {
         }
         Command::ImportEncryptionKey(arguments) => {
             let leaf = leaf_certificate(&arguments.cert)?;
-            let enveloped = read(&arguments.enveloped_key)?;
+            let file = &arguments.enveloped_key;
+            let enveloped = enveloped::to_der(arguments.form, read(file)?, file).map_err(Failure::of)?;
             let (label, wrapping) = (&arguments.key.label, &arguments.wrapping_label);
             let client = client(&arguments.key.config)?;
             let entry = client.import_encryption_key(label, wrapping, &enveloped, leaf.as_der()).await?;
@@ -250,12 +267,12 @@ fn leaf_certificate(file: &Path) -> Result<Certificate, Failure> {
 
 fn print_keys(keys: &[KeyEntry], as_json: bool) {
     for key in keys {
-        let id = key.public_key.and_then(|sec1| yanqian_sm::PublicKey::from_sec1(&sec1).ok());
-        let id = id.map(|key| hex::encode(key.key_id())).unwrap_or_default();
+        let id = key.key_id.map(hex::encode).unwrap_or_default();
+        let algorithm = key.algorithm.map_or("unknown", KeyAlgorithm::as_str);
         let certificate = key.certificate_hash.map(hex::encode).unwrap_or_default();
         if as_json {
             say(
-                json!({ "label": key.label, "usage": key.usage.as_str(), "key_id": id, "certificate": certificate, "proven": key.proven, "problem": key.problem, "signatures": key.signatures, "signature_limit": key.signature_limit }),
+                json!({ "label": key.label, "usage": key.usage.as_str(), "algorithm": algorithm, "key_id": id, "certificate": certificate, "proven": key.proven, "problem": key.problem, "signatures": key.signatures, "signature_limit": key.signature_limit }),
             );
         } else {
             let proven = if key.proven { "proven" } else { "not proven" };
@@ -265,7 +282,11 @@ fn print_keys(keys: &[KeyEntry], as_json: bool) {
                 (Some(made), None) if key.usage == KeyUsage::Sign => format!("  {made} signatures"),
                 _ => String::new(),
             };
-            say(format_args!("{}  {}  {id}  {proven}  {certificate}{made}", key.label, key.usage.as_str()));
+            say(format_args!(
+                "{}  {}  {algorithm}  {id}  {proven}  {certificate}{made}",
+                key.label,
+                key.usage.as_str()
+            ));
             if let Some(problem) = &key.problem {
                 say(format_args!("    {problem}"));
             }

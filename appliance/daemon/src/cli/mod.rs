@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod check_tokens;
+mod enveloped;
 mod hsm;
 mod hsm_reload;
 mod ledger;

@@ -10,6 +10,7 @@ use yanqian_vocabulary::KeyLine;
 
 use super::pairs::{RawEncryption, RawPairs, RawSigning, Reader};
 use super::{ConfigError, Hsm, Token};
+use crate::grade::LeastGrade;
 
 /// The name of the one token of a configuration that names none; also its label in metrics.
 const ONLY_TOKEN: &str = "hsm";
@@ -24,6 +25,8 @@ pub(super) struct RawHsm {
     socket: Option<PathBuf>,
     /// Refuse a worker whose socket was made by another user than this one.
     worker_uid: Option<u32>,
+    /// The least that must protect the tokens' keys; a worker of a lower grade is not used. Without it any is.
+    grade: Option<LeastGrade>,
     /// Label (`CKA_LABEL`) of the signing key pair in the token; 1 to 64 octets. Read again on reload, like all keys and certificates
     /// here.
     signing_key: Option<String>,
@@ -107,7 +110,7 @@ impl RawHsm {
             key,
             problem,
         })?;
-        Ok(Hsm { tokens, pairs })
+        Ok(Hsm { tokens, grade: self.grade.map(Into::into), pairs })
     }
 }
 

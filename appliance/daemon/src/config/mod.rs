@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use yanqian_gateway::{BodyLimits, ServerLimits};
 use yanqian_trust::VerifierSettings;
-use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
+use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId, TokenGrade};
 
 pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
@@ -75,6 +75,8 @@ pub(crate) struct Platform {
 pub(crate) struct Hsm {
     /// At least one.
     pub(crate) tokens: Vec<Token>,
+    /// The least that must protect the tokens' keys.
+    pub(crate) grade: Option<TokenGrade>,
     pub(crate) pairs: PairEntries,
 }
 

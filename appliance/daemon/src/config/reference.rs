@@ -50,7 +50,7 @@ fn text(schema: &Map<String, Value>, key: &str) -> String {
 
 fn form(schema: &Map<String, Value>) -> String {
     if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return words.iter().map(|word| format!("`{}`", word.as_str().unwrap())).collect::<Vec<_>>().join(", ");
+        return words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     }
     let named = match schema.get("type") {
         Some(Value::String(name)) => name.as_str(),

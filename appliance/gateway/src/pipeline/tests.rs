@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use yanqian_agreement::Agreement;
 use yanqian_documents::{RawDocument, validate};
 use yanqian_evidence::{Context, Kind, Origin, SoftwareVersion};
-use yanqian_hsm::{ClientConfig, WorkerClient};
+use yanqian_hsm::TokenPool;
 use yanqian_ledger::{Archive, Ledger, LedgerConfig, read_records};
-use yanqian_messages::Certificate;
+use yanqian_messages::{Certificate, PlainVerifier};
 use yanqian_platform::{PlatformClient, Profile, Route};
 use yanqian_trust::{SharedTrust, Verifier, VerifierSettings};
 use yanqian_vocabulary::{
@@ -92,7 +92,7 @@ impl Bench {
             archive: Archive::open(&at("archive")).unwrap(),
             state,
             keys: StateKeys::derive(&[7; 32]),
-            signing: Signer { worker: WorkerClient::new(ClientConfig::new(at("no.sock"))), needs_message: false },
+            signing: Signer { tokens: TokenPool::new(Vec::new(), Vec::new(), Arc::new(PlainVerifier)) },
             platform: PlatformLink {
                 client: PlatformClient::new(Arc::clone(&profile), "https://localhost:1").unwrap(),
                 profile,

@@ -1,4 +1,4 @@
-//! The one place with unsafe code: what the crate `cryptoki` cannot do, through `cryptoki-sys`.
+//! The one place with unsafe calls into the module: what the crate `cryptoki` cannot do, through `cryptoki-sys`.
 //!
 //! `cryptoki` 0.12 hides vendor mechanisms from lists, asks `C_Sign` for the length first, and rejects numbers below the
 //! vendor range. The module is loaded a second time; the loader gives the same image, so handles mean the same.
@@ -39,6 +39,21 @@ impl From<Vec<u8>> for Value {
         Self::Octets(value)
     }
 }
+
+/// `CK_RSA_PKCS_PSS_PARAMS`: SHA-256, MGF1 over SHA-256, a salt of 32 octets. Aligned as the module expects.
+#[repr(C, align(8))]
+pub(crate) struct PssParameter(pub(crate) [u8; 3 * size_of::<CK_ULONG>()]);
+
+pub(crate) const PSS_SHA256: PssParameter = {
+    let members = [cryptoki_sys::CKM_SHA256, cryptoki_sys::CKG_MGF1_SHA256, 32];
+    let mut octets = [0; 3 * size_of::<CK_ULONG>()];
+    let mut at = 0;
+    while at < octets.len() {
+        octets[at] = members[at / size_of::<CK_ULONG>()].to_ne_bytes()[at % size_of::<CK_ULONG>()];
+        at += 1;
+    }
+    PssParameter(octets)
+};
 
 /// Attributes for a new object.
 pub(crate) type Template = Vec<(CK_ATTRIBUTE_TYPE, Value)>;

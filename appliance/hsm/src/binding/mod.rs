@@ -6,6 +6,8 @@
 mod error;
 #[allow(unsafe_code)]
 pub(crate) mod ffi;
+#[allow(unsafe_code)]
+mod locked;
 mod outcomes;
 mod session;
 mod watch;
@@ -22,11 +24,13 @@ use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 
 pub use error::{BindingError, Pkcs11Error};
+pub(crate) use locked::Locked;
 pub(crate) use outcomes::{Mark, code_from_name};
 pub use outcomes::{Remedy, code_name, default_remedy, return_codes};
 pub(crate) use session::TokenSession;
 pub(crate) use watch::{WatchSlot, Watchdog};
 
+pub(crate) use self::ffi::PSS_SHA256;
 use self::ffi::{RawError, RawModule};
 use crate::profile::{ModuleForm, Profile, Threads};
 

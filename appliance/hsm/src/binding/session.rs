@@ -1,16 +1,17 @@
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::types::{AuthPin, RawAuthPin};
 use cryptoki_sys::CKU_USER;
 use yanqian_sm::DistinguishingId;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::ffi::Template;
 use super::{BindingError, Caller};
 use crate::profile::{LengthQuery, SignForm, SignParameter};
 
-/// Longest signature or attribute taken from a module: raw is 64 octets, DER at most 72; the rest is room for surprises.
-const SIGNATURE_ROOM: usize = 256;
+/// Longest signature or attribute taken from a module: RSA's of 4096 bits. SM2's are 64 octets raw and at most 72 in DER.
+const SIGNATURE_ROOM: usize = 512;
 
 /// Longest plaintext taken from a module; a session key has 16 octets.
 const OPENED_ROOM: usize = 256;
@@ -76,6 +77,50 @@ impl TokenSession {
         self.caller.call("C_CreateObject", |_| self.session.create_object(template))
     }
 
+    /// As [`Self::create`], and wipes a secret value afterwards.
+    pub(crate) fn create_secret(&self, mut template: Vec<Attribute>) -> Result<ObjectHandle, BindingError> {
+        let created = self.create(&template);
+        for attribute in &mut template {
+            if let Attribute::Value(secret) = attribute {
+                secret.zeroize();
+            }
+        }
+        created
+    }
+
+    /// An AES key of 256 bits, made in the token.
+    pub(crate) fn generate_aes_key(&self, template: &[Attribute]) -> Result<ObjectHandle, BindingError> {
+        self.caller.call("C_GenerateKey", |_| self.session.generate_key(&Mechanism::AesKeyGen, template))
+    }
+
+    /// The key's octets, wrapped as RFC 3394 says.
+    pub(crate) fn wrap_key(&self, wrapping: ObjectHandle, key: ObjectHandle) -> Result<Vec<u8>, BindingError> {
+        self.caller.call("C_WrapKey", |_| self.session.wrap_key(&Mechanism::AesKeyWrap, wrapping, key))
+    }
+
+    /// The secret key under octets that [`Self::wrap_key`] gave.
+    pub(crate) fn unwrap_secret(
+        &self,
+        wrapping: ObjectHandle,
+        wrapped: &[u8],
+        template: &[Attribute],
+    ) -> Result<ObjectHandle, BindingError> {
+        self.caller
+            .call("C_UnwrapKey", |_| self.session.unwrap_key(&Mechanism::AesKeyWrap, wrapping, wrapped, template))
+    }
+
+    /// Reads a secret attribute to where it is to stay. Gives its length; none when the object does not have or show it, or it is
+    /// longer than `out`.
+    pub(crate) fn secret_attribute(
+        &self,
+        object: ObjectHandle,
+        kind: u64,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, BindingError> {
+        let session = self.session.handle();
+        self.caller.raw("C_GetAttributeValue", |raw| raw.attribute(session, object.handle(), kind, out))
+    }
+
     pub(crate) fn destroy(&self, object: ObjectHandle) -> Result<(), BindingError> {
         self.caller.call("C_DestroyObject", |_| self.session.destroy_object(object))
     }
@@ -94,7 +139,7 @@ impl TokenSession {
         self.caller.raw("C_GenerateKeyPair", |raw| raw.generate_key_pair(session, mechanism, public, private))
     }
 
-    /// One attribute of any number, at most 256 octets; none when the object does not have or show it.
+    /// One attribute of any number, at most 512 octets; none when the object does not have or show it.
     pub(crate) fn attribute(&self, object: ObjectHandle, kind: u64) -> Result<Option<Vec<u8>>, BindingError> {
         let mut value = vec![0; SIGNATURE_ROOM];
         let session = self.session.handle();
@@ -114,11 +159,31 @@ impl TokenSession {
             SignParameter::None => &[],
             SignParameter::UserId => id.as_bytes(),
         };
+        self.sign_with(key, (form.mechanism, parameter), data, ask_length)
+    }
+
+    /// As [`Self::sign`], by a mechanism and its parameter.
+    pub(crate) fn sign_by(
+        &self,
+        key: ObjectHandle,
+        mechanism: (u64, &[u8]),
+        data: &[u8],
+    ) -> Result<Vec<u8>, BindingError> {
+        self.sign_with(key, mechanism, data, false)
+    }
+
+    fn sign_with(
+        &self,
+        key: ObjectHandle,
+        mechanism: (u64, &[u8]),
+        data: &[u8],
+        ask_length: bool,
+    ) -> Result<Vec<u8>, BindingError> {
         let mut signature = vec![0; SIGNATURE_ROOM];
         let session = self.session.handle();
-        let length = self.caller.raw("C_Sign", |raw| {
-            raw.sign(session, key.handle(), (form.mechanism, parameter), data, &mut signature, ask_length)
-        })?;
+        let length = self
+            .caller
+            .raw("C_Sign", |raw| raw.sign(session, key.handle(), mechanism, data, &mut signature, ask_length))?;
         signature.truncate(length);
         Ok(signature)
     }

@@ -5,6 +5,7 @@
 
 mod connection;
 mod error;
+mod grade;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,11 +15,12 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use yanqian_messages::{SignatureVerifier, sm2_cipher_to_der};
 use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, Sm2Ciphertext};
+use yanqian_vocabulary::TokenGrade;
 
 pub use error::WorkerError;
 
 use self::connection::Connection;
-use crate::protocol::{Answer, KeyEntry, MAX_TBS, Operation, Outcome, Secret, Status};
+use crate::protocol::{Answer, KeyAlgorithm, KeyEntry, MAX_TBS, Operation, Outcome, Scheme, Secret, Status};
 use crate::self_proof::self_proof_message;
 
 /// What this side calls itself.
@@ -34,6 +36,8 @@ pub struct ClientConfig {
     pub socket: PathBuf,
     /// The uid that must listen there; none accepts any.
     pub expected_uid: Option<u32>,
+    /// The least that must protect the worker's keys, looked at on every connection; none accepts anything.
+    pub least_grade: Option<TokenGrade>,
     /// For connecting and greeting.
     pub connect_timeout: Duration,
     /// For operations on existing keys.
@@ -50,6 +54,7 @@ impl ClientConfig {
         Self {
             socket: socket.into(),
             expected_uid: None,
+            least_grade: None,
             connect_timeout: Duration::from_secs(2),
             call_timeout: Duration::from_secs(10),
             management_timeout: Duration::from_mins(1),
@@ -90,6 +95,23 @@ impl WorkerClient {
         let operation = Operation::Sign { label: label.to_owned(), e: *e.as_bytes(), tbs };
         match self.call(operation, self.inner.config.call_timeout).await? {
             Answer::Signature(signature) => Ok(signature),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Signs a SHA-256 digest with a key of another algorithm than SM2, in the form that the scheme says. The caller verifies it before
+    /// use. `message` as for [`Self::sign`].
+    pub async fn sign_digest(
+        &self,
+        label: &str,
+        scheme: Scheme,
+        digest: &[u8; 32],
+        message: Option<&[u8]>,
+    ) -> Result<Vec<u8>, WorkerError> {
+        let tbs = message.filter(|message| message.len() <= MAX_TBS).map(<[u8]>::to_vec);
+        let operation = Operation::SignDigest { label: label.to_owned(), scheme, digest: *digest, tbs };
+        match self.call(operation, self.inner.config.call_timeout).await? {
+            Answer::DigestSignature(signature) => Ok(signature),
             other => Err(unexpected(&other)),
         }
     }
@@ -151,7 +173,12 @@ impl WorkerClient {
 
     /// Makes a key pair in the token and proves it by a signature.
     pub async fn generate_key(&self, label: &str) -> Result<KeyEntry, WorkerError> {
-        let operation = Operation::GenerateKey { label: label.to_owned() };
+        self.generate_key_of(KeyAlgorithm::Sm2, label).await
+    }
+
+    /// As [`Self::generate_key`], of any algorithm that the worker's configuration allows.
+    pub async fn generate_key_of(&self, algorithm: KeyAlgorithm, label: &str) -> Result<KeyEntry, WorkerError> {
+        let operation = Operation::GenerateKey { label: label.to_owned(), algorithm };
         match self.call(operation, self.inner.config.management_timeout).await? {
             Answer::Key(key) => Ok(*key),
             other => Err(unexpected(&other)),
@@ -247,7 +274,13 @@ impl WorkerClient {
             return Ok(Arc::clone(connection));
         }
         *current = None;
-        let opening = Connection::open(&config.socket, config.expected_uid);
+        let opening = async {
+            let connection = Connection::open(&config.socket, config.expected_uid).await?;
+            if let Some(least) = config.least_grade {
+                grade::must_be_at_least(least, &connection).await?;
+            }
+            Ok::<_, WorkerError>(connection)
+        };
         let connection = tokio::time::timeout(config.connect_timeout, opening)
             .await
             .map_err(|_| WorkerError::Timeout(config.connect_timeout))??;
@@ -267,6 +300,7 @@ fn unexpected(answer: &Answer) -> WorkerError {
         Answer::Status(_) => "status",
         Answer::Opened(_) => "opened secret",
         Answer::Destroyed => "destruction",
+        Answer::DigestSignature(_) => "signature of a digest",
     };
     WorkerError::Protocol(format!("the reply answers another question ({kind})"))
 }

@@ -337,7 +337,9 @@ impl TokenPool {
     pub fn view(&self) -> Vec<TokenView> {
         let known = self.inner.keys().all.len();
         let mut views: Vec<_> = self.inner.members.iter().map(Member::view).collect();
-        views.iter_mut().for_each(|view| view.keys.resize(known, Standing::Unknown));
+        for view in &mut views {
+            view.keys.resize(known, Standing::Unknown);
+        }
         views
     }
 

@@ -47,18 +47,18 @@ impl From<WorkerError> for Trouble {
 
 impl Inner {
     /// Asks a worker for its state.
-    async fn status(&self, member: &Member) -> Result<(Status, bool), String> {
+    async fn status(&self, member: &Member) -> Result<(Status, bool), WorkerError> {
         let asked = timeout(LOOK_LIMIT, member.client.status()).await;
-        let problem = match asked {
+        let error = match asked {
             Ok(Ok(status)) => {
                 let anew = member.tell_status(&status);
                 return Ok((status, anew));
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the HSM worker did not answer within {LOOK_LIMIT:?}"),
+            Ok(Err(error)) => error,
+            Err(_) => WorkerError::Timeout(LOOK_LIMIT),
         };
         member.lost();
-        Err(problem)
+        Err(error)
     }
 
     /// What a worker tells that speaks against its token.
@@ -76,7 +76,7 @@ impl Inner {
     async fn examine(&self, member: &Member, unfit_only: bool) -> (Probed, Option<String>) {
         let (status, _) = match self.status(member).await {
             Ok(told) => told,
-            Err(why) => return (Probed::Bad, Some(why)),
+            Err(error) => return (Probed::Bad, Some(error.to_string())),
         };
         let keys = self.keys();
         if let Some(why) = self.objection(&status) {
@@ -179,7 +179,7 @@ impl Inner {
     async fn look(&self, member: &Member, unfit_too: bool) {
         let (status, anew) = match self.status(member).await {
             Ok(told) => told,
-            Err(why) => return member.trip(self.random_octet(), why),
+            Err(error) => return member.trip(self.random_octet(), error.to_string()),
         };
         if let Some(why) = status.away {
             return member.trip(self.random_octet(), format!("the token is away: {why}"));
@@ -238,14 +238,22 @@ impl TokenPool {
             asking.spawn(async move {
                 let member = &inner.members[index];
                 let told = inner.status(member).await;
-                if let Err(why) = &told {
-                    member.trip(0, why.clone());
+                if let Err(error) = &told {
+                    member.trip(0, error.to_string());
                 }
-                (index, told.map(|(status, _)| status).ok())
+                (index, told.map(|(status, _)| status))
             });
         }
-        let mut reached: Vec<(usize, Status)> =
-            asking.join_all().await.into_iter().filter_map(|(index, status)| Some((index, status?))).collect();
+        let mut reached = Vec::new();
+        for (index, told) in asking.join_all().await {
+            match told {
+                Ok(status) => reached.push((index, status)),
+                Err(WorkerError::Refused { code, message }) if code == codes::GRADE => {
+                    return Err(StartError::Unfit(format!("token `{}`: {message}", self.inner.members[index].name)));
+                }
+                Err(_) => {}
+            }
+        }
         reached.sort_by_key(|(index, _)| *index);
         let mut reached = reached.into_iter();
         let Some((first, status)) = reached.next() else {

@@ -3,8 +3,10 @@
 //! PKCS#11 has no standard SM2 mechanism; the same number means different things to different vendors, and a wrong one
 //! "signs successfully". So no number is compiled in, and a key serves only after its self-proof.
 
+mod algorithms;
 mod matching;
 mod raw;
+mod sealed;
 mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,8 @@ use serde::Deserialize;
 use yanqian_sm::sm3;
 use yanqian_vocabulary::KeyLine;
 
+pub use self::algorithms::{AlgorithmForm, DigestInput, EcdsaEncoding};
+pub use self::sealed::{PublicObject, SealedForm, Wrapping};
 pub use version::{Version, VersionRange};
 
 use crate::binding::Remedy;
@@ -257,6 +261,8 @@ pub struct KeyForm {
     pub locator: Locator,
     /// Attributes that make the module refuse a whole template.
     pub never_send: BTreeSet<String>,
+    /// Where the token knows no SM2 and only keeps the scalar.
+    pub sealed: Option<SealedForm>,
 }
 
 /// The signing mechanism.
@@ -269,6 +275,20 @@ pub struct SignForm {
     pub length_query: LengthQuery,
     /// Octets that the mechanism takes in one call; none when it sets no limit.
     pub max_input: Option<usize>,
+}
+
+impl SignForm {
+    /// Of sealed keys: no module signs.
+    pub(crate) const fn in_memory() -> Self {
+        Self {
+            mechanism: 0,
+            input: SignInput::E,
+            encoding: SignEncoding::Raw,
+            parameter: SignParameter::None,
+            length_query: LengthQuery::Never,
+            max_input: None,
+        }
+    }
 }
 
 /// How an SM2 ciphertext is handed to the module.
@@ -350,6 +370,8 @@ pub struct Profile {
     pub sign: Option<SignForm>,
     pub unseal: Option<UnsealForm>,
     pub import: Option<ImportKeyForm>,
+    /// What the family does beside SM2.
+    pub algorithms: Vec<AlgorithmForm>,
     pub session: SessionForm,
     /// `CKU_…` of the login, `CKU_USER` unless the vendor has another.
     pub login_user: u64,

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde::de::{Error, Visitor};
 use yanqian_vocabulary::KeyLine;
 
+use super::algorithms::{self, RawAlgorithm};
+use super::sealed::{self, RawSealed, SealedForm};
 use super::{
     CipherForm, Device, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Locator,
     ModuleForm, Profile, ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, SignParameter,
@@ -41,10 +43,10 @@ const OMITTABLE: [&str; 10] = [
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawProfile {
+pub(super) struct RawProfile {
     format_version: u32,
     name: String,
-    grade: Grade,
+    pub(super) grade: Grade,
     evidence: Evidence,
     device: Device,
     source: String,
@@ -52,10 +54,13 @@ struct RawProfile {
     matching: RawMatch,
     #[serde(default)]
     module: RawModule,
-    key: RawKey,
-    sign: Option<RawSign>,
-    unseal: Option<RawUnseal>,
-    import: Option<RawImport>,
+    pub(super) key: RawKey,
+    pub(super) sign: Option<RawSign>,
+    pub(super) unseal: Option<RawUnseal>,
+    pub(super) import: Option<RawImport>,
+    pub(super) sealed: Option<RawSealed>,
+    #[serde(default)]
+    algorithms: Vec<RawAlgorithm>,
     session: RawSession,
     #[serde(default)]
     login: RawLogin,
@@ -83,10 +88,10 @@ struct RawModule {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawKey {
+pub(super) struct RawKey {
     #[serde(rename = "type")]
     key_type: Number,
-    keygen_mechanism: Option<Number>,
+    pub(super) keygen_mechanism: Option<Number>,
     ec_params: EcParams,
     ec_point: EcPoint,
     x_attribute: Option<Number>,
@@ -99,7 +104,7 @@ struct RawKey {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawSign {
+pub(super) struct RawSign {
     mechanism: Number,
     input: SignInput,
     encoding: SignEncoding,
@@ -111,14 +116,14 @@ struct RawSign {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawUnseal {
+pub(super) struct RawUnseal {
     mechanism: Number,
     ciphertext: CipherForm,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawImport {
+pub(super) struct RawImport {
     mechanism: Number,
     form: ImportForm,
 }
@@ -149,7 +154,7 @@ impl Default for RawLogin {
 
 /// An unsigned number of 64 bits: TOML's integers end at 2^63 - 1, so larger ones are strings such as
 /// `"0xFFFFFFFF80008105"`.
-struct Number(u64);
+pub(super) struct Number(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -190,6 +195,7 @@ fn check_forms(raw: &RawProfile) -> Result<Option<(u64, u64)>, (&'static str, St
     if raw.grade == Grade::Hsm && raw.device == Device::Software {
         return Err(("grade", "a token in software is no HSM".into()));
     }
+    sealed::check(raw)?;
     if let Some(sign) = &raw.sign {
         if sign.max_input.is_some_and(|most| !(SHORTEST_INPUT..=MOST_INPUT).contains(&most)) {
             return Err(("sign.max_input", format!("{SHORTEST_INPUT} to {MOST_INPUT}, or left out")));
@@ -294,6 +300,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
         }
     }
     let module = module_form(&raw).map_err(|(key, problem)| wrong(key, problem))?;
+    let algorithms = algorithms::read(raw.algorithms).map_err(|(key, problem)| wrong(key, &problem))?;
     Ok(Profile {
         name: raw.name,
         grade: raw.grade,
@@ -313,6 +320,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
             coordinates,
             locator: raw.key.locator,
             never_send: raw.key.never_send,
+            sealed: raw.sealed.map(SealedForm::from),
         },
         sign: raw.sign.map(|sign| SignForm {
             mechanism: sign.mechanism.0,
@@ -324,6 +332,7 @@ pub(super) fn parse(text: &str, file: &Path, hash: [u8; 32]) -> Result<Profile, 
         }),
         unseal: raw.unseal.map(|unseal| UnsealForm { mechanism: unseal.mechanism.0, ciphertext: unseal.ciphertext }),
         import: raw.import.map(|import| ImportKeyForm { mechanism: import.mechanism.0, form: import.form }),
+        algorithms,
         session: SessionForm {
             max: raw.session.max,
             call_timeout: Duration::from_millis(raw.session.call_timeout_ms),

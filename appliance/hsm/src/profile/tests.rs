@@ -146,6 +146,37 @@ fn what_is_opened_and_imported_is_read_strictly() {
 }
 
 #[test]
+fn sealed_keys_are_of_their_own_grade_and_exclude_what_a_token_would_do() {
+    const SEALED: &str = include_str!("../../../../hsm-profiles/softhsm-sealed.toml");
+    let profile = parse(SEALED).expect("the shipped profile is valid");
+    let form = profile.key.sealed.expect("it seals");
+    assert_eq!(
+        (profile.grade, form.wrapping, form.public_key),
+        (Grade::Sealed, Wrapping::AesKeyWrap, PublicObject::Key)
+    );
+    let table = "[sealed]\nwrapping = \"aes-key-wrap\"             # CKM_AES_KEY_WRAP (0x2109)\n";
+    for (from, to, key) in [
+        ("grade = \"sealed\"", "grade = \"hsm\"", "grade"),
+        ("grade = \"sealed\"", "grade = \"development\"", "grade"),
+        (table, "[unused]\n", "unused"),
+        ("wrapping = \"aes-key-wrap\"", "wrapping = \"rot13\"", "rot13"),
+        ("public_key = \"key\"", "", "public_key"),
+        ("[sealed]", "[unseal]\nmechanism = 1\nciphertext = \"der\"\n[sealed]", "unseal"),
+        (
+            "[sealed]",
+            "[sign]\nmechanism = 1\ninput = \"e\"\nencoding = \"raw\"\nlength_query = \"never\"\n[sealed]",
+            "sign",
+        ),
+        ("type = 3 ", "keygen_mechanism = 0x1040\ntype = 3 ", "key.keygen_mechanism"),
+    ] {
+        assert!(SEALED.contains(from), "{from:?}");
+        let error = parse(&SEALED.replacen(from, to, 1)).expect_err(key).to_string();
+        assert!(error.contains(key), "{error}");
+    }
+    assert!(refused("grade = \"development\"", "grade = \"sealed\"").contains("[sealed]"));
+}
+
+#[test]
 fn numbers_of_every_size_are_taken() {
     for (text, number) in
         [("0x00010002", 0x0001_0002), ("0", 0), ("\"0xFFFFFFFFFFFFFFFF\"", u64::MAX), ("4294967295", 0xFFFF_FFFF)]

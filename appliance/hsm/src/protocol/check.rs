@@ -23,7 +23,7 @@ impl Operation {
                 }
                 label
             }
-            Operation::Sign { label, tbs, .. } => {
+            Operation::Sign { label, tbs, .. } | Operation::SignDigest { label, tbs, .. } => {
                 if tbs.as_ref().is_some_and(|tbs| tbs.len() > MAX_TBS) {
                     return bad(format!("tbs: at most {MAX_TBS} octets"));
                 }
@@ -43,7 +43,7 @@ impl Operation {
                 };
             }
             Operation::PublicKey { label }
-            | Operation::GenerateKey { label }
+            | Operation::GenerateKey { label, .. }
             | Operation::Csr { label, .. }
             | Operation::ImportCertificate { label, .. }
             | Operation::DestroyKey { label, .. } => label,
@@ -59,6 +59,7 @@ impl Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::KeyAlgorithm;
 
     #[test]
     fn fields_out_of_range_are_refused_by_name() {
@@ -72,7 +73,7 @@ mod tests {
         for (operation, field) in [
             (Operation::PublicKey { label: String::new() }, "label"),
             (Operation::PublicKey { label: "x".repeat(MAX_LABEL + 1) }, "label"),
-            (Operation::GenerateKey { label: "a\nb".into() }, "label"),
+            (Operation::GenerateKey { label: "a\nb".into(), algorithm: KeyAlgorithm::Sm2 }, "label"),
             (Operation::Sign { label: label(), e: [0; 32], tbs: Some(vec![0; MAX_TBS + 1]) }, "tbs"),
             (Operation::SelfProof { label: label(), nonce: vec![0; 15] }, "nonce"),
             (Operation::SelfProof { label: label(), nonce: vec![0; 65] }, "nonce"),

@@ -7,6 +7,7 @@
 //!
 //! Unknown map keys are skipped, so fields may be added. Anything else changes [`PROTOCOL`].
 
+mod algorithm;
 mod check;
 mod frame;
 mod secret;
@@ -16,12 +17,13 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 
+pub use algorithm::{KeyAlgorithm, Scheme};
 pub use frame::{FrameError, decode, encode, read_frame, write_frame};
 pub use secret::Secret;
 pub use state::{CodeCount, KeyCount, KeyEntry, KeyUsage, LATENCY_BOUNDS, Latency, Status, TIMED_OPERATIONS};
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 /// Octets of one frame's content at most.
 pub const MAX_FRAME: usize = 64 * 1024;
 /// Octets of a message that comes with its digest, for modules that cannot sign a digest.
@@ -88,7 +90,7 @@ pub enum Operation {
         #[cbor(n(2), with = "minicbor::bytes")]
         tbs: Option<Vec<u8>>,
     },
-    /// All SM2 keys of the token.
+    /// All key pairs of the token, those that are never used included.
     #[n(1)]
     ListKeys,
     #[n(2)]
@@ -101,6 +103,8 @@ pub enum Operation {
     GenerateKey {
         #[n(0)]
         label: String,
+        #[n(1)]
+        algorithm: KeyAlgorithm,
     },
     /// A PKCS #10 request, made and signed here so that nobody needs to send its octets as a digest. Management.
     #[n(4)]
@@ -171,6 +175,20 @@ pub enum Operation {
         #[cbor(n(1), with = "minicbor::bytes")]
         key_id: [u8; 32],
     },
+    /// A signature by a key of another algorithm than SM2.
+    #[n(12)]
+    SignDigest {
+        #[n(0)]
+        label: String,
+        #[n(1)]
+        scheme: Scheme,
+        /// SHA-256 of the message.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        digest: [u8; 32],
+        /// The message, at most [`MAX_TBS`] octets. Must hash to the digest; needed only when the profile signs messages.
+        #[cbor(n(3), with = "minicbor::bytes")]
+        tbs: Option<Vec<u8>>,
+    },
 }
 
 impl Operation {
@@ -189,6 +207,7 @@ impl Operation {
             Self::Unseal { .. } => "unseal",
             Self::ImportEncryptionKey { .. } => "import-encryption-key",
             Self::DestroyKey { .. } => "destroy-key",
+            Self::SignDigest { .. } => "sign-digest",
         }
     }
 }
@@ -286,6 +305,12 @@ pub mod codes {
     pub const OTHER_KEY: &str = "other-key";
     /// The token found that the ciphertext or the enveloped key cannot be opened with this key.
     pub const NOT_OPENED: &str = "not-opened";
+    /// The key is of an algorithm that is weak, not among the worker's `algorithms`, or not for this operation.
+    pub const ALGORITHM: &str = "key-algorithm";
+    /// A sealed key cannot be read or is not what it should be, or memory for it cannot be locked.
+    pub const SEALED: &str = "sealed-key";
+    /// The worker's keys are protected worse than its client demands. Said by the client's side.
+    pub const GRADE: &str = "token-grade";
     /// The token refused the PIN; no login will be tried again before it changes.
     pub const CREDENTIALS: &str = "credentials";
 }
@@ -317,6 +342,9 @@ pub enum Answer {
     Opened(#[n(0)] Secret),
     #[n(9)]
     Destroyed,
+    /// In the form that the scheme says.
+    #[n(10)]
+    DigestSignature(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
 }
 
 #[cfg(test)]

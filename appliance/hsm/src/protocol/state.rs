@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+use super::KeyAlgorithm;
+
 /// What a key pair is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
@@ -31,7 +33,7 @@ pub struct KeyEntry {
     /// `CKA_ID`, which links private key, public key and certificate.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub id: Vec<u8>,
-    /// `04 ‖ x ‖ y`; none when the token does not give it.
+    /// `04 ‖ x ‖ y` of an SM2 key; none when the token does not give it.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub public_key: Option<[u8; 65]>,
     /// SM3 of the DER certificate stored with the key.
@@ -51,6 +53,12 @@ pub struct KeyEntry {
     /// How many it may make, if that is limited.
     #[n(8)]
     pub signature_limit: Option<u64>,
+    /// None for keys that are of none that is used.
+    #[n(9)]
+    pub algorithm: Option<KeyAlgorithm>,
+    /// SM3 of the DER `SubjectPublicKeyInfo`; none when the public key cannot be found or is of no algorithm that is used.
+    #[cbor(n(10), with = "minicbor::bytes")]
+    pub key_id: Option<[u8; 32]>,
 }
 
 /// The state of a worker. Counters start at zero with the process.

@@ -18,7 +18,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         }),
         Just(Operation::ListKeys),
         label().prop_map(|label| Operation::PublicKey { label }),
-        label().prop_map(|label| Operation::GenerateKey { label }),
+        (label(), prop::sample::select(&KeyAlgorithm::ALL[..]))
+            .prop_map(|(label, algorithm)| Operation::GenerateKey { label, algorithm }),
+        (label(), prop::sample::select(&Scheme::ALL[..]), any::<[u8; 32]>(), prop::option::of(octets.clone()))
+            .prop_map(|(label, scheme, digest, tbs)| Operation::SignDigest { label, scheme, digest, tbs }),
         (label(), label()).prop_map(|(label, subject)| Operation::Csr { label, subject }),
         (label(), octets.clone()).prop_map(|(label, certificate)| Operation::ImportCertificate { label, certificate }),
         any::<u32>().prop_map(|count| Operation::Random { count }),
@@ -39,6 +42,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             signature[..32].copy_from_slice(&half);
             Outcome::Done(Answer::Signature(signature))
         }),
+        prop::collection::vec(any::<u8>(), 0..600).prop_map(|octets| Outcome::Done(Answer::DigestSignature(octets))),
         prop::collection::vec(any::<u8>(), 0..=MAX_OPENED)
             .prop_map(|octets| Outcome::Done(Answer::Opened(Secret::new(octets)))),
         Just(Outcome::Busy),
@@ -66,6 +70,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 usage: if proven { KeyUsage::Encrypt } else { KeyUsage::Sign },
                 signatures: proven.then_some(5),
                 signature_limit: None,
+                algorithm: proven.then_some(KeyAlgorithm::Rsa3072),
+                key_id: certificate_hash,
             }]))
         }),
     ]

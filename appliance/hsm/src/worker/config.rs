@@ -7,7 +7,7 @@ use serde::Deserialize;
 use yanqian_vocabulary::KeyLine;
 
 use super::pin::PinSource;
-use crate::protocol::MAX_LABEL;
+use crate::protocol::{KeyAlgorithm, MAX_LABEL};
 
 const FORMAT_VERSION: u32 = 1;
 /// Three hundred years of a hundred thousand signatures a second.
@@ -59,6 +59,8 @@ pub struct WorkerConfig {
     /// By label.
     pub keys: BTreeMap<String, KeyRule>,
     pub max_connections: usize,
+    /// What the worker's keys may be.
+    pub algorithms: Vec<KeyAlgorithm>,
 }
 
 /// What holds for one key.
@@ -127,6 +129,13 @@ struct RawConfig {
     /// What holds for single keys.
     #[serde(default)]
     keys: Vec<RawKeyRule>,
+    /// What its keys may be, `sm2` only without it; a key of another algorithm is listed with the reason and never used.
+    #[serde(default = "default_algorithms")]
+    algorithms: Vec<KeyAlgorithm>,
+}
+
+fn default_algorithms() -> Vec<KeyAlgorithm> {
+    vec![KeyAlgorithm::Sm2]
 }
 
 /// What holds for one key.
@@ -192,6 +201,9 @@ impl WorkerConfig {
         if !(1..=65_536).contains(&raw.queue) {
             return Err(wrong("queue", "1 to 65536"));
         }
+        if raw.algorithms.is_empty() {
+            return Err(wrong("algorithms", "at least one"));
+        }
         if !(1..=4096).contains(&raw.max_connections) {
             return Err(wrong("max_connections", "1 to 4096"));
         }
@@ -230,6 +242,7 @@ impl WorkerConfig {
             max_connections: raw.max_connections,
             keep_alive: raw.keep_alive_seconds.map(Duration::from_secs),
             keys,
+            algorithms: raw.algorithms,
         })
     }
 }
@@ -300,6 +313,8 @@ mod tests {
             ("[[keys]]", "[[keys]]\nid = \"xy\"", "id"),
             ("[[keys]]", "[[keys]]\nid = \"\"", "id"),
             ("[[keys]]", "[[keys]]\nlabel = \"other\"\nid = \"01\"\n[[keys]]\nid = \"01\"", "two keys"),
+            ("threads = 4", "threads = 4\nalgorithms = []", "algorithms"),
+            ("threads = 4", "threads = 4\nalgorithms = [\"sm2\", \"rsa-1024\"]", "rsa-1024"),
         ] {
             let error = refused(from, to);
             assert!(error.contains("/etc/yanqian/hsm-worker.toml") && error.contains(key), "{error}");

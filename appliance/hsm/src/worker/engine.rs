@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cryptoki::slot::Slot;
-use yanqian_sm::{E, FixedKey, PublicKey, Signature};
+use yanqian_sm::{E, FixedKey, Signature};
 
+use super::algorithm::Public;
 use super::config::{KeyRule, WorkerConfig};
 use super::duty::Duty;
 use super::exit::{ExitSignal, WorkerExit};
@@ -14,12 +15,13 @@ use super::job::Job;
 use super::latency::LatencyCounts;
 use super::login::{LoginError, LoginGuard};
 use super::queue::Queue;
+use super::sealed::SealedScalar;
 use super::token::{Token, tries};
 use super::usage::{Account, Usage};
 use crate::binding::{BindingError, Caller, TokenSession, code_name};
 use crate::client::SOFTWARE;
 use crate::profile::Profile;
-use crate::protocol::{CodeCount, KeyUsage, Outcome, Refusal, Status, TIMED_OPERATIONS, codes};
+use crate::protocol::{CodeCount, KeyAlgorithm, KeyUsage, Outcome, Refusal, Status, TIMED_OPERATIONS, codes};
 
 /// A key that failed its proof is given another chance after this long: a token that signed wrongly and does so no more serves
 /// again within a second.
@@ -32,6 +34,8 @@ const PROOF_BURST: u32 = 5;
 /// What all threads share.
 pub(super) struct Engine {
     pub(super) profile: Profile,
+    /// What its keys may be; no key of another algorithm is used.
+    pub(super) algorithms: Vec<KeyAlgorithm>,
     pub(super) token: Token,
     pub(super) guard: LoginGuard,
     pub(super) queue: Queue<Job>,
@@ -100,10 +104,13 @@ pub(super) fn count(counter: &AtomicU64) {
 /// A key pair as this process knows it.
 pub(super) struct KnownKey {
     pub(super) label: String,
-    pub(super) public: PublicKey,
+    pub(super) public: Public,
     pub(super) id: Vec<u8>,
     pub(super) usage: KeyUsage,
-    verifier: FixedKey,
+    /// The private half, of a sealed key that has been used. Gone with this entry, and that with the login.
+    pub(super) sealed: OnceLock<SealedScalar>,
+    /// Of an SM2 key.
+    verifier: Option<FixedKey>,
     /// Counts its signatures.
     pub(super) account: Arc<Account>,
     proof: Mutex<Proof>,
@@ -118,13 +125,14 @@ pub(super) enum Proof {
 }
 
 impl KnownKey {
-    fn new(label: &str, public: PublicKey, id: Vec<u8>, usage: KeyUsage, account: Arc<Account>) -> Self {
-        let verifier = FixedKey::new(&public);
-        Self { label: label.to_owned(), public, id, usage, verifier, account, proof: Mutex::new(Proof::Unproven) }
+    fn new(label: &str, public: Public, id: Vec<u8>, usage: KeyUsage, account: Arc<Account>) -> Self {
+        let verifier = public.sm2().map(FixedKey::new);
+        let (sealed, proof) = (OnceLock::new(), Mutex::new(Proof::Unproven));
+        Self { label: label.to_owned(), public, id, usage, sealed, verifier, account, proof }
     }
 
     pub(super) fn verifies(&self, e: &E, signature: &Signature) -> bool {
-        self.verifier.verify(e, signature).is_ok()
+        self.verifier.as_ref().is_some_and(|verifier| verifier.verify(e, signature).is_ok())
     }
 
     /// Refuses a use that the key is not for: an encryption key signs nothing, a signing key opens nothing.
@@ -175,7 +183,7 @@ struct Bucket {
 
 impl Engine {
     pub(super) fn new(
-        profile: Profile,
+        (profile, algorithms): (Profile, Vec<KeyAlgorithm>),
         caller: Caller,
         (slot, token): (Slot, Token),
         guard: LoginGuard,
@@ -186,6 +194,7 @@ impl Engine {
         let threads = sessions.max(1);
         Self {
             profile,
+            algorithms,
             caller,
             slot: Mutex::new(slot),
             token,
@@ -224,7 +233,7 @@ impl Engine {
     }
 
     /// The known key, unless another key has taken its label: that one starts unproven.
-    pub(super) fn remember_key(&self, label: &str, public: PublicKey, id: Vec<u8>, usage: KeyUsage) -> Arc<KnownKey> {
+    pub(super) fn remember_key(&self, label: &str, public: Public, id: Vec<u8>, usage: KeyUsage) -> Arc<KnownKey> {
         let mut keys = self.keys();
         if let Some(known) = keys.get(label)
             && known.public == public

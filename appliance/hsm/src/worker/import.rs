@@ -10,6 +10,7 @@ use yanqian_sm::{PublicKey, sm3};
 
 use super::keys;
 use super::lane::{Lane, Problem};
+use super::sealed;
 use super::unseal::{Blame, no_table, not_opened};
 use crate::binding::ffi::{Template, Value};
 use crate::profile::{ImportForm, KeyForm};
@@ -49,6 +50,12 @@ impl Lane {
     ) -> Result<Answer, Problem> {
         let pair = Pair::read(certificate)?;
         let profile = self.engine.profile.clone();
+        if profile.key.sealed.is_some() {
+            self.must_be_new(label, &pair.public)?;
+            let id = self.engine.new_id(label)?;
+            self.import_sealed((label, &id), wrapping_label, enveloped_key, &pair.public)?;
+            return self.complete(label, wrapping_label, &id, &pair);
+        }
         let form = profile.import.as_ref().ok_or_else(|| no_table(&profile, "import"))?;
         // The one way that there is: the envelope goes to the module as it came.
         let ImportForm::Sm2EnvelopedKey = form.form;
@@ -70,14 +77,18 @@ impl Lane {
             }
             return Err(not_opened(format!("the enveloped key cannot be opened with {wrapping_label:?}: {error}")));
         }
-        // From here on a recovery of its own: trying the whole again would find the label in use.
-        match self.run(|lane| lane.finish_import(label, &id, &pair)) {
+        self.complete(label, wrapping_label, &id, &pair)
+    }
+
+    /// From here on a recovery of its own: trying the whole again would find the label in use.
+    fn complete(&mut self, label: &str, wrapping_label: &str, id: &[u8], pair: &Pair) -> Result<Answer, Problem> {
+        match self.run(|lane| lane.finish_import(label, id, pair)) {
             Ok(answer) => {
                 tracing::info!(label, wrapping_label, "imported an encryption key");
                 Ok(answer)
             }
             Err(outcome) => {
-                self.take_back(label, &id);
+                self.take_back(label, id);
                 Err(Problem::Answered(Box::new(outcome)))
             }
         }
@@ -88,12 +99,12 @@ impl Lane {
         let engine = Arc::clone(&self.engine);
         let form = &engine.profile.key;
         let session = self.session()?;
-        for handle in keys::private_keys(session, None)? {
+        for handle in keys::private_keys(session, form, None)? {
             let found = keys::describe(session, handle, form)?;
             if engine.name_of(&found.label, &found.id).as_deref() == Ok(label) {
                 return Err(Refusal::new(codes::LABEL_IN_USE, format!("a key {label:?} is there already")).into());
             }
-            if found.public.is_ok_and(|there| there == *public) {
+            if found.public.is_ok_and(|there| there.sm2() == Some(public)) {
                 let why = format!("the certificate's key is there already, with the label {:?}", found.label);
                 return Err(Refusal::new(codes::KEY_PRESENT, why).into());
             }
@@ -126,7 +137,7 @@ impl Lane {
             return Err(Refusal::new(codes::PROFILE, why).into());
         }
         key.must_be_for(KeyUsage::Encrypt)?;
-        if key.public != pair.public {
+        if key.sm2()? != &pair.public {
             let subject = pair.certificate.subject();
             return Err(refuse(format!("{subject:?} is for another key than the one in the envelope")));
         }
@@ -137,10 +148,15 @@ impl Lane {
     fn take_back(&mut self, label: &str, id: &[u8]) {
         tracing::warn!(label, "an import failed; what it has left is removed");
         let removed = self.run(|lane| {
+            let engine = Arc::clone(&lane.engine);
+            let form = &engine.profile.key;
             let session = lane.session()?;
-            let mut left = keys::private_keys(session, Some(label))?;
+            let mut left = keys::private_keys(session, form, Some(label))?;
             for class in [ObjectClass::PUBLIC_KEY, ObjectClass::CERTIFICATE] {
                 left.extend(session.find(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?);
+            }
+            if form.sealed.is_some() {
+                left.extend(sealed::companions(session, label)?);
             }
             for handle in left {
                 session.destroy(handle)?;

@@ -81,6 +81,7 @@ pub(super) const fn line(operation: &Operation) -> Option<Line> {
     match operation {
         Operation::Status => None,
         Operation::Sign { .. }
+        | Operation::SignDigest { .. }
         | Operation::PublicKey { .. }
         | Operation::Random { .. }
         | Operation::SelfProof { .. }
@@ -117,9 +118,10 @@ impl Lane {
             Operation::Sign { label, e, tbs } => {
                 let key = self.proven_key(label)?;
                 key.must_be_for(KeyUsage::Sign)?;
+                key.sm2()?;
                 let e = E::from_digest(*e);
                 if let Some(tbs) = tbs
-                    && E::of_message(&key.public, &DistinguishingId::default(), &[tbs]) != e
+                    && E::of_message(key.sm2()?, &DistinguishingId::default(), &[tbs]) != e
                 {
                     let why = "tbs does not hash to e with this key and the default distinguishing id";
                     return Err(Refusal::new(codes::TBS_MISMATCH, why).into());
@@ -134,19 +136,22 @@ impl Lane {
                 let (_, key) = self.key(label)?;
                 key.must_be_for(KeyUsage::Sign)?;
                 let message = self_proof_message(nonce);
-                let e = E::of_message(&key.public, &DistinguishingId::default(), &[&message]);
+                let e = E::of_message(key.sm2()?, &DistinguishingId::default(), &[&message]);
                 let signature = self.sign_unproven(label, &e, Some(&message))?;
                 count(&self.engine.counters.self_proofs);
                 Ok(Answer::Signature(signature.to_raw()))
             }
-            Operation::PublicKey { label } => Ok(Answer::PublicKey(self.key(label)?.1.public.to_sec1())),
+            Operation::PublicKey { label } => Ok(Answer::PublicKey(self.key(label)?.1.sm2()?.to_sec1())),
             Operation::Random { count } => {
                 let mut octets = vec![0; *count as usize];
                 self.session()?.random(&mut octets)?;
                 Ok(Answer::Random(octets))
             }
             Operation::ListKeys => self.list_keys(),
-            Operation::GenerateKey { label } => self.generate_key(label),
+            Operation::GenerateKey { label, algorithm } => self.generate_key(label, *algorithm),
+            Operation::SignDigest { label, scheme, digest, tbs } => {
+                self.sign_digest(label, *scheme, digest, tbs.as_deref()).map(Answer::DigestSignature)
+            }
             Operation::Csr { label, subject } => self.csr(label, subject),
             Operation::ImportCertificate { label, certificate } => self.import_certificate(label, certificate),
             Operation::Unseal { label, cipher } => self.unseal(label, cipher),

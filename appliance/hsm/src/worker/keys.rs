@@ -4,16 +4,18 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use yanqian_messages::Certificate;
 use yanqian_sm::PublicKey;
 
+use super::algorithm::{self, Public};
 use super::lane::Problem;
+use super::sealed;
 use crate::binding::TokenSession;
-use crate::profile::{EcPoint, KeyForm};
+use crate::profile::{EcPoint, KeyForm, PublicObject};
 use crate::protocol::{KeyUsage, Refusal, codes};
 
 /// A private key of the token, its public half where it can be found.
 pub(super) struct Found {
     pub(super) label: String,
     pub(super) id: Vec<u8>,
-    pub(super) public: Result<PublicKey, Refusal>,
+    pub(super) public: Result<Public, Refusal>,
     pub(super) usage: KeyUsage,
 }
 
@@ -34,9 +36,14 @@ pub(super) fn certificates(session: &TokenSession, id: &[u8]) -> Result<Vec<(Obj
     Ok(found)
 }
 
-/// The private keys with this label.
-pub(super) fn private_keys(session: &TokenSession, label: Option<&str>) -> Result<Vec<ObjectHandle>, Problem> {
-    let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
+/// The private keys with this label, or what is sealed in their place.
+pub(super) fn private_keys(
+    session: &TokenSession,
+    form: &KeyForm,
+    label: Option<&str>,
+) -> Result<Vec<ObjectHandle>, Problem> {
+    let private = || vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
+    let mut template = form.sealed.map_or_else(private, |_| sealed::scalars());
     template.extend(label.map(|label| Attribute::Label(label.as_bytes().to_vec())));
     Ok(session.find(&template)?)
 }
@@ -55,6 +62,14 @@ pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: &KeyF
             _ => {}
         }
     }
+    // A key that may do both signs: it is the one whose misuse would cost more.
+    let usage = if decrypts == Some(true) && signs != Some(true) { KeyUsage::Encrypt } else { KeyUsage::Sign };
+    if form.sealed.is_none() {
+        let objects: Vec<_> = std::iter::once(handle).chain(public_object(session, &label, &id)?).collect();
+        if let Some(public) = algorithm::other(session, &objects, &label, form)? {
+            return Ok(Found { label, id, public, usage });
+        }
+    }
     // The point is public, and many tokens show it on the private key too.
     let mut point = point_of(session, handle, form)?;
     if point.is_none()
@@ -62,8 +77,11 @@ pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: &KeyF
     {
         point = point_of(session, object, form)?;
     }
+    if form.sealed.is_some_and(|sealed| sealed.public_key == PublicObject::Data) {
+        point = sealed::public_in_data(session, &label)?;
+    }
     let public = match point {
-        Some(octets) => read_point(form.ec_point, &octets).ok_or_else(|| {
+        Some(octets) => read_point(if form.sealed.is_some() { EcPoint::Any } else { form.ec_point }, &octets).ok_or_else(|| {
             Refusal::new(
                 codes::PUBLIC_KEY,
                 format!(
@@ -79,9 +97,7 @@ pub(super) fn describe(session: &TokenSession, handle: ObjectHandle, form: &KeyF
             )
         }),
     };
-    // A key that may do both signs: it is the one whose misuse would cost more.
-    let usage = if decrypts == Some(true) && signs != Some(true) { KeyUsage::Encrypt } else { KeyUsage::Sign };
-    Ok(Found { label, id, public, usage })
+    Ok(Found { label, id, public: public.map(Public::Sm2), usage })
 }
 
 /// What an object shows of its point, in the profile's form; x and y behind each other where they come apart.

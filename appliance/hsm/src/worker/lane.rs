@@ -225,6 +225,10 @@ impl Lane {
             };
             self.replace(&error);
             let remedy = error.remedy();
+            if remedy == Remedy::LogIn && self.engine.profile.key.sealed.is_some() {
+                // What was read under a login goes with it.
+                self.engine.forget_keys();
+            }
             tracing::warn!(%error, remedy = remedy.as_str(), attempt, "a token call failed");
             match remedy {
                 Remedy::NewSession | Remedy::FindKey | Remedy::LogIn if attempt < TRIES => {
@@ -269,8 +273,15 @@ impl Lane {
         Ok(())
     }
 
-    /// The key with this label as this session finds it.
+    /// The key with this label as this session finds it, of an algorithm that may be used.
     pub(super) fn key(&mut self, label: &str) -> Result<(ObjectHandle, Arc<KnownKey>), Problem> {
+        let (handle, key) = self.look_up(label)?;
+        self.engine.admit(&key)?;
+        Ok((handle, key))
+    }
+
+    /// As [`Self::key`], for keys of any algorithm: to look at and to destroy.
+    pub(super) fn look_up(&mut self, label: &str) -> Result<(ObjectHandle, Arc<KnownKey>), Problem> {
         let known = self.engine.known_key(label);
         if let (Some(handle), Some(known)) = (self.handles.get(label), &known) {
             return Ok((*handle, Arc::clone(known)));
@@ -339,6 +350,16 @@ impl Lane {
         message: Option<&[u8]>,
     ) -> Result<(SignForm, Signed), Problem> {
         let (handle, key) = self.key(label)?;
+        if self.engine.profile.key.sealed.is_some() {
+            self.engine.usage.take(&key.account)?;
+            self.kept_alive.used();
+            let signature = self.sign_sealed(handle, &key, e);
+            let counters = &self.engine.counters;
+            let given = signature.inspect_err(|_| count(&counters.sign_failures))?.to_raw().to_vec();
+            count(&counters.signatures);
+            counters.succeeded();
+            return Ok((SignForm::in_memory(), Signed { handed: e.as_bytes().to_vec(), given }));
+        }
         let sign = self.engine.profile.sign.clone().ok_or_else(|| no_table(&self.engine.profile, "sign"))?;
         let needed = || {
             let why = format!("the profile's sign.input is {}: the message is needed", sign.input.as_str());
@@ -348,7 +369,7 @@ impl Lane {
             SignInput::E => e.as_bytes().to_vec(),
             SignInput::MessageWithZ => message.ok_or_else(needed)?.to_vec(),
             SignInput::MessageWithoutZ => {
-                let z = key.public.z_value(&DistinguishingId::default());
+                let z = key.sm2()?.z_value(&DistinguishingId::default());
                 [z.as_bytes(), message.ok_or_else(needed)?].concat()
             }
         };

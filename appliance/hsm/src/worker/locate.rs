@@ -7,6 +7,7 @@ use cryptoki::object::{Attribute, ObjectClass};
 use super::config::KeyRule;
 use super::engine::Engine;
 use super::management::ID_LENGTH;
+use super::sealed;
 use crate::profile::Locator;
 use crate::protocol::{Refusal, codes};
 
@@ -37,7 +38,12 @@ fn no_id(locator: Locator, label: &str) -> Refusal {
 
 impl Engine {
     pub(super) fn locate(&self, label: &str) -> Result<Vec<Attribute>, Refusal> {
-        template(self.profile.key.locator, &self.rules, label)
+        let mut template = template(self.profile.key.locator, &self.rules, label)?;
+        if self.profile.key.sealed.is_some() {
+            // In place of the class of private keys, which comes first.
+            template.splice(..1, sealed::scalars());
+        }
+        Ok(template)
     }
 
     /// What a key with this `CKA_LABEL` and `CKA_ID` is called, or why no request can name it.

@@ -7,17 +7,19 @@ use cryptoki_sys as ck;
 use yanqian_messages::{Certificate, CertificationRequestInfo, Subject};
 use yanqian_sm::{DistinguishingId, E, sm3};
 
+use super::algorithm::Public;
 use super::keys;
 use super::lane::{Lane, Problem};
+use super::sealed;
 use crate::binding::ffi::{Template, Value};
 use crate::profile::{EcParams, KeyForm};
-use crate::protocol::{Answer, KeyEntry, KeyUsage, Refusal, codes};
+use crate::protocol::{Answer, KeyAlgorithm, KeyEntry, KeyUsage, Refusal, codes};
 
 /// Keys in one answer; more would not fit a frame.
 const MAX_KEYS: usize = 128;
 
 /// DER of the object identifier 1.2.156.10197.1.301, the SM2 curve (GB/T 35276-2017 §7.1).
-const SM2_CURVE: [u8; 10] = [0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d];
+pub(super) const SM2_CURVE: [u8; 10] = [0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d];
 
 /// Octets of a new key's `CKA_ID`: random, so that it is unlike any other's.
 pub(super) const ID_LENGTH: usize = 16;
@@ -30,18 +32,22 @@ impl Lane {
         let mut entries: Vec<KeyEntry> = Vec::new();
         // Labels by which requests can name keys.
         let mut labels = Vec::new();
-        for handle in keys::private_keys(session, None)?.into_iter().take(MAX_KEYS) {
+        for handle in keys::private_keys(session, form, None)?.into_iter().take(MAX_KEYS) {
             let found = keys::describe(session, handle, form)?;
             let certificate = keys::certificates(session, &found.id)?.into_iter().next();
             let named = engine.name_of(&found.label, &found.id);
             labels.extend(named.clone().ok());
+            let usable = found.public.clone().and_then(|public| engine.admits(&found.label, public.algorithm()));
+            let unusable = usable.err().map(|refusal| refusal.message);
             entries.push(KeyEntry {
                 label: named.clone().unwrap_or(found.label),
                 id: found.id,
-                public_key: found.public.as_ref().ok().map(yanqian_sm::PublicKey::to_sec1),
+                public_key: found.public.as_ref().ok().and_then(Public::sm2).map(yanqian_sm::PublicKey::to_sec1),
+                algorithm: found.public.as_ref().ok().map(Public::algorithm),
+                key_id: found.public.as_ref().ok().map(Public::key_id),
                 certificate_hash: certificate.map(|(_, der)| sm3(&[&der])),
                 proven: false,
-                problem: named.err().or_else(|| found.public.err().map(|refusal| refusal.message)),
+                problem: named.err().or(unusable),
                 usage: found.usage,
                 signatures: None,
                 signature_limit: None,
@@ -53,10 +59,11 @@ impl Lane {
             } else if labels.iter().filter(|label| **label == entry.label).count() > 1 {
                 entry.problem = Some("another key has the same label".to_owned());
             } else if let Some(known) = engine.known_key(&entry.label)
-                && entry.public_key == Some(known.public.to_sec1())
+                && entry.key_id == Some(known.public.key_id())
             {
                 entry.proven = known.is_proven();
-                entry.problem = known.account.exhausted().or_else(|| known.problem());
+                let problem = entry.problem.take().or_else(|| known.account.exhausted());
+                entry.problem = problem.or_else(|| known.problem());
                 let (signatures, limit) = known.account.signatures();
                 (entry.signatures, entry.signature_limit) = (Some(signatures), limit);
             }
@@ -65,18 +72,29 @@ impl Lane {
         Ok(Answer::Keys(entries))
     }
 
-    pub(super) fn generate_key(&mut self, label: &str) -> Result<Answer, Problem> {
+    pub(super) fn generate_key(&mut self, label: &str, algorithm: KeyAlgorithm) -> Result<Answer, Problem> {
         let profile = self.engine.profile.clone();
+        self.engine.admits(label, algorithm)?;
+        if algorithm != KeyAlgorithm::Sm2 {
+            self.must_be_unused(label)?;
+            let id = self.engine.new_id(label)?;
+            self.make_other(algorithm, label, &id)?;
+            tracing::info!(label, %algorithm, "made a key pair");
+            return self.proven_entry(label, None);
+        }
+        if profile.key.sealed.is_some() {
+            self.must_be_unused(label)?;
+            self.make_sealed(label)?;
+            tracing::info!(label, "made a sealed key");
+            return self.proven_entry(label, None);
+        }
         let Some(mechanism) = profile.key.keygen_mechanism else {
             let why = format!("profile {:?} has no key.keygen_mechanism: make keys by the vendor's tool", profile.name);
             return Err(Refusal::new(codes::PROFILE, why).into());
         };
+        self.must_be_unused(label)?;
         let id = self.engine.new_id(label)?;
-        let located = self.engine.locate(label)?;
         let session = self.session()?;
-        if !session.find(&located)?.is_empty() {
-            return Err(Refusal::new(codes::LABEL_IN_USE, format!("a key {label:?} is there already")).into());
-        }
         let (public, private) =
             templates(&profile.key, KeyKind { on_token: true, unwraps: profile.import.is_some() }, label, &id);
         session.generate_key_pair(mechanism, &public, &private)?;
@@ -85,13 +103,23 @@ impl Lane {
         self.proven_entry(label, None)
     }
 
+    fn must_be_unused(&mut self, label: &str) -> Result<(), Problem> {
+        let located = self.engine.locate(label)?;
+        if self.session()?.find(&located)?.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::new(codes::LABEL_IN_USE, format!("a key {label:?} is there already")).into())
+    }
+
     /// What is told of a key that was just made or imported, once it has proven itself.
     pub(super) fn proven_entry(&mut self, label: &str, certificate_hash: Option<[u8; 32]>) -> Result<Answer, Problem> {
         let key = self.run(|lane| lane.proven_key(label)).map_err(|outcome| Problem::Answered(Box::new(outcome)))?;
         Ok(Answer::Key(Box::new(KeyEntry {
             label: label.to_owned(),
             id: key.id.clone(),
-            public_key: Some(key.public.to_sec1()),
+            public_key: key.public.sm2().map(yanqian_sm::PublicKey::to_sec1),
+            algorithm: Some(key.public.algorithm()),
+            key_id: Some(key.public.key_id()),
             certificate_hash,
             proven: true,
             problem: None,
@@ -106,8 +134,13 @@ impl Lane {
             Subject::parse(subject).map_err(|error| Refusal::new(codes::BAD_REQUEST, format!("subject: {error}")))?;
         let key = self.proven_key(label)?;
         key.must_be_for(KeyUsage::Sign)?;
-        let info = CertificationRequestInfo::new(&subject, &key.public);
-        let e = E::of_message(&key.public, &DistinguishingId::default(), &[info.to_be_signed()]);
+        let Some(public) = key.public.sm2() else {
+            let request = self.request_other(&key, &subject)?;
+            tracing::info!(label, "signed a certification request");
+            return Ok(Answer::Csr(request));
+        };
+        let info = CertificationRequestInfo::new(&subject, public);
+        let e = E::of_message(public, &DistinguishingId::default(), &[info.to_be_signed()]);
         let signature = self.sign_verified(&key, &e, Some(info.to_be_signed()))?;
         tracing::info!(label, "signed a certification request");
         Ok(Answer::Csr(info.finish(&signature)))
@@ -120,7 +153,7 @@ impl Lane {
             Err(error) => return refuse(error.to_string()),
         };
         let (_, key) = self.key(label)?;
-        if certificate.public_key() != Some(&key.public) {
+        if !key.public.is_of(&certificate) {
             return refuse(format!("the certificate of {:?} is for another key than {label:?}", certificate.subject()));
         }
         if key.id.is_empty() {
@@ -132,7 +165,8 @@ impl Lane {
 
     /// Destroys the pair and its certificates. The private key goes first: whatever fails then, it signs no more.
     pub(super) fn destroy_key(&mut self, label: &str, key_id: &[u8; 32]) -> Result<Answer, Problem> {
-        let (handle, key) = self.key(label)?;
+        // Of any algorithm: what may not be used may be removed.
+        let (handle, key) = self.look_up(label)?;
         if key.public.key_id() != *key_id {
             let why = format!(
                 "key {label:?} has the id {}, another than the one to be destroyed",
@@ -140,6 +174,9 @@ impl Lane {
             );
             return Err(Refusal::new(codes::OTHER_KEY, why).into());
         }
+        let sealed = self.engine.profile.key.sealed.is_some();
+        // Forgotten before it is gone: what is in memory of it goes first.
+        self.forget(label);
         let session = self.session()?;
         session.destroy(handle)?;
         tracing::warn!(label, key_id = hex::encode(key_id), "destroyed a private key");
@@ -150,7 +187,11 @@ impl Lane {
                 }
             }
         }
-        self.forget(label);
+        if sealed {
+            for left in sealed::companions(session, label)? {
+                session.destroy(left)?;
+            }
+        }
         Ok(Answer::Destroyed)
     }
 

@@ -8,6 +8,7 @@
 //!
 //! On SIGHUP a worker is replaced by a successor from what is on disk then, which shares its socket (`succession`).
 
+mod algorithm;
 mod config;
 pub(crate) mod diagnosis;
 mod door;
@@ -34,6 +35,7 @@ pub(crate) mod pin;
 mod prove;
 mod queue;
 mod recover;
+mod sealed;
 mod server;
 mod socket;
 mod start;

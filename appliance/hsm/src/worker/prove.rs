@@ -77,10 +77,16 @@ impl Lane {
         getrandom::fill(&mut nonce)
             .map_err(|error| Refusal::new(codes::TOKEN, format!("the system's random numbers: {error}")))?;
         let message = self_proof_message(&nonce);
-        let e = E::of_message(&key.public, &DistinguishingId::default(), &[&message]);
         let why = if let Some(why) = self.certified_otherwise(key)? {
             why
+        } else if key.public.sm2().is_none() {
+            let Some(why) = self.try_other(key, &nonce)? else {
+                key.set_proof(Proof::Proven);
+                return Ok(());
+            };
+            why
         } else {
+            let e = E::of_message(key.sm2()?, &DistinguishingId::default(), &[&message]);
             let (form, signed) = self.sign_octets(&key.label, &e, Some(&message))?;
             let read = decode(form.encoding, &signed.given);
             if read.as_ref().is_ok_and(|signature| key.verifies(&e, signature)) {
@@ -107,7 +113,7 @@ impl Lane {
     fn certified_otherwise(&mut self, key: &KnownKey) -> Result<Option<String>, Problem> {
         let stored = keys::certificates(self.session()?, &key.id)?;
         Ok(stored.iter().filter_map(|(_, der)| Certificate::from_der(der).ok()).find_map(|certificate| {
-            let other = certificate.public_key() != Some(&key.public);
+            let other = !key.public.is_of(&certificate);
             other.then(|| {
                 format!("the certificate of {:?}, stored beside it, is for another key", certificate.subject())
             })
@@ -125,11 +131,12 @@ impl Lane {
         let engine = Arc::clone(&self.engine);
         let session = self.session()?;
         let mut others = Vec::new();
-        for handle in keys::private_keys(session, None)? {
+        for handle in keys::private_keys(session, &engine.profile.key, None)? {
             let found = keys::describe(session, handle, &engine.profile.key)?;
-            others.extend(found.public.ok().filter(|public| *public != key.public).map(|public| (found.label, public)));
+            let public = found.public.ok().and_then(|public| public.sm2().copied());
+            others.extend(public.filter(|public| Some(public) != key.public.sm2()).map(|public| (found.label, public)));
         }
-        let case = Case { key: &key.public, others: &others, handed: &signed.handed, given: &signed.given };
+        let case = Case { key: key.sm2()?, others: &others, handed: &signed.handed, given: &signed.given };
         Ok(case.find().map_or_else(
             || unread.unwrap_or_else(|| "the signature verifies neither as SM2 nor in any other known way".into()),
             |finding| finding.advice(form),

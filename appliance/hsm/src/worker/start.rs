@@ -16,7 +16,7 @@ use super::prove::prove_all;
 use super::token::{self, Token};
 use super::usage::Usage;
 use crate::binding::{BindingError, CallRules, Caller, Module};
-use crate::profile::{Grade, Profile};
+use crate::profile::{Grade, Profile, SealedForm};
 use crate::protocol::Outcome;
 
 /// A worker that is ready to serve.
@@ -59,7 +59,14 @@ pub(super) fn start(config: &WorkerConfig, beside: Option<u32>) -> Result<Ready,
     let wanted = u32::try_from(sessions).unwrap_or(u32::MAX);
     let usage = Usage::new(&config.state_dir, config.keys.clone())
         .map_err(|error| WorkerExit::Config(format!("a thread for the keys' counts: {error}")))?;
-    let engine = Engine::new(profile, module.caller(), (slot, token), guard, config, (usage, wanted));
+    let engine = Engine::new(
+        (profile, config.algorithms.clone()),
+        module.caller(),
+        (slot, token),
+        guard,
+        config,
+        (usage, wanted),
+    );
     let engine = Arc::new(engine);
 
     let mut anchor = Lane::new(Arc::clone(&engine), module.caller(), true);
@@ -151,9 +158,11 @@ fn warn_of_missing_mechanisms(caller: &Caller, slot: Slot, profile: &Profile) {
         ("sign.mechanism", profile.sign.as_ref().map(|sign| sign.mechanism)),
         ("key.keygen_mechanism", profile.key.keygen_mechanism),
         ("unseal.mechanism", profile.unseal.as_ref().map(|unseal| unseal.mechanism)),
+        ("sealed.wrapping", profile.key.sealed.and_then(SealedForm::mechanism)),
         ("import.mechanism", profile.import.as_ref().map(|import| import.mechanism)),
     ];
-    for (field, number) in wanted {
+    let others = profile.algorithms.iter().map(|form| (form.scheme.as_str(), Some(form.mechanism)));
+    for (field, number) in wanted.into_iter().chain(others) {
         if let Some(number) = number
             && !listed.contains(&number)
         {

@@ -102,10 +102,19 @@ impl Lane {
     }
 
     fn open(&mut self, label: &str, cipher: &Sm2Ciphertext) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        let (handle, key) = self.key(label)?;
+        if self.engine.profile.key.sealed.is_some() {
+            let opened = self.open_sealed(handle, &key, cipher);
+            let counters = &self.engine.counters;
+            count(if opened.is_ok() { &counters.unseals } else { &counters.unseal_failures });
+            if opened.is_ok() {
+                counters.succeeded();
+            }
+            return opened;
+        }
         let profile = &self.engine.profile;
         let form = profile.unseal.ok_or_else(|| no_table(profile, "unseal"))?;
         let octets = in_form(form.ciphertext, cipher);
-        let (handle, _) = self.key(label)?;
         let session = self.session()?;
         let began = Instant::now();
         let opened = session.decrypt(handle, form.mechanism, &octets);
@@ -132,7 +141,7 @@ impl Lane {
         let mut secret = Zeroizing::new([0; 32]);
         getrandom::fill(secret.as_mut_slice()).map_err(|error| system(&error))?;
         let cipher =
-            sm2_encrypt(&key.public, secret.as_slice(), &mut getrandom::SysRng).map_err(|error| system(&error))?;
+            sm2_encrypt(key.sm2()?, secret.as_slice(), &mut getrandom::SysRng).map_err(|error| system(&error))?;
         let profile = &self.engine.profile;
         let place = format!("profile {:?} ({})", profile.name, profile.file().display());
         let what = match self.open(&key.label, &cipher) {

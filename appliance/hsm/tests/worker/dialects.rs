@@ -26,8 +26,8 @@ const FAMILIES: [(&str, &str); 13] = [
     ("wosign-key", "wosign-key"),
     ("template", "softtoken"),
 ];
-/// Profiles without.
-const WITHOUT_SM2: [&str; 2] = ["luna", "softhsm"];
+/// Profiles without, and one whose keys are only kept (`sealed`).
+const WITHOUT_SM2: [&str; 3] = ["luna", "softhsm", "softhsm-sealed"];
 
 /// keygen → csr → import-cert → sign, eight at once, and a restart between.
 async fn whole_life(site: &Site) {

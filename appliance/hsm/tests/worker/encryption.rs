@@ -78,6 +78,21 @@ async fn an_imported_pair_proves_itself_opens_what_is_sealed_to_it_and_survives_
     assert_eq!((status.unseals_total, status.unseal_failures_total), (2, 0));
 }
 
+/// The blob is written by the development PKI's own code, on OpenSSL.
+#[tokio::test]
+async fn a_pair_in_the_form_of_smart_keys_is_imported_as_the_same_pair() {
+    let site = Site::new();
+    let _worker = site.start();
+    let client = site.client();
+    let enrolled = Enrolled::new(site, &client).await;
+    let issued = enrolled.issue();
+    let (certificate, key) = (der(&issued.certificate), key_of(&issued.certificate));
+    let envelope = yanqian_messages::enveloped_key_from_blob(&issued.enveloped_key_blob).unwrap();
+    assert_eq!(envelope.to_der(), issued.enveloped_key, "both forms say the same");
+    client.import_encryption_key("open", "sign", &envelope.to_der(), &certificate).await.unwrap();
+    assert_eq!(client.unseal("open", &sealed(&key, &[7; 16])).await.unwrap().expose(), [7; 16]);
+}
+
 #[tokio::test]
 async fn each_key_does_only_what_it_is_for() {
     let site = Site::new();

@@ -1,6 +1,7 @@
 //! The worker as a real process over a real module, asked over its socket.
 #![allow(clippy::unwrap_used)]
 
+mod algorithms;
 mod dialects;
 mod encryption;
 mod family;
@@ -11,6 +12,7 @@ mod pool;
 mod probe;
 mod proof;
 mod protocol;
+mod sealed;
 mod service;
 mod softhsm;
 mod succession;

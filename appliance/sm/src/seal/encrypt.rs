@@ -131,7 +131,7 @@ pub(crate) fn assemble(message: &[u8], c1: &Coordinates, shared: &Coordinates) -
 }
 
 /// KDF(x2 ‖ y2, length) (GB/T 32918.4-2016 §5.4.3): SM3 of it and of a counter of four octets, as often as needed.
-fn derive(shared: &Coordinates, length: usize) -> Vec<u8> {
+pub(super) fn derive(shared: &[u8; 64], length: usize) -> Vec<u8> {
     let mut key = vec![0; length];
     let mut hasher = Sm3::new();
     hasher.update(shared.as_slice());

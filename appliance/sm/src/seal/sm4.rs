@@ -101,17 +101,26 @@ pub fn sm4_cbc_decrypt(key: &Sm4Key, iv: &[u8; 16], ciphertext: &[u8]) -> Result
 
 /// SM4-ECB with PKCS #7 padding, which some peers send; nothing is ever sealed so. It authenticates no more than CBC does.
 pub fn sm4_ecb_decrypt(key: &Sm4Key, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let cipher = sm4::Sm4::new(key.expose().into());
     let mut message = Zeroizing::new(ciphertext.to_vec());
-    let (blocks, []) = message.as_chunks_mut::<BLOCK>() else { return Err(SealError::Decrypt) };
-    for block in &mut *blocks {
-        cipher.decrypt_block(block.into());
-    }
-    let last = blocks.last().ok_or(SealError::Decrypt)?;
+    sm4_decrypt_blocks(key, &mut message)?;
+    let last = message.last_chunk::<BLOCK>().ok_or(SealError::Decrypt)?;
     let padding = BLOCK - Pkcs7::raw_unpad(last).map_err(|_| SealError::Decrypt)?.len();
     let length = ciphertext.len() - padding;
     message.truncate(length);
     Ok(message)
+}
+
+/// SM4-ECB, in place and without padding (GB/T 17964 §5): how the private key of an enveloped pair is sealed (GB/T 35276-2017 §7.4).
+///
+/// # Errors
+/// [`SealError::Decrypt`] where the octets are no whole blocks of 16.
+pub fn sm4_decrypt_blocks(key: &Sm4Key, octets: &mut [u8]) -> Result<(), SealError> {
+    let cipher = sm4::Sm4::new(key.expose().into());
+    let (blocks, []) = octets.as_chunks_mut::<BLOCK>() else { return Err(SealError::Decrypt) };
+    for block in blocks {
+        cipher.decrypt_block(block.into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -135,6 +144,17 @@ mod tests {
         for spoilt in [&ciphertext[..47], &ciphertext[..32], &[]] {
             assert_eq!(sm4_ecb_decrypt(&key, spoilt).err(), Some(SealError::Decrypt));
         }
+    }
+
+    #[test]
+    fn blocks_decrypt_to_the_standard_s_example() {
+        // GB/T 32907-2016 annex A.1: the same octets are key and plaintext.
+        let key = hex::decode("0123456789abcdeffedcba9876543210").unwrap();
+        let sealed = hex::decode("681edf34d206965e86b3e94f536e4246").unwrap();
+        let mut octets = [sealed.clone(), sealed].concat();
+        sm4_decrypt_blocks(&Sm4Key::new(key.clone().try_into().unwrap()), &mut octets).unwrap();
+        assert_eq!(octets, [key.clone(), key].concat());
+        assert_eq!(sm4_decrypt_blocks(&Sm4Key::new([0; 16]), &mut [0; 17]), Err(SealError::Decrypt));
     }
 
     proptest::proptest! {

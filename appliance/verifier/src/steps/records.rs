@@ -41,9 +41,10 @@ pub(crate) fn belong_together(receipt: &Receipt, records: &[Record]) -> Held {
     let sequences: Vec<String> = records.iter().map(|record| record.sequence.to_string()).collect();
     let context = &records[0].context;
     Ok(format!(
-        "the records belong to one check of {} on node {} (sequence {})",
+        "the records belong to one check of {} on node {} with a token of grade {} (sequence {})",
         context.entity,
         context.node,
+        context.grade,
         sequences.join(", ")
     ))
 }

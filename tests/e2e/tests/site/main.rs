@@ -27,6 +27,7 @@ mod prometheus;
 mod receipts;
 mod replacement;
 mod rotation;
+mod sealed;
 mod services;
 mod signature;
 mod softhsm;
