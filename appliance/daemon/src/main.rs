@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 mod config;
+mod fetch;
 mod gauges;
 mod grade;
 mod hardening;

@@ -9,7 +9,7 @@ use yanqian_gateway::{KeyPair, StateKeys};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
 use yanqian_platform::{PlatformClient, Profile};
 use yanqian_sm::sm3;
-use yanqian_trust::SharedTrust;
+use yanqian_trust::{RevocationPolicy, SharedTrust, TrustSettings};
 use yanqian_vocabulary::{AgreementHash, Mode, TokenGrade};
 use zeroize::Zeroizing;
 
@@ -74,8 +74,21 @@ pub(crate) fn platform(config: &Config) -> Result<(Arc<Profile>, PlatformClient)
 }
 
 pub(crate) fn trust(config: &Config) -> Result<SharedTrust, PartError> {
-    let grace = u32::try_from(config.platform.revocation_grace.as_secs()).unwrap_or(u32::MAX);
-    SharedTrust::open(&config.platform.trust, grace).map_err(|error| PartError(error.to_string()))
+    let revocation = &config.platform.revocation;
+    let settings = TrustSettings {
+        revocation: RevocationPolicy {
+            signer: revocation.signer,
+            authorities: revocation.authorities,
+            grace_seconds: config.platform.revocation_grace_seconds,
+        },
+        fetched: revocation.fetches().then(|| fetched_directory(config)),
+    };
+    SharedTrust::open(&config.platform.trust, settings).map_err(|error| PartError(error.to_string()))
+}
+
+/// Where lists and responses lie that the daemon fetched itself.
+pub(crate) fn fetched_directory(config: &Config) -> PathBuf {
+    config.state_dir.join("revocation")
 }
 
 /// The first certificate of a file, which is the leaf's.

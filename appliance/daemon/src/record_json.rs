@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use yanqian_evidence::{
-    Aggregate, Answer, Body, Context, Decision, Exchange, Intent, Kind, Management, Outcome, Refusal, Revocation, Step,
-    Times, ToBeSigned,
+    Aggregate, Answer, Body, Context, Decision, Exchange, Intent, Kind, Management, Outcome, Refusal, Revocation,
+    RevocationKind, Step, Times, ToBeSigned,
 };
 use yanqian_ledger::{Entry, VerifySummary};
 use yanqian_vocabulary::Timestamp;
@@ -90,8 +90,15 @@ fn to_be_signed_json(to_be_signed: &ToBeSigned) -> Value {
 fn revocation_json(lists: &[Revocation]) -> Vec<Value> {
     lists
         .iter()
-        .map(|list| json!({ "hash": text(&list.hash), "this_update": text(&list.this_update), "next_update": optional(list.next_update.as_ref()) }))
+        .map(|list| json!({ "kind": kind(list.kind), "hash": text(&list.hash), "this_update": text(&list.this_update), "next_update": optional(list.next_update.as_ref()) }))
         .collect()
+}
+
+const fn kind(kind: RevocationKind) -> &'static str {
+    match kind {
+        RevocationKind::Crl => "crl",
+        RevocationKind::Ocsp => "ocsp",
+    }
 }
 
 fn steps_json(steps: &[Step]) -> Vec<Value> {

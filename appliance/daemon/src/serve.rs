@@ -25,6 +25,7 @@ use yanqian_vocabulary::{Timestamp, VerificationId};
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::config::Config;
+use crate::fetch::{FetchMetrics, Fetcher};
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
 use crate::hardening;
@@ -96,6 +97,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let key_gauges = KeyGauges::register(&registry, metrics.clone()).map_err(failed)?;
     let key_usage = KeyUsage::register(&registry, &names).map_err(failed)?;
     let grade = GradeGauge::register(&registry, &names).map_err(failed)?;
+    let fetch_metrics = FetchMetrics::register(&registry).map_err(failed)?;
     let verifier = Arc::new(Verifier::new(config.verification));
     registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
@@ -103,7 +105,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
 
     let (core, ledger, state_thread, trust, route, tokens, loaded) = tokio::select! {
-        started = start(&config, metrics.clone(), &verifier, &readiness) => started?,
+        started = start(&config, metrics.clone(), &fetch_metrics, &verifier, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
@@ -124,6 +126,14 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     tracing::info!(%address, metrics = %admin_address, "serving");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
+    let fetching = Fetcher {
+        settings: config.platform.revocation.clone(),
+        directory: parts::fetched_directory(&config),
+        trust: Arc::clone(&trust),
+        verifier: Arc::clone(&verifier),
+        metrics: fetch_metrics.clone(),
+    };
+    let fetching = config.platform.revocation.fetches().then(|| tokio::spawn(fetching.run()));
     let (ready_file, state_dir, server) =
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
@@ -136,6 +146,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         verifier,
         tokens,
         metrics,
+        fetches: fetch_metrics,
         gauges,
         key_usage,
         grade,
@@ -148,6 +159,9 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     readiness.set(vec!["stopping".to_owned()]);
     watch.abort();
     rotation.abort();
+    if let Some(fetching) = fetching {
+        fetching.abort();
+    }
     admin.abort();
     let _ = tokio::join!(watch, rotation);
     let stopped = tokio::time::timeout(LAST_RECORDS, record_stop(&core)).await;
@@ -195,6 +209,7 @@ type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route
 async fn start(
     config: &Config,
     metrics: Metrics,
+    fetches: &FetchMetrics,
     verifier: &Arc<Verifier>,
     readiness: &Readiness,
 ) -> Result<Started, ServeError> {
@@ -233,7 +248,7 @@ async fn start(
     archive.put(Archived::Certificate, server.as_der()).map_err(failed)?;
     keys::keep_tables(verifier, pairs.of(PairUsage::Signing));
     if let Ok(store) = trust.current() {
-        follow_store(&metrics, verifier, &store);
+        follow_store(&metrics, fetches, verifier, &store);
     }
     let route = Arc::new(Route::new(parts::route_file(config)));
     let core = Core::new(CoreParts {

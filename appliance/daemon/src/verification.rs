@@ -32,7 +32,7 @@ fn by_use(counts: [u64; 2], result: &'static str) -> impl Iterator<Item = Sample
     KeyUse::ALL.into_iter().zip(counts).map(move |(to, count)| (vec![to.as_str(), result], float(count)))
 }
 
-fn by_subject(counts: [u64; 3], result: &'static str) -> impl Iterator<Item = Sample> {
+fn by_subject(counts: [u64; 4], result: &'static str) -> impl Iterator<Item = Sample> {
     Subject::ALL.into_iter().zip(counts).map(move |(subject, count)| (vec![subject.as_str(), result], float(count)))
 }
 
@@ -40,7 +40,7 @@ fn plain(value: u64) -> Vec<Sample> {
     vec![(Vec::new(), float(value))]
 }
 
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 9] = [
     Family {
         name: "yanqian_key_tables",
         help: "Tables of public keys, by what they are for and whose key it is.",
@@ -101,6 +101,16 @@ const FAMILIES: [Family; 8] = [
         kind: MetricType::COUNTER,
         labels: &["subject", "result"],
         samples: |stats| by_subject(stats.agreed, "agreed").chain(by_subject(stats.disputed, "disputed")).collect(),
+    },
+    Family {
+        name: "yanqian_certificate_verdicts_total",
+        help: "Signers whose chain and revocation were judged: from memory (hit) or anew (miss).",
+        kind: MetricType::COUNTER,
+        labels: &["result"],
+        samples: |stats| {
+            let counts = [("hit", stats.verdicts_known), ("miss", stats.verdicts_new)];
+            counts.map(|(result, count)| (vec![result], float(count))).to_vec()
+        },
     },
 ];
 
@@ -212,6 +222,8 @@ mod tests {
             "yanqian_key_table_lookups_total{result=\"miss\",use=\"seal\"} 0",
             "yanqian_second_opinions_total{result=\"disputed\",subject=\"revocation-list\"} 0",
             "yanqian_verification_batch_size_bucket{le=\"16\"} 0",
+            "yanqian_certificate_verdicts_total{result=\"hit\"} 0",
+            "yanqian_certificate_verdicts_total{result=\"miss\"} 0",
             "yanqian_verification_batch_size_sum 0",
         ] {
             assert!(page.contains(series), "{series} is not in\n{page}");

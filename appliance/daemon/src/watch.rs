@@ -12,10 +12,11 @@ use yanqian_gateway::{COMPONENTS, Clock, Core, Metrics, SystemClock};
 use yanqian_hsm::TokenPool;
 use yanqian_ledger::{Ledger, LedgerState};
 use yanqian_platform::Route;
-use yanqian_trust::{KeyOwner, SharedTrust, TrustStore, Verifier};
+use yanqian_trust::{Change, KeyOwner, SharedTrust, TrustStore, Verifier};
 use yanqian_vocabulary::{Reason, TrustHash};
 
 use crate::admin::Readiness;
+use crate::fetch::FetchMetrics;
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
 use crate::key_usage::KeyUsage;
@@ -31,17 +32,20 @@ const STATE_LIMIT: Duration = Duration::from_secs(10);
 const AGGREGATE: Duration = Duration::from_mins(1);
 
 /// Roles that a store may have, or have no more once it has changed.
-const STORE_ROLES: [&str; 4] = ["anchor", "intermediate", "tls-anchor", "platform-encryption"];
+const STORE_ROLES: [&str; 6] =
+    ["anchor", "intermediate", "tls-anchor", "platform-signing", "platform-encryption", "ocsp"];
 
 /// A store came into force: its keys are the ones that every check meets, and its certificates the ones that may expire.
-pub(crate) fn follow_store(metrics: &Metrics, verifier: &Verifier, store: &TrustStore) {
+pub(crate) fn follow_store(metrics: &Metrics, fetches: &FetchMetrics, verifier: &Verifier, store: &TrustStore) {
     verifier.keep(KeyOwner::Platform, &store.known_keys());
     tell_expiries(metrics, store);
+    fetches.tell(store);
 }
 
 /// Tells metrics when the store's certificates and lists end, the soonest of each role.
 fn tell_expiries(metrics: &Metrics, store: &TrustStore) {
     let mut soonest = BTreeMap::from([("crl", store.revocation_deadline().unwrap_or(0))]);
+    soonest.extend(store.ocsp_deadline().map(|end| ("ocsp", end)));
     for certificate in store.certificates() {
         let end = soonest.entry(certificate.role).or_insert(i64::MAX);
         *end = certificate.not_after.min(*end);
@@ -63,6 +67,7 @@ pub(crate) struct Watch {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) tokens: TokenPool,
     pub(crate) metrics: Metrics,
+    pub(crate) fetches: FetchMetrics,
     pub(crate) gauges: Gauges,
     pub(crate) key_usage: KeyUsage,
     pub(crate) grade: GradeGauge,
@@ -113,9 +118,15 @@ impl Watch {
 
     async fn follow_trust(&self) {
         let followed = Arc::clone(&self.trust);
-        let changed = tokio::task::spawn_blocking(move || followed.refresh_if_changed()).await.unwrap_or(false);
-        if changed && let Ok(store) = self.trust.current() {
-            follow_store(&self.metrics, &self.verifier, &store);
+        let change = tokio::task::spawn_blocking(move || followed.refresh()).await.unwrap_or(Change::Nothing);
+        if change != Change::Nothing
+            && let Ok(store) = self.trust.current()
+        {
+            follow_store(&self.metrics, &self.fetches, &self.verifier, &store);
+            if change == Change::RevocationData {
+                // What a check rests on is in its own record.
+                return;
+            }
             let record = Management::TrustLoaded { trust: TrustHash::new(*store.hash()) };
             if let Err(error) = self.core.append(record.into()).await {
                 tracing::error!(%error, "trust store's change cannot be recorded");

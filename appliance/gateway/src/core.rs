@@ -11,7 +11,7 @@ use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCo
 use yanqian_hsm::TokenPool;
 use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
 use yanqian_platform::{Found, PlatformClient, Profile, Route};
-use yanqian_trust::{SharedTrust, TrustStore, Verifier};
+use yanqian_trust::{RevocationKind, SharedTrust, TrustStore, Verifier};
 use yanqian_vocabulary::{CallerId, EntityId, Mode, PlatformId, Timestamp, VerificationId};
 
 use crate::api::BodyLimits;
@@ -241,14 +241,18 @@ impl Core {
         all.try_for_each(|pair| self.archive.put(Archived::Certificate, pair.certificate.as_der()).map(drop))
     }
 
-    /// Keeps the certificates and lists on which an answer's proof rests, so that its receipt stays whole. Blocks.
+    /// Keeps the certificates and revocation data on which an answer's proof rests, so that its receipt stays whole. Blocks.
     pub(crate) fn archive_proof(&self, found: &Found, trust: &TrustStore) -> Result<(), ArchiveError> {
         for certificate in found.signer.iter().chain(&found.chain) {
             self.archive.put(Archived::Certificate, certificate.as_der())?;
         }
-        for list in &found.crls {
-            if let Some(der) = trust.crl(&list.hash) {
-                self.archive.put(Archived::Crl, &der)?;
+        for evidence in &found.revocation {
+            let kind = match evidence.kind {
+                RevocationKind::Crl => Archived::Crl,
+                RevocationKind::Ocsp => Archived::Ocsp,
+            };
+            if let Some(der) = trust.revocation_data(&evidence.hash) {
+                self.archive.put(kind, &der)?;
             }
         }
         Ok(())

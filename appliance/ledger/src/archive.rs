@@ -1,7 +1,7 @@
 //! The archive beside the ledger: certificates and revocation lists as they were used, each once, named by its SM3.
 //!
 //! Records name them by hash; the archive keeps their octets, so that a receipt is whole years after a certificate was
-//! replaced or a list expired. Layout: `certificates/<64 hexadecimal digits>.der` and `crls/<64 hexadecimal digits>.der`.
+//! replaced or a list expired. Layout: `<64 hexadecimal digits>.der` in `certificates/`, `crls/` and `ocsp/`.
 //! Files are added and never changed or removed; since the name says what the content must be, a damaged file is told
 //! from a whole one, and writing the same octets again is no change. One process writes; any may read.
 
@@ -24,6 +24,8 @@ pub enum Archived {
     Certificate,
     /// A DER revocation list.
     Crl,
+    /// A DER OCSP response.
+    Ocsp,
 }
 
 impl Archived {
@@ -31,6 +33,7 @@ impl Archived {
         match self {
             Self::Certificate => "certificates",
             Self::Crl => "crls",
+            Self::Ocsp => "ocsp",
         }
     }
 }
@@ -71,7 +74,7 @@ pub struct Archive {
 impl Archive {
     /// Opens the archive in `directory` for writing, making it if need be.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
-        for kind in [Archived::Certificate, Archived::Crl] {
+        for kind in [Archived::Certificate, Archived::Crl, Archived::Ocsp] {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o750)

@@ -23,6 +23,22 @@ pub struct KeyUsage {
     pub crl_sign: bool,
 }
 
+impl KeyUsage {
+    /// Whether signing is what the certificate is for, and receiving is not (GB/T 20518-2018: one certificate for each).
+    pub const fn only_signs(self) -> bool {
+        (self.digital_signature || self.non_repudiation) && !self.receives()
+    }
+
+    /// Whether receiving is what the certificate is for, and signing is not.
+    pub const fn only_receives(self) -> bool {
+        self.receives() && !self.digital_signature && !self.non_repudiation
+    }
+
+    const fn receives(self) -> bool {
+        self.key_encipherment || self.data_encipherment || self.key_agreement
+    }
+}
+
 /// A certificate as read. Reading proves nothing: chains and revocation are the trust room's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -39,6 +55,8 @@ pub struct Certificate {
     key_usage: Option<KeyUsage>,
     subject_key_id: Option<Vec<u8>>,
     is_ca: bool,
+    ocsp_signing: bool,
+    ocsp_nocheck: bool,
 }
 
 impl Certificate {
@@ -80,6 +98,10 @@ impl Certificate {
             .basic_constraints()
             .map_err(|_| MessageError::Certificate("basic constraints"))?
             .is_some_and(|extension| extension.value.ca);
+        let ocsp_signing =
+            parsed.extended_key_usage().ok().flatten().is_some_and(|extension| extension.value.ocsp_signing);
+        let nocheck = |oid: &[u8]| oid == crate::oid::OCSP_NOCHECK.as_bytes();
+        let ocsp_nocheck = parsed.extensions().iter().any(|extension| nocheck(extension.oid.as_bytes()));
         let spki = parsed.public_key().raw.to_vec();
         Ok(Self {
             issuer: parsed.issuer().as_raw().to_vec(),
@@ -94,6 +116,8 @@ impl Certificate {
             key_usage,
             subject_key_id,
             is_ca,
+            ocsp_signing,
+            ocsp_nocheck,
             der: der.to_vec(),
         })
     }
@@ -169,6 +193,16 @@ impl Certificate {
 
     pub const fn is_ca(&self) -> bool {
         self.is_ca
+    }
+
+    /// Whether its issuer lets it answer for it (id-kp-OCSPSigning, RFC 6960 §4.2.2.2).
+    pub const fn may_sign_ocsp(&self) -> bool {
+        self.ocsp_signing
+    }
+
+    /// Whether its issuer vouches for it while it is valid (id-pkix-ocsp-nocheck, RFC 6960 §4.2.2.2.1).
+    pub const fn is_ocsp_nocheck(&self) -> bool {
+        self.ocsp_nocheck
     }
 }
 

@@ -35,6 +35,14 @@ pub const RSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 pub const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
 pub const EC_PUBLIC_KEY: ObjectIdentifier = oid("1.2.840.10045.2.1");
 
+/// With SHA-256, what OCSP may name certificates with beside SM3.
+pub const SHA1: ObjectIdentifier = oid("1.3.14.3.2.26");
+
+/// OCSP (RFC 6960).
+pub const OCSP_BASIC: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.1");
+pub const OCSP_NONCE: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.2");
+pub const OCSP_NOCHECK: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.5");
+
 /// PKCS #9 attributes.
 pub const CONTENT_TYPE: ObjectIdentifier = oid("1.2.840.113549.1.9.3");
 pub const MESSAGE_DIGEST: ObjectIdentifier = oid("1.2.840.113549.1.9.4");

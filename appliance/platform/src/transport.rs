@@ -141,6 +141,10 @@ impl PlatformClient {
         let _ = stream.set_nodelay(true);
         let mut stream = SslStream::new(ssl, stream).map_err(|_| "TLS settings")?;
         Pin::new(&mut stream).connect().await.map_err(|_| "TLS handshake failed")?;
+        let peer = stream.ssl().peer_certificate().and_then(|peer| peer.to_der().ok());
+        if !trust.allows_tls(&peer.unwrap_or_default()) {
+            return Err("TLS certificate is not pinned");
+        }
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(64 * 1024)
             .handshake(TokioIo::new(stream))

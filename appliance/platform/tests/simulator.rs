@@ -170,7 +170,7 @@ async fn honest_checks(form: Form) {
     let verdict = good.result.unwrap();
     assert_eq!(verdict.overall, Verdict::Match, "{:?}", good.found.steps);
     assert!(verdict.fields.values().all(|field| *field == FieldVerdict::Match));
-    assert!(good.found.serial.is_some() && good.found.time.is_some() && good.found.crls.len() == 2);
+    assert!(good.found.serial.is_some() && good.found.time.is_some() && good.found.revocation.len() == 2);
 
     let mut other = claim_of(&holder);
     other.name = PersonalName::new("赵不是");
@@ -335,7 +335,7 @@ async fn no_altered_octet_changes_a_verdict(form: Form) {
     }
     assert!(refused > answer.body.len(), "{form}: {refused} of {} octets", answer.body.len());
     let disputed = site.verifier.stats().disputed;
-    assert_eq!(disputed, [0; 3], "{form}: whatever was altered, both implementations said the same of it");
+    assert_eq!(disputed, [0; 4], "{form}: whatever was altered, both implementations said the same of it");
 }
 
 #[tokio::test]
@@ -385,7 +385,7 @@ async fn every_nth_answer_has_a_second_opinion() {
         site.ask(&claim_of(&holder())).await.unwrap().result.unwrap();
     }
     let stats = site.verifier.stats();
-    assert_eq!((stats.agreed[Subject::Answer as usize], stats.disputed), (3, [0; 3]), "the first, fourth and seventh");
+    assert_eq!((stats.agreed[Subject::Answer as usize], stats.disputed), (3, [0; 4]), "the first, fourth and seventh");
 }
 
 #[tokio::test]

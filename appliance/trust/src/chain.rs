@@ -1,13 +1,18 @@
+use std::sync::Arc;
+
+use openssl::error::ErrorStack;
 use openssl::stack::Stack;
-use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyParam;
 use openssl::x509::{X509, X509StoreContext};
-use yanqian_messages::Certificate;
+use yanqian_messages::{Certificate, KeyUsage, PinRole};
 
 use crate::error::SignerError;
-use crate::revocation::{self, CrlEvidence, Question};
+use crate::revocation::RevocationEvidence;
 use crate::signed::Sm2Signed;
 use crate::store::TrustStore;
+use crate::strength::weakness;
+use crate::verdict::{Case, Span, edges_of};
 use crate::verifier::{Subject, Verifier};
 
 /// A signer that is believed, and what that rests on.
@@ -15,8 +20,16 @@ use crate::verifier::{Subject, Verifier};
 pub struct SignerVerdict {
     /// The certificates above the signer's, up to and with the anchor.
     pub chain: Vec<Certificate>,
-    /// One list for each certificate of the chain but the anchor.
-    pub crls: Vec<CrlEvidence>,
+    /// What was found for each certificate of the chain but the anchor, in the chain's order.
+    pub revocation: Vec<RevocationEvidence>,
+}
+
+/// A signer whose certificate leads to an anchor, and what revocation data say of it.
+#[derive(Debug, Clone)]
+pub struct Chained {
+    /// The certificates above the signer's, up to and with the anchor.
+    pub chain: Vec<Certificate>,
+    pub revocation: Result<Vec<RevocationEvidence>, SignerError>,
 }
 
 // X.509 verification results (OpenSSL's `X509_V_ERR_*`).
@@ -24,6 +37,8 @@ const OK: i32 = 0;
 const SIGNATURE_FAILURE: i32 = 7;
 const NOT_YET_VALID: i32 = 9;
 const HAS_EXPIRED: i32 = 10;
+/// Keys of end entities, of authorities, and digests: below the security level.
+const TOO_WEAK: [i32; 3] = [66, 67, 68];
 
 /// What OpenSSL says of a chain.
 struct Judged {
@@ -35,15 +50,15 @@ struct Judged {
 }
 
 impl TrustStore {
-    /// Whether the key is pinned for signing.
+    /// Whether a pin names the certificate for signing.
     pub fn check_pin(&self, signer: &Certificate) -> Result<(), SignerError> {
-        if self.pinned.contains(&signer.key_id()) { Ok(()) } else { Err(SignerError::NotPinned) }
+        if self.pins.allow(PinRole::Signing, signer) { Ok(()) } else { Err(SignerError::NotPinned) }
     }
 
-    /// Whether the certificate may sign: digitalSignature or nonRepudiation, and not an authority's (GB/T 20518-2018, dual
-    /// certificates: one that encrypts cannot sign).
+    /// Whether the certificate may sign: digitalSignature or nonRepudiation, nothing that encrypts (GB/T 20518-2018, dual
+    /// certificates), and not an authority's.
     pub fn check_usage(&self, signer: &Certificate) -> Result<(), SignerError> {
-        let may_sign = signer.key_usage().is_some_and(|usage| usage.digital_signature || usage.non_repudiation);
+        let may_sign = signer.key_usage().is_some_and(KeyUsage::only_signs);
         if may_sign && !signer.is_ca() { Ok(()) } else { Err(SignerError::KeyUsage) }
     }
 
@@ -63,6 +78,7 @@ impl TrustStore {
         match judged.result {
             OK => {}
             NOT_YET_VALID | HAS_EXPIRED => return Err(SignerError::Validity),
+            weak if TOO_WEAK.contains(&weak) => return Err(SignerError::Weak),
             SIGNATURE_FAILURE => {
                 let broken = chain.iter().skip(judged.depth).zip(chain.iter().skip(judged.depth + 1)).take(1);
                 agree(broken, false, verifier)?;
@@ -70,31 +86,20 @@ impl TrustStore {
             }
             _ => return Err(SignerError::Chain),
         }
+        if chain.iter().any(|certificate| weakness(certificate).is_some()) {
+            return Err(SignerError::Weak);
+        }
         agree(chain.iter().zip(chain.iter().skip(1)), true, verifier)?;
         chain.remove(0);
         Ok(chain)
     }
 
-    fn openssl_chain(
-        &self,
-        leaf: &X509,
-        embedded: &[Certificate],
-        now: i64,
-    ) -> Result<Judged, openssl::error::ErrorStack> {
+    fn openssl_chain(&self, leaf: &X509, embedded: &[Certificate], now: i64) -> Result<Judged, ErrorStack> {
         let mut untrusted = Stack::new()?;
         for certificate in self.intermediates.iter().chain(embedded) {
             untrusted.push(X509::from_der(certificate.as_der())?)?;
         }
-        let mut parameters = X509VerifyParam::new()?;
-        parameters.set_time(now);
-        parameters.set_depth(8);
-        // The time of verification belongs to the store's parameters, so the store is made anew; it holds a few anchors.
-        let mut store = X509StoreBuilder::new()?;
-        for anchor in &self.anchors {
-            store.add_cert(anchor.clone())?;
-        }
-        store.set_param(&parameters)?;
-        let store = store.build();
+        let store = anchors_at(&self.anchors, now)?;
         let mut context = X509StoreContext::new()?;
         context.init(&store, leaf, &untrusted, |context| {
             let _ = context.verify_cert()?;
@@ -107,27 +112,31 @@ impl TrustStore {
         })
     }
 
-    /// Asks revocation lists about the signer and every intermediate; the anchor vouches for itself.
-    pub fn check_revocation(
+    /// Chain and revocation in one, and from memory where the same certificates were believed before and nothing that the
+    /// verdict rests on began or ended since.
+    pub fn judge(
         &self,
         signer: &Certificate,
-        chain: &[Certificate],
+        embedded: &[Certificate],
         now: i64,
         verifier: &Verifier,
-    ) -> Result<Vec<CrlEvidence>, SignerError> {
-        let subjects = std::iter::once(signer).chain(chain);
-        subjects
-            .zip(chain)
-            .map(|(subject, issuer)| {
-                let certificate = X509::from_der(subject.as_der()).map_err(|_| SignerError::Chain)?;
-                let authority = X509::from_der(issuer.as_der()).map_err(|_| SignerError::Chain)?;
-                if !revocation::is_valid_at(&authority, now) {
-                    return Err(SignerError::Validity);
-                }
-                let question = Question { certificate: &certificate, authority: &authority, issuer, now };
-                revocation::check(&self.crls, &question, self.grace_seconds, verifier)
-            })
-            .collect()
+    ) -> Result<Chained, SignerError> {
+        let case = Case::of(signer, embedded);
+        let known = self.verdicts.find(&case, now);
+        verifier.count_verdict(known.is_some());
+        if let Some(known) = known {
+            return Ok(Chained { chain: known.chain.clone(), revocation: Ok(known.revocation.clone()) });
+        }
+        let chain = self.build_chain(signer, embedded, now, verifier)?;
+        self.met.add(signer, &chain);
+        let revocation = self.check_revocation(signer, &chain, now, verifier);
+        if let Ok(found) = &revocation {
+            let brought = std::iter::once(signer).chain(embedded).flat_map(edges_of);
+            let span = Span::around(now, self.edges.iter().copied().chain(brought));
+            let verdict = SignerVerdict { chain: chain.clone(), revocation: found.clone() };
+            self.verdicts.keep(case, span, Arc::new(verdict));
+        }
+        Ok(Chained { chain, revocation })
     }
 
     /// All of the above in order: pin, usage, chain with validity, revocation.
@@ -140,10 +149,25 @@ impl TrustStore {
     ) -> Result<SignerVerdict, SignerError> {
         self.check_pin(signer)?;
         self.check_usage(signer)?;
-        let chain = self.build_chain(signer, embedded, now, verifier)?;
-        let crls = self.check_revocation(signer, &chain, now, verifier)?;
-        Ok(SignerVerdict { chain, crls })
+        let Chained { chain, revocation } = self.judge(signer, embedded, now, verifier)?;
+        Ok(SignerVerdict { chain, revocation: revocation? })
     }
+}
+
+/// Anchors for a verification at `now`. The time belongs to the store's parameters, so the store is made anew; it holds a few
+/// anchors.
+pub(crate) fn anchors_at(anchors: &[X509], now: i64) -> Result<X509Store, ErrorStack> {
+    let mut parameters = X509VerifyParam::new()?;
+    parameters.set_time(now);
+    parameters.set_depth(8);
+    // 112 bits: RSA from 2048, no SHA-1.
+    parameters.set_auth_level(2);
+    let mut store = X509StoreBuilder::new()?;
+    for anchor in anchors {
+        store.add_cert(anchor.clone())?;
+    }
+    store.set_param(&parameters)?;
+    Ok(store.build())
 }
 
 /// Holds our engine's verdict on certificates, each with its issuer's, against OpenSSL's. Those signed otherwise than by SM2 are

@@ -14,10 +14,12 @@ pub enum TrustError {
 /// Why a signer is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignerError {
-    #[error("the signer's key is not pinned for signing")]
+    #[error("the signer is not pinned for signing")]
     NotPinned,
     #[error("the signer's certificate does not chain to an anchor")]
     Chain,
+    #[error("a key or signature of the chain is too weak")]
+    Weak,
     #[error("two implementations disagree about a signature of the chain or of its revocation lists")]
     Disputed,
     #[error("a certificate of the chain is outside its validity")]

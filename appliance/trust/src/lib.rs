@@ -12,22 +12,28 @@
 
 mod batcher;
 mod chain;
+mod crl;
 mod error;
+mod fetched;
+mod ocsp;
 mod revocation;
 mod second_opinion;
 mod self_test;
 mod signed;
 mod store;
+mod strength;
 mod tables;
+mod verdict;
 mod verifier;
 mod watch;
 
-pub use chain::SignerVerdict;
+pub use chain::{Chained, SignerVerdict};
 pub use error::{SignerError, TrustError};
-pub use revocation::CrlEvidence;
+pub use fetched::{Asked, FetchError, Fetched, Nonce, SubjectsToken};
+pub use revocation::{Decides, Kind as RevocationKind, RevocationEvidence, RevocationPolicy};
 pub use second_opinion::{Disputed, SecondOpinion, SignedContent};
 pub use self_test::{SelfTestError, openssl_self_test};
-pub use store::{NamedCertificate, TrustStore};
+pub use store::{NamedCertificate, TrustSettings, TrustStore};
 pub use tables::{KeyClass, KeyOwner, KeyUse, KnownKeys, TableStats, Tabled};
 pub use verifier::{Subject, Verifier, VerifierSettings, VerifierStats};
-pub use watch::SharedTrust;
+pub use watch::{Change, SharedTrust};

@@ -1,144 +1,200 @@
-use std::sync::{Mutex, PoisonError};
-
 use openssl::asn1::Asn1Time;
-use openssl::x509::{CrlStatus, X509, X509Crl};
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use openssl::x509::X509;
+use serde::Deserialize;
 use yanqian_messages::Certificate;
 
 use crate::error::SignerError;
 use crate::second_opinion::Disputed;
-use crate::signed::Sm2Signed;
-use crate::verifier::{Subject, Verifier};
+use crate::store::TrustStore;
+use crate::verifier::Verifier;
 
-/// A revocation list as loaded. Whether its issuer signed it is decided when a chain names the issuer.
-pub(crate) struct Crl {
-    parsed: X509Crl,
-    /// None when it is signed otherwise than by SM2.
-    signed: Option<Sm2Signed>,
-    issuer: Vec<u8>,
-    this_update: i64,
-    next_update: i64,
-    hash: [u8; 32],
-    /// What was last found: neither list nor key changes, and lists may be long.
-    judged: Mutex<Option<Judged>>,
+/// What a verdict about revocation rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Crl,
+    Ocsp,
 }
-
-/// An issuer's `SubjectPublicKeyInfo`, and whether its key signed the list.
-type Judged = (Vec<u8>, Result<bool, Disputed>);
 
 /// The revocation data that a verdict rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CrlEvidence {
-    /// DER `Name`.
+pub struct RevocationEvidence {
+    pub kind: Kind,
+    /// DER `Name` of the authority of the certificate that was asked about.
     pub issuer: Vec<u8>,
     /// Seconds since 1970.
     pub this_update: i64,
     /// Seconds since 1970.
     pub next_update: i64,
-    /// SM3 of the DER list.
+    /// SM3 of the DER list or response.
     pub hash: [u8; 32],
 }
 
-impl Crl {
-    /// Reads one list, PEM or DER: complete and direct (no critical extensions), with a `nextUpdate` (RFC 5280 §5.1.2.5).
-    pub(crate) fn read(octets: &[u8]) -> Result<Self, String> {
-        let parsed = if octets.first() == Some(&0x30) { X509Crl::from_der(octets) } else { X509Crl::from_pem(octets) };
-        let parsed = parsed.map_err(|_| "not a certificate revocation list")?;
-        let der = parsed.to_der().map_err(|error| error.to_string())?;
-        let (_, list) = CertificateRevocationList::from_der(&der).map_err(|_| "not a certificate revocation list")?;
-        if list.extensions().iter().any(|extension| extension.critical) {
-            return Err("holds a critical extension: only complete, direct lists are used".into());
+/// Whose word counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decides {
+    /// The issuer's list.
+    #[default]
+    Crl,
+    /// The issuer's responder.
+    Ocsp,
+    /// One of both; a certificate that either calls revoked is revoked.
+    Either,
+    /// Both.
+    Both,
+}
+
+impl Decides {
+    const fn sources(self) -> &'static [Kind] {
+        match self {
+            Self::Crl => &[Kind::Crl],
+            Self::Ocsp => &[Kind::Ocsp],
+            Self::Either | Self::Both => &[Kind::Ocsp, Kind::Crl],
         }
-        Ok(Self {
-            issuer: list.issuer().as_raw().to_vec(),
-            this_update: list.last_update().timestamp(),
-            next_update: list.next_update().ok_or("has no nextUpdate")?.timestamp(),
-            hash: yanqian_sm::sm3(&[&der]),
-            signed: Sm2Signed::of_list(&list),
-            judged: Mutex::default(),
-            parsed,
-        })
-    }
-
-    pub(crate) const fn next_update(&self) -> i64 {
-        self.next_update
-    }
-
-    pub(crate) const fn hash(&self) -> &[u8; 32] {
-        &self.hash
-    }
-
-    /// The octets that [`Self::hash`] is over.
-    pub(crate) fn to_der(&self) -> Option<Vec<u8>> {
-        self.parsed.to_der().ok()
-    }
-
-    fn evidence(&self) -> CrlEvidence {
-        CrlEvidence {
-            issuer: self.issuer.clone(),
-            this_update: self.this_update,
-            next_update: self.next_update,
-            hash: self.hash,
-        }
-    }
-
-    /// Signed by the issuer, by OpenSSL's verdict and, of an SM2 signature, by ours too; and not from the future.
-    fn is_for(&self, question: &Question<'_>, verifier: &Verifier) -> Result<bool, Disputed> {
-        if self.issuer != question.issuer.subject_der() || self.this_update > question.now {
-            return Ok(false);
-        }
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*judged {
-            Some((key, verdict)) if key == question.issuer.spki_der() => *verdict,
-            _ => {
-                let verdict = self.is_signed(question, verifier);
-                *judged = Some((question.issuer.spki_der().to_vec(), verdict));
-                verdict
-            }
-        }
-    }
-
-    fn is_signed(&self, question: &Question<'_>, verifier: &Verifier) -> Result<bool, Disputed> {
-        let theirs = question.authority.public_key().and_then(|key| self.parsed.verify(&key)).unwrap_or(false);
-        if let Some(signed) = &self.signed {
-            verifier.compare(Subject::RevocationList, signed.is_by(question.issuer, verifier), theirs)?;
-        }
-        Ok(theirs)
     }
 }
 
-/// A certificate that lists are asked about.
+/// What decides on revocation, by what a certificate does, and how long it may be late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RevocationPolicy {
+    pub signer: Decides,
+    pub authorities: Decides,
+    /// Seconds that a list or response may be used past its `nextUpdate`.
+    pub grace_seconds: u32,
+}
+
+/// What one source says of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    Good,
+    Revoked,
+    /// A responder that does not know the certificate says nothing for it.
+    Unknown,
+}
+
+/// A certificate that revocation data are asked about.
+#[derive(Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) certificate: &'a X509,
+    pub(crate) subject: &'a Certificate,
     /// The issuer, as OpenSSL and as we read it.
     pub(crate) authority: &'a X509,
     pub(crate) issuer: &'a Certificate,
+    /// The issuer and the certificates above it, up to the anchor.
+    pub(crate) above: &'a [Certificate],
     /// Seconds since 1970.
     pub(crate) now: i64,
 }
 
-/// Asks the newest valid list of the issuer about one certificate. No list, or only lists past their grace: refuse (I6).
-pub(crate) fn check(
-    crls: &[Crl],
-    question: &Question<'_>,
-    grace_seconds: i64,
-    verifier: &Verifier,
-) -> Result<CrlEvidence, SignerError> {
-    let mut valid = Vec::new();
-    for crl in crls {
-        if crl.is_for(question, verifier).map_err(|_| SignerError::Disputed)? {
-            valid.push(crl);
+/// The newest valid word of one source.
+struct Word {
+    said: Said,
+    evidence: RevocationEvidence,
+    /// The list that clears a responder.
+    beside: Vec<RevocationEvidence>,
+}
+
+impl TrustStore {
+    /// Asks revocation data about the signer and every intermediate; the anchor vouches for itself.
+    pub fn check_revocation(
+        &self,
+        signer: &Certificate,
+        chain: &[Certificate],
+        now: i64,
+        verifier: &Verifier,
+    ) -> Result<Vec<RevocationEvidence>, SignerError> {
+        let mut all = Vec::new();
+        for (place, (subject, issuer)) in std::iter::once(signer).chain(chain).zip(chain).enumerate() {
+            let certificate = X509::from_der(subject.as_der()).map_err(|_| SignerError::Chain)?;
+            let authority = X509::from_der(issuer.as_der()).map_err(|_| SignerError::Chain)?;
+            if !is_valid_at(&authority, now) {
+                return Err(SignerError::Validity);
+            }
+            let above = &chain[place..];
+            let question = Question { certificate: &certificate, subject, authority: &authority, issuer, above, now };
+            let decides = if place == 0 { self.policy.signer } else { self.policy.authorities };
+            all.extend(self.ask(&question, decides, verifier)?);
+        }
+        Ok(all)
+    }
+
+    /// No word, or only words past their grace: refuse (I6).
+    fn ask(
+        &self,
+        question: &Question<'_>,
+        decides: Decides,
+        verifier: &Verifier,
+    ) -> Result<Vec<RevocationEvidence>, SignerError> {
+        let mut good = Vec::new();
+        for source in decides.sources() {
+            let word = match source {
+                Kind::Crl => self.newest_list(question, verifier)?,
+                Kind::Ocsp => self.newest_response(question, verifier)?,
+            };
+            let Some(Word { said, evidence, beside }) = word else { continue };
+            // A word that says "revoked" is believed however old it is; one that does not, only within its grace.
+            match said {
+                Said::Revoked => return Err(SignerError::Revoked),
+                Said::Good if question.now <= evidence.next_update.saturating_add(self.grace_seconds()) => {
+                    good.push(std::iter::once(evidence).chain(beside));
+                }
+                Said::Good | Said::Unknown => {}
+            }
+        }
+        let enough = if decides == Decides::Both { 2 } else { 1 };
+        if good.len() < enough {
+            return Err(SignerError::RevocationStale);
+        }
+        let mut all: Vec<_> = good.into_iter().take(enough).flatten().collect();
+        // A responder's list may be the one that decides, too.
+        all.dedup();
+        Ok(all)
+    }
+
+    fn newest_list(&self, question: &Question<'_>, verifier: &Verifier) -> Result<Option<Word>, SignerError> {
+        let mut valid = Vec::new();
+        for list in &self.crls {
+            if list.is_for(question, verifier).map_err(|_| SignerError::Disputed)? {
+                valid.push(list);
+            }
+        }
+        let newest = valid.into_iter().max_by_key(|list| list.this_update());
+        Ok(newest.map(|list| Word { said: list.says(question), evidence: list.evidence(), beside: Vec::new() }))
+    }
+
+    fn newest_response(&self, question: &Question<'_>, verifier: &Verifier) -> Result<Option<Word>, SignerError> {
+        let mut newest: Option<Word> = None;
+        for response in &self.responses {
+            let Some((said, evidence)) = response.about(question) else { continue };
+            if evidence.this_update > question.now
+                || newest.as_ref().is_some_and(|word| word.evidence.this_update >= evidence.this_update)
+            {
+                continue;
+            }
+            let vouched = self.vouches(response, question, verifier).map_err(|_| SignerError::Disputed)?;
+            if let Some(beside) = vouched {
+                newest = Some(Word { said, evidence, beside });
+            }
+        }
+        Ok(newest)
+    }
+
+    /// The issuer's newest list, where it is in force and does not hold the certificate.
+    pub(crate) fn clearing_list(
+        &self,
+        question: &Question<'_>,
+        verifier: &Verifier,
+    ) -> Result<Option<Vec<RevocationEvidence>>, Disputed> {
+        match self.ask(question, Decides::Crl, verifier) {
+            Ok(list) => Ok(Some(list)),
+            Err(SignerError::Disputed) => Err(Disputed),
+            Err(_) => Ok(None),
         }
     }
-    let newest = valid.into_iter().max_by_key(|crl| crl.this_update).ok_or(SignerError::RevocationStale)?;
-    // A list that says "revoked" is believed however old it is; one that does not, only within its grace.
-    if matches!(newest.parsed.get_by_cert(question.certificate), CrlStatus::Revoked(_)) {
-        return Err(SignerError::Revoked);
+
+    pub(crate) fn grace_seconds(&self) -> i64 {
+        self.policy.grace_seconds.into()
     }
-    if question.now > newest.next_update.saturating_add(grace_seconds) {
-        return Err(SignerError::RevocationStale);
-    }
-    Ok(newest.evidence())
 }
 
 /// Whether `now` lies inside a certificate's validity.

@@ -1,14 +1,17 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use openssl::x509::X509;
-use serde::Deserialize;
-use yanqian_messages::{Certificate, certificates_from_pem_or_der};
-use yanqian_sm::PublicKey;
+use yanqian_messages::{Certificate, KeyUsage, PinRole, Pins, certificates_from_pem_or_der};
 
+use crate::crl::Crl;
 use crate::error::TrustError;
-use crate::revocation::Crl;
+use crate::fetched::{Met, fetched_files};
+use crate::ocsp::Ocsp;
+use crate::revocation::RevocationPolicy;
+use crate::strength::weakness;
 use crate::tables::KnownKeys;
+use crate::verdict::{Verdicts, edges_of};
 
 /// Files of one directory at most.
 const MAX_FILES: usize = 256;
@@ -20,14 +23,18 @@ pub struct TrustStore {
     pub(crate) anchors: Vec<X509>,
     pub(crate) intermediates: Vec<Certificate>,
     pub(crate) crls: Vec<Crl>,
-    pub(crate) pinned: BTreeSet<[u8; 32]>,
-    /// Seconds that a list may be used past its `nextUpdate`.
-    pub(crate) grace_seconds: i64,
+    pub(crate) responses: Vec<Ocsp>,
+    pub(crate) pins: Pins,
+    pub(crate) policy: RevocationPolicy,
+    pub(crate) met: Met,
+    /// When anything begins or ends on which a verdict may rest, in no order.
+    pub(crate) edges: Vec<i64>,
+    pub(crate) verdicts: Verdicts,
     tls_anchors: Vec<X509>,
     encryption: Certificate,
-    signing: Vec<Certificate>,
-    /// SM2 keys of anchors and intermediates.
-    authorities: Vec<PublicKey>,
+    pub(crate) signing: Vec<Certificate>,
+    /// Anchors and intermediates.
+    pub(crate) authorities: Vec<Certificate>,
     named: Vec<NamedCertificate>,
     hash: [u8; 32],
 }
@@ -42,37 +49,36 @@ pub struct NamedCertificate {
     pub not_after: i64,
 }
 
+/// How a store is used.
+#[derive(Debug, Clone, Default)]
+pub struct TrustSettings {
+    pub revocation: RevocationPolicy,
+    /// Where lists (`crls/`) and responses (`ocsp/`) lie that the daemon fetched itself.
+    pub fetched: Option<PathBuf>,
+}
+
+impl TrustSettings {
+    /// Lists decide, and may be used for so many seconds past their `nextUpdate`.
+    pub fn with_grace(grace_seconds: u32) -> Self {
+        Self { revocation: RevocationPolicy { grace_seconds, ..RevocationPolicy::default() }, fetched: None }
+    }
+}
+
 impl std::fmt::Debug for TrustStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TrustStore({})", hex::encode(self.hash))
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSigners {
-    format_version: u32,
-    signer: Vec<RawSigner>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSigner {
-    #[serde(rename = "name")]
-    _name: String,
-    role: SignerRole,
-    key_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum SignerRole {
-    Signing,
-}
-
 impl TrustStore {
-    /// Loads a store: `anchors/`, `intermediates/`, `crls/`, `tls-anchors/`, `signing/`, `encryption.pem`, `signers.toml`.
+    /// Loads a store with lists only, see [`Self::open`].
     pub fn load(directory: &Path, grace_seconds: u32) -> Result<Self, TrustError> {
+        Self::open(directory, &TrustSettings::with_grace(grace_seconds))
+    }
+
+    /// Loads a store: `anchors/`, `intermediates/`, `crls/`, `tls-anchors/`, `encryption.pem`, `signers.toml`; where they are
+    /// there, `ocsp/` and `signing/`; and what was fetched.
+    pub fn open(directory: &Path, settings: &TrustSettings) -> Result<Self, TrustError> {
         let mut content = Vec::new();
         let mut named = Vec::new();
         let anchors = certificates(&directory.join("anchors"), "anchor", &mut content, &mut named)?;
@@ -81,17 +87,38 @@ impl TrustStore {
         }
         let intermediates = certificates(&directory.join("intermediates"), "intermediate", &mut content, &mut named)?;
         let tls = certificates(&directory.join("tls-anchors"), "tls-anchor", &mut content, &mut named)?;
-        let crls = crls(&directory.join("crls"), &mut content)?;
+        let mut crls = each(&directory.join("crls"), &mut content, Crl::read)?;
+        let optional = |folder: &str| Some(directory.join(folder)).filter(|folder| folder.is_dir());
+        let mut responses = match optional("ocsp") {
+            Some(folder) => each(&folder, &mut content, Ocsp::read)?,
+            None => Vec::new(),
+        };
         let encryption = encryption(&directory.join("encryption.pem"), &mut content, &mut named)?;
         let signing = signing(&directory.join("signing"), &mut content, &mut named)?;
-        let pinned = pins(&directory.join("signers.toml"), &mut content)?;
-        let authorities = anchors.iter().chain(&intermediates).filter_map(Certificate::public_key).copied().collect();
+        let pins = pins(&directory.join("signers.toml"), &mut content)?;
+        if pins.restrict(PinRole::Encryption) && !pins.allow(PinRole::Encryption, &encryption) {
+            let problem = "is not pinned for encryption, and signers.toml holds pins of this role";
+            return Err(file_error(&directory.join("encryption.pem"), problem));
+        }
+        if let Some(fetched) = &settings.fetched {
+            crls.extend(fetched_files(&fetched.join("crls"), Crl::read));
+            responses.extend(fetched_files(&fetched.join("ocsp"), Ocsp::read));
+        }
+        let grace = settings.revocation.grace_seconds.into();
+        let authorities: Vec<_> = anchors.iter().chain(&intermediates).cloned().collect();
+        let mut edges: Vec<_> = authorities.iter().flat_map(edges_of).collect();
+        edges.extend(crls.iter().flat_map(|list| list.edges(grace)));
+        edges.extend(responses.iter().flat_map(|response| response.edges(grace)));
         Ok(Self {
             anchors: to_openssl(&anchors)?,
             intermediates,
             crls,
-            pinned,
-            grace_seconds: grace_seconds.into(),
+            responses,
+            pins,
+            policy: settings.revocation,
+            met: Met::default(),
+            edges,
+            verdicts: Verdicts::default(),
             tls_anchors: to_openssl(&tls)?,
             encryption,
             signing,
@@ -101,7 +128,7 @@ impl TrustStore {
         })
     }
 
-    /// SM3 over the store's files in a fixed order.
+    /// SM3 over the store's files in a fixed order, without what was fetched.
     pub const fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
@@ -121,22 +148,41 @@ impl TrustStore {
         &self.tls_anchors
     }
 
-    /// When the list that ends soonest stops serving, its grace included: seconds since 1970. None without a list, which
-    /// means that every signer is refused.
-    pub fn revocation_deadline(&self) -> Option<i64> {
-        self.crls.iter().map(|crl| crl.next_update().saturating_add(self.grace_seconds)).min()
+    /// Whether the certificate (DER) may be the platform's end of a TLS connection: one that pins of this role name, where there
+    /// are any. The chain is the handshake's to check.
+    pub fn allows_tls(&self, der: &[u8]) -> bool {
+        let named = |der| Certificate::from_der(der).is_ok_and(|peer| self.pins.allow(PinRole::Tls, &peer));
+        !self.pins.restrict(PinRole::Tls) || named(der)
     }
 
-    /// The DER of a list of this store by its SM3, for evidence.
-    pub fn crl(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
-        self.crls.iter().find(|crl| crl.hash() == hash).and_then(Crl::to_der)
+    /// When the first authority is left without a list in force, grace included: seconds since 1970. None without a list.
+    pub fn revocation_deadline(&self) -> Option<i64> {
+        let mut newest = BTreeMap::<&[u8], i64>::new();
+        for list in &self.crls {
+            let end = newest.entry(list.issuer()).or_insert(i64::MIN);
+            *end = list.next_update().max(*end);
+        }
+        newest.into_values().min().map(|end| end.saturating_add(self.grace_seconds()))
+    }
+
+    /// The same of OCSP responses: when the last one for any certificate ends.
+    pub fn ocsp_deadline(&self) -> Option<i64> {
+        let end = self.responses.iter().filter_map(Ocsp::next_update).max();
+        end.map(|end| end.saturating_add(self.grace_seconds()))
+    }
+
+    /// DER of a list or response of this store by its SM3, for evidence.
+    pub fn revocation_data(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
+        let list = self.crls.iter().find(|list| list.hash() == hash);
+        let response = self.responses.iter().find(|response| response.hash() == hash);
+        list.and_then(Crl::to_der).or_else(|| response.map(|response| response.der().to_vec()))
     }
 
     /// The keys that every check meets: authorities, pinned signers, and the key to which claims are sealed.
     pub fn known_keys(&self) -> KnownKeys {
         KnownKeys {
-            verifying: self.authorities.clone(),
-            pinned: self.pinned.clone(),
+            verifying: self.authorities.iter().filter_map(Certificate::public_key).copied().collect(),
+            pinned: self.pins.key_ids(PinRole::Signing).collect(),
             sealing: self.encryption.public_key().copied().into_iter().collect(),
         }
     }
@@ -228,6 +274,9 @@ fn certificates(
             if !certificate.is_ca() {
                 return Err(file_error(&file, "is not the certificate of a certification authority"));
             }
+            if let Some(weakness) = weakness(&certificate) {
+                return Err(file_error(&file, format!("holds {weakness}")));
+            }
             named.push(name(role, &certificate));
             all.push(certificate);
         }
@@ -247,9 +296,7 @@ fn encryption(
     let octets = read(file, content)?;
     let certificates = certificates_from_pem_or_der(&octets).map_err(|error| file_error(file, error))?;
     let [certificate] = certificates.as_slice() else { return Err(file_error(file, "expected one certificate")) };
-    let may_encrypt = certificate
-        .key_usage()
-        .is_some_and(|usage| usage.key_encipherment || usage.data_encipherment || usage.key_agreement);
+    let may_encrypt = certificate.key_usage().is_some_and(KeyUsage::only_receives);
     if !may_encrypt || certificate.public_key().is_none() {
         return Err(file_error(file, "is not an SM2 encryption certificate"));
     }
@@ -257,30 +304,22 @@ fn encryption(
     Ok(certificate.clone())
 }
 
-fn crls(directory: &Path, content: &mut Vec<u8>) -> Result<Vec<Crl>, TrustError> {
+/// One item from every file of a folder.
+fn each<T>(
+    directory: &Path,
+    content: &mut Vec<u8>,
+    item: impl Fn(&[u8]) -> Result<T, String>,
+) -> Result<Vec<T>, TrustError> {
     let mut all = Vec::new();
     for file in files(directory)? {
         let octets = read(&file, content)?;
-        all.push(Crl::read(&octets).map_err(|problem| file_error(&file, problem))?);
+        all.push(item(&octets).map_err(|problem| file_error(&file, problem))?);
     }
     Ok(all)
 }
 
-fn pins(file: &Path, content: &mut Vec<u8>) -> Result<BTreeSet<[u8; 32]>, TrustError> {
+fn pins(file: &Path, content: &mut Vec<u8>) -> Result<Pins, TrustError> {
     let octets = read(file, content)?;
     let text = std::str::from_utf8(&octets).map_err(|error| file_error(file, error))?;
-    let raw: RawSigners = toml::from_str(text).map_err(|error| file_error(file, error))?;
-    if raw.format_version != 1 {
-        return Err(file_error(file, "key `format_version`: expected 1"));
-    }
-    raw.signer
-        .iter()
-        .map(|signer| {
-            let SignerRole::Signing = signer.role;
-            let mut id = [0; 32];
-            hex::decode_to_slice(&signer.key_id, &mut id)
-                .map_err(|_| file_error(file, "key `key_id`: expected 64 hexadecimal digits"))?;
-            Ok(id)
-        })
-        .collect()
+    Pins::from_toml(text).map_err(|error| file_error(file, error))
 }

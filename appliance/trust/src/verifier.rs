@@ -24,16 +24,18 @@ pub enum Subject {
     Answer,
     Certificate,
     RevocationList,
+    OcspResponse,
 }
 
 impl Subject {
-    pub const ALL: [Self; 3] = [Self::Answer, Self::Certificate, Self::RevocationList];
+    pub const ALL: [Self; 4] = [Self::Answer, Self::Certificate, Self::RevocationList, Self::OcspResponse];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answer => "answer",
             Self::Certificate => "certificate",
             Self::RevocationList => "revocation-list",
+            Self::OcspResponse => "ocsp-response",
         }
     }
 }
@@ -48,8 +50,11 @@ pub struct VerifierStats {
     /// Signatures that waited for others.
     pub waited: u64,
     /// Second opinions by [`Subject`], in the order of its `ALL`: those that agreed, those that did not.
-    pub agreed: [u64; 3],
-    pub disputed: [u64; 3],
+    pub agreed: [u64; 4],
+    pub disputed: [u64; 4],
+    /// Signers judged from memory, and judged anew.
+    pub verdicts_known: u64,
+    pub verdicts_new: u64,
 }
 
 /// The daemon's way to verify SM2 signatures: over tables of the keys that it meets often, together with whatever else
@@ -60,8 +65,9 @@ pub struct Verifier {
     second: Box<dyn SecondOpinion>,
     shadow_every: NonZeroU32,
     answers: AtomicU64,
-    agreed: [AtomicU64; 3],
-    disputed: [AtomicU64; 3],
+    agreed: [AtomicU64; 4],
+    disputed: [AtomicU64; 4],
+    verdicts: [AtomicU64; 2],
 }
 
 impl std::fmt::Debug for Verifier {
@@ -86,6 +92,7 @@ impl Verifier {
             answers: AtomicU64::new(0),
             agreed: Default::default(),
             disputed: Default::default(),
+            verdicts: Default::default(),
         }
     }
 
@@ -128,14 +135,21 @@ impl Verifier {
         Err(Disputed)
     }
 
+    pub(crate) fn count_verdict(&self, known: bool) {
+        self.verdicts[usize::from(known)].fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn stats(&self) -> VerifierStats {
-        let counts = |counters: &[AtomicU64; 3]| counters.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+        let [verdicts_new, verdicts_known] = self.verdicts.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+        let counts = |counters: &[AtomicU64; 4]| counters.each_ref().map(|counter| counter.load(Ordering::Relaxed));
         VerifierStats {
             tables: self.tables.stats(),
             batches: self.batcher.sizes(),
             waited: self.batcher.queued(),
             agreed: counts(&self.agreed),
             disputed: counts(&self.disputed),
+            verdicts_known,
+            verdicts_new,
         }
     }
 }

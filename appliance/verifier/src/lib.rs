@@ -10,6 +10,7 @@ mod answer;
 mod asked;
 mod case;
 mod evidence;
+mod ocsp;
 mod report;
 mod steps;
 mod trust;

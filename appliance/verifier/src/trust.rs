@@ -1,12 +1,9 @@
 //! Whom the auditor believes: the same directory that the appliance uses for a platform (`certs/README.md`), with one
 //! folder more, `entity-anchors/`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use yanqian_messages::{Certificate, certificates_from_pem_or_der};
-use yanqian_vocabulary::KeyId;
+use yanqian_messages::{Certificate, Pins, certificates_from_pem_or_der};
 
 /// Files of one folder, and octets of one file, at most.
 const MAX_FILES: usize = 256;
@@ -27,33 +24,10 @@ pub struct Trust {
     pub anchors: Vec<Certificate>,
     /// Roots of the entity's own signing certificate; empty when the folder is not there.
     pub entity_anchors: Vec<Certificate>,
-    /// Keys that may sign answers.
-    pub pinned: BTreeSet<KeyId>,
+    /// Who may sign answers.
+    pub pins: Pins,
     /// Seconds that a revocation list may be used past its `nextUpdate`.
     pub grace_seconds: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSigners {
-    format_version: u32,
-    signer: Vec<RawSigner>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSigner {
-    #[serde(rename = "name")]
-    _name: String,
-    #[serde(rename = "role")]
-    _role: SignerRole,
-    key_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum SignerRole {
-    Signing,
 }
 
 impl Trust {
@@ -68,7 +42,7 @@ impl Trust {
         Ok(Self {
             anchors,
             entity_anchors: if entity.is_dir() { certificates(&entity)? } else { Vec::new() },
-            pinned: pins(&directory.join("signers.toml"))?,
+            pins: pins(&directory.join("signers.toml"))?,
             grace_seconds,
         })
     }
@@ -113,12 +87,8 @@ fn certificates(directory: &Path) -> Result<Vec<Certificate>, TrustError> {
     Ok(all)
 }
 
-fn pins(file: &Path) -> Result<BTreeSet<KeyId>, TrustError> {
+fn pins(file: &Path) -> Result<Pins, TrustError> {
     let octets = read(file)?;
     let text = std::str::from_utf8(&octets).map_err(|problem| error(file, problem))?;
-    let raw: RawSigners = toml::from_str(text).map_err(|problem| error(file, problem))?;
-    if raw.format_version != 1 {
-        return Err(error(file, "key `format_version`: expected 1"));
-    }
-    raw.signer.iter().map(|signer| signer.key_id.parse().map_err(|problem| error(file, problem))).collect()
+    Pins::from_toml(text).map_err(|problem| error(file, problem))
 }

@@ -39,6 +39,10 @@ pub(crate) enum Disbelief {
     Revoked,
     #[error("it has no nextUpdate")]
     NoNextUpdate,
+    #[error("it says nothing about the certificate")]
+    NotAbout,
+    #[error("its signer is no responder that the issuer let answer")]
+    Responder,
 }
 
 fn seconds(seconds: i64) -> Timestamp {
@@ -105,6 +109,27 @@ pub(crate) fn allows_below(authority: &Certificate, below: usize) -> Result<(), 
     if within { Ok(()) } else { Err(Disbelief::PathLength) }
 }
 
+/// From when until when revocation data say something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    pub(crate) this_update: Timestamp,
+    pub(crate) next_update: Option<Timestamp>,
+}
+
+impl Coverage {
+    /// Seconds since 1970.
+    pub(crate) fn of(this_update: i64, next_update: Option<i64>) -> Self {
+        Self { this_update: seconds(this_update), next_update: next_update.map(seconds) }
+    }
+
+    /// Whether they count at `at`, the grace included.
+    pub(crate) fn covers(self, at: Timestamp, grace_seconds: u32) -> Result<(), Disbelief> {
+        let (from, until) = (self.this_update, self.next_update.ok_or(Disbelief::NoNextUpdate)?);
+        let covered = (from..=until.plus_millis(i64::from(grace_seconds) * 1000)).contains(&at);
+        if covered { Ok(()) } else { Err(Disbelief::Coverage(from, until)) }
+    }
+}
+
 /// A revocation list as read.
 pub(crate) struct Crl<'a> {
     parsed: CertificateRevocationList<'a>,
@@ -129,12 +154,9 @@ impl<'a> Crl<'a> {
         self.parsed.issuer().as_raw()
     }
 
-    pub(crate) fn this_update(&self) -> Timestamp {
-        seconds(self.parsed.last_update().timestamp())
-    }
-
-    pub(crate) fn next_update(&self) -> Option<Timestamp> {
-        self.parsed.next_update().map(|time| seconds(time.timestamp()))
+    pub(crate) fn coverage(&self) -> Coverage {
+        let next = self.parsed.next_update().map(|time| time.timestamp());
+        Coverage::of(self.parsed.last_update().timestamp(), next)
     }
 
     /// Signed by its issuer, covering `at`, and without the certificate in it.
@@ -157,9 +179,7 @@ impl<'a> Crl<'a> {
         if self.parsed.iter_revoked_certificates().any(|entry| entry.raw_serial() == certificate.serial()) {
             return Err(Disbelief::Revoked);
         }
-        let (from, until) = (self.this_update(), self.next_update().ok_or(Disbelief::NoNextUpdate)?);
-        let covered = (from..=until.plus_millis(i64::from(grace_seconds) * 1000)).contains(&at);
-        if covered { Ok(()) } else { Err(Disbelief::Coverage(from, until)) }
+        self.coverage().covers(at, grace_seconds)
     }
 }
 
@@ -210,7 +230,7 @@ mod tests {
         let pem = std::fs::read(layout.crl(Authority::Issuing)).unwrap();
         let der = openssl::x509::X509Crl::from_pem(&pem).unwrap().to_der().unwrap();
         let list = Crl::read(&der).unwrap();
-        let now = list.this_update();
+        let now = list.coverage().this_update;
         assert_eq!(list.clears(&signing, &issuing, now, 0), Ok(()));
         assert_eq!(list.clears(&revoked, &issuing, now, 0), Err(Disbelief::Revoked));
         assert_eq!(list.clears(&issuing, &root, now, 0), Err(Disbelief::Issuer));

@@ -56,7 +56,7 @@ impl Layout {
         &self.directory
     }
 
-    /// `platform/NAME`: root, issuing, signing, encryption, tls, signing-revoked, signing-unpinned, other-ca, signing-other-ca.
+    /// `platform/NAME`: root, issuing, signing, encryption, ocsp, tls, signing-revoked, signing-unpinned, other-ca, signing-other-ca.
     pub fn platform(&self, name: &str) -> Pair {
         Pair::at(&self.directory.join("platform"), name)
     }

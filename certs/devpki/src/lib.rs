@@ -14,6 +14,7 @@ mod entity;
 mod error;
 mod files;
 mod layout;
+mod ocsp;
 mod profile;
 mod skf;
 mod trust;
@@ -29,6 +30,7 @@ pub use crl::{reissue_crl, serial};
 pub use entity::{EntityEncryption, issue_entity_encryption, issue_entity_signing};
 pub use error::DevPkiError;
 pub use layout::{Authority, CALLERS, Layout, Pair};
+pub use ocsp::{OcspResponder, OcspSingle, OcspStatus, cert_id, ocsp_asked, ocsp_error, ocsp_serial, platform_cert_id};
 pub use trust::key_id;
 
 use profile::{Identity, Purpose, Validity, create, name};
@@ -91,6 +93,7 @@ fn platform(layout: &Layout, options: &Options, leaf: Validity, authority: Valid
     let issuing = keep("issuing", PLATFORM, "Platform Issuing CA", &AUTHORITY, Some(&root))?;
     keep("signing", PLATFORM, "Platform Signing", &Purpose::Signing, Some(&issuing))?;
     keep("encryption", PLATFORM, "Platform Encryption", &Purpose::Encryption, Some(&issuing))?;
+    keep("ocsp", PLATFORM, "Platform OCSP Responder", &Purpose::Responder, Some(&issuing))?;
     keep("tls", PLATFORM, "localhost", &Purpose::Server { names: &LOOPBACK }, Some(&issuing))?;
     let revoked = keep("signing-revoked", PLATFORM, "Platform Signing (revoked)", &Purpose::Signing, Some(&issuing))?;
     // Chains to the platform's root like a real signer, but no pin names its key.

@@ -2,7 +2,7 @@
 //! of a kind stand in one place. SM2 certificates are signed with SM3 and the default distinguishing id
 //! `1234567812345678` (OpenSSL 4 sets it), algorithm 1.2.156.10197.1.501.
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
@@ -11,7 +11,7 @@ use openssl::pkey::{HasPublic, PKey, PKeyRef, Private, Public};
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
 };
-use openssl::x509::{X509, X509Name, X509NameRef, X509Ref};
+use openssl::x509::{X509, X509Extension, X509Name, X509NameRef, X509Ref};
 use time::OffsetDateTime;
 
 use crate::DevPkiError;
@@ -30,6 +30,8 @@ pub(crate) enum Purpose<'a> {
     Signing,
     /// Receives envelopes: keyEncipherment, dataEncipherment, keyAgreement (GB/T 20518).
     Encryption,
+    /// Answers OCSP requests in its issuer's place: id-kp-OCSPSigning, id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2).
+    Responder,
     /// TLS server under these DNS names and addresses.
     Server { names: &'a [&'a str] },
     /// TLS client known by this DNS name.
@@ -133,7 +135,7 @@ pub(crate) fn certify(
         Purpose::Encryption => {
             usage.key_encipherment().data_encipherment().key_agreement();
         }
-        Purpose::Server { .. } | Purpose::Client { .. } => {
+        Purpose::Server { .. } | Purpose::Client { .. } | Purpose::Responder => {
             usage.digital_signature();
         }
     }
@@ -146,6 +148,12 @@ pub(crate) fn certify(
         let authority_key_id =
             AuthorityKeyIdentifier::new().keyid(true).build(&builder.x509v3_context(issuer, None))?;
         builder.append_extension2(&authority_key_id)?;
+    }
+
+    if matches!(purpose, Purpose::Responder) {
+        builder.append_extension2(&*ExtendedKeyUsage::new().other("OCSPSigning").build()?)?;
+        let (oid, null) = (Asn1Object::from_str("1.3.6.1.5.5.7.48.1.5")?, Asn1OctetString::new_from_bytes(&[5, 0])?);
+        builder.append_extension2(&*X509Extension::new_from_der(&oid, false, &null)?)?;
     }
 
     let mut alternative = SubjectAlternativeName::new();

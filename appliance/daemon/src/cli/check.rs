@@ -15,6 +15,7 @@ use yanqian_hsm::profile::Profile;
 use yanqian_hsm::worker::WorkerConfig;
 use yanqian_messages::Certificate;
 use yanqian_platform::Route;
+use yanqian_trust::Decides;
 use yanqian_vocabulary::Timestamp;
 
 use super::output::{complain, say};
@@ -144,6 +145,10 @@ fn rows(config: &Config) -> Vec<Row> {
         row("disk", disk(&config.state_dir)),
         row("open-files", open_files(config)),
     ];
+    let revocation = &config.platform.revocation;
+    if [revocation.signer, revocation.authorities].iter().any(|decides| *decides != Decides::Crl) {
+        rows.push(row("ocsp-responses", responses(config)));
+    }
     let mut pairs: Vec<Placed> = Vec::new();
     for usage in PairUsage::ALL {
         match keys::list(config, usage, timestamp()) {
@@ -271,6 +276,19 @@ fn lists(config: &Config) -> Found {
         Some(deadline) => {
             let left = days_left(deadline);
             warn_if(left < LIST_SOON, format!("the first to end serves {left} days more, its grace included"))
+        }
+    }
+}
+
+fn responses(config: &Config) -> Found {
+    let store = parts::trust(config).ok().and_then(|store| store.current().ok());
+    match store.and_then(|store| store.ocsp_deadline()) {
+        None => Found(Level::Warn, "there is none yet: the daemon fetches them while it runs".to_owned()),
+        Some(deadline) if deadline < now() => {
+            Found(Level::Fail, "all are overdue: the responder is away, or nothing is fetched".to_owned())
+        }
+        Some(deadline) => {
+            Found(Level::Ok, format!("the last serves {} minutes more, its grace included", (deadline - now()) / 60))
         }
     }
 }

@@ -5,6 +5,7 @@ mod pairs;
 mod raw;
 #[cfg(test)]
 mod reference;
+mod revocation;
 mod verification;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId, TokenGrade};
 
 pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
+pub(crate) use revocation::{HttpUrl, Responder, Revocation};
 
 /// The configuration could not be used. The text names the file and, where it can, line and key.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +69,9 @@ pub(crate) struct Platform {
     pub(crate) trust: PathBuf,
     pub(crate) customer_number: String,
     pub(crate) application: String,
-    /// How long revocation data may be used past its `nextUpdate` (I6).
-    pub(crate) revocation_grace: Duration,
+    /// Seconds that revocation data may be used past its `nextUpdate` (I6).
+    pub(crate) revocation_grace_seconds: u32,
+    pub(crate) revocation: Revocation,
 }
 
 #[derive(Debug)]

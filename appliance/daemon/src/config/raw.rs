@@ -11,6 +11,7 @@ use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits}
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
 use super::hsm::{RawHsm, Source};
+use super::revocation::RawRevocation;
 use super::verification::RawVerification;
 use super::{Config, ConfigError, Limits, Listen, Platform};
 
@@ -105,6 +106,8 @@ struct RawPlatform {
     /// Seconds for which revocation data may be used past its `nextUpdate`; then every answer is refused.
     #[serde(default)]
     revocation_grace_seconds: u32,
+    #[serde(default)]
+    revocation: RawRevocation,
 }
 
 /// All optional.
@@ -321,7 +324,8 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             trust: at(raw.platform.trust),
             customer_number: raw.platform.customer_number,
             application: raw.platform.application,
-            revocation_grace: Duration::from_secs(raw.platform.revocation_grace_seconds.into()),
+            revocation_grace_seconds: raw.platform.revocation_grace_seconds,
+            revocation: raw.platform.revocation.validate().map_err(|(key, problem)| value_error(key, &problem))?,
         },
         hsm,
         verification: raw.verification.into(),

@@ -67,6 +67,11 @@ fn form(schema: &Map<String, Value>) -> String {
     }
 }
 
+/// Whether a schema is of a table, which is described where it is defined.
+fn is_table(schema: &Map<String, Value>) -> bool {
+    schema.contains_key("properties")
+}
+
 /// The file's tables, the top first, then by name.
 fn tables(schema: &Schema) -> Vec<Table> {
     let root = schema.as_value().as_object().unwrap();
@@ -75,9 +80,9 @@ fn tables(schema: &Schema) -> Vec<Table> {
         let Some(target) = schema.get("$ref").and_then(Value::as_str) else { return schema.clone() };
         let mut found = root["$defs"][target.rsplit('/').next().unwrap()].as_object().unwrap().clone();
         // What is said where it is used goes before what is said where it is defined.
-        found.extend(
-            schema.iter().filter(|(key, _)| *key == "default").map(|(key, value)| (key.clone(), value.clone())),
-        );
+        let here = |key: &str| key == "default" || (key == "description" && !is_table(&found));
+        let here: Vec<_> = schema.iter().filter(|(key, _)| here(key)).collect();
+        found.extend(here.into_iter().map(|(key, value)| (key.clone(), value.clone())));
         found
     };
     let mut tables = Vec::new();
@@ -93,9 +98,9 @@ fn tables(schema: &Schema) -> Vec<Table> {
             let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
             // A table within a table comes right after it.
             let place = if parent.is_empty() { waiting.len() } else { 0 };
-            if let Some(block) = items.filter(|items| items.contains_key("properties")) {
+            if let Some(block) = items.filter(is_table) {
                 waiting.insert(place, (format!("[[{path}]]"), block));
-            } else if value.contains_key("properties") {
+            } else if is_table(&value) {
                 waiting.insert(place, (format!("[{path}]"), value));
             } else {
                 let default = value.get("default").filter(|default| !default.is_null());

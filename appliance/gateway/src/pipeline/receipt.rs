@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use yanqian_evidence::receipt::Receipt;
-use yanqian_evidence::{Body, LeafHash, Record, Revocation};
+use yanqian_evidence::{Body, LeafHash, Record, Revocation, RevocationKind};
 use yanqian_ledger::{Archived, read_record_at};
 use yanqian_vocabulary::{CallerId, CertificateHash, VerificationId};
 use zeroize::Zeroizing;
@@ -112,27 +112,34 @@ fn make(core: &Core, caller: &CallerId, id: VerificationId, sealed: &[u8]) -> Re
     let plain = core.keys.open_receipt(&owner, sealed).map_err(|error| error.to_string())?;
     let kept = SealedReceipt::from_octets(&plain).ok_or("the kept part has another form")?;
     let mut records = Vec::with_capacity(kept.places.len());
-    let (mut certificates, mut lists) = (BTreeSet::new(), BTreeSet::new());
+    let mut named = BTreeSet::new();
     for place in &kept.places {
         let octets = read_record_at(&core.ledger_directory, place.segment, place.offset, place.leaf)
             .map_err(|error| error.to_string())?;
         let record = Record::decode(&octets).map_err(|error| error.to_string())?;
-        collect(&record, &mut certificates, &mut lists);
+        collect(&record, &mut named);
         records.push(octets);
     }
-    let fetch = |kind, hashes: BTreeSet<[u8; 32]>| {
-        hashes.iter().map(|hash| core.archive.get(kind, hash)).collect::<Result<Vec<_>, _>>()
-    };
-    let certificates = fetch(Archived::Certificate, certificates).map_err(|error| error.to_string())?;
-    let lists = fetch(Archived::Crl, lists).map_err(|error| error.to_string())?;
-    Receipt::new(records, certificates, lists, kept.salt).map_err(|error| error.to_string())
+    let (mut certificates, mut revocation) = (Vec::new(), Vec::new());
+    for (kind, hash) in named {
+        let der = core.archive.get(kind, &hash).map_err(|error| error.to_string())?;
+        if kind == Archived::Certificate { certificates.push(der) } else { revocation.push(der) }
+    }
+    Receipt::new(records, certificates, revocation, kept.salt).map_err(|error| error.to_string())
 }
 
-/// The certificates and lists that a record names.
-fn collect(record: &Record, certificates: &mut BTreeSet<[u8; 32]>, lists: &mut BTreeSet<[u8; 32]>) {
+/// The certificates and revocation data that a record names.
+fn collect(record: &Record, named: &mut BTreeSet<(Archived, [u8; 32])>) {
+    let certificate = |hash: &CertificateHash| (Archived::Certificate, *hash.as_bytes());
     let mut proof = |signer: Option<&CertificateHash>, chain: &[CertificateHash], revocation: &[Revocation]| {
-        certificates.extend(signer.into_iter().chain(chain).map(|hash| *hash.as_bytes()));
-        lists.extend(revocation.iter().map(|list| *list.hash.as_bytes()));
+        named.extend(signer.into_iter().chain(chain).map(certificate));
+        named.extend(revocation.iter().map(|evidence| {
+            let kind = match evidence.kind {
+                RevocationKind::Crl => Archived::Crl,
+                RevocationKind::Ocsp => Archived::Ocsp,
+            };
+            (kind, *evidence.hash.as_bytes())
+        }));
     };
     match &record.body {
         Body::Exchange(exchange) => proof(Some(&exchange.signer.hash), &exchange.chain, &exchange.revocation),
@@ -141,8 +148,9 @@ fn collect(record: &Record, certificates: &mut BTreeSet<[u8; 32]>, lists: &mut B
         }
         _ => {}
     }
-    certificates.insert(*record.context.certificate.as_bytes());
-    certificates.extend(record.context.encryption_certificate.map(|hash| *hash.as_bytes()));
+    named.extend(
+        std::iter::once(&record.context.certificate).chain(&record.context.encryption_certificate).map(certificate),
+    );
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Bench {
             platform: PlatformLink {
                 client: PlatformClient::new(Arc::clone(&profile), "https://localhost:1").unwrap(),
                 profile,
-                trust: Arc::new(SharedTrust::open(&layout.trust(), 0).unwrap()),
+                trust: Arc::new(SharedTrust::open(&layout.trust(), yanqian_trust::TrustSettings::default()).unwrap()),
                 route: Arc::new(Route::new(at("stopped.json"))),
                 customer_number: "YQ000001".to_owned(),
                 application: "yanqian".to_owned(),

@@ -212,15 +212,18 @@ fn proof(answer: RawAnswer, found: Found, trust: TrustHash) -> Proof {
         }),
         chain: found.chain.iter().map(|certificate| CertificateHash::new(certificate.hash())).collect(),
         revocation: found
-            .crls
+            .revocation
             .into_iter()
-            .filter_map(|crl| {
+            .filter_map(|evidence| {
                 Some(Revocation {
-                    kind: RevocationKind::Crl,
-                    hash: ContentDigest::new(crl.hash),
-                    issuer: der(crl.issuer)?,
-                    this_update: time(crl.this_update),
-                    next_update: Some(time(crl.next_update)),
+                    kind: match evidence.kind {
+                        yanqian_trust::RevocationKind::Crl => RevocationKind::Crl,
+                        yanqian_trust::RevocationKind::Ocsp => RevocationKind::Ocsp,
+                    },
+                    hash: ContentDigest::new(evidence.hash),
+                    issuer: der(evidence.issuer)?,
+                    this_update: time(evidence.this_update),
+                    next_update: Some(time(evidence.next_update)),
                 })
             })
             .collect(),

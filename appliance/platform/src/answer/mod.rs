@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use yanqian_messages::{Certificate, EnvelopedData, Members, SignatureVerifier, SignedAttributes};
 use yanqian_sm::{DistinguishingId, E};
-use yanqian_trust::{CrlEvidence, SignedContent, TrustStore, Verifier};
+use yanqian_trust::{RevocationEvidence, SignedContent, TrustStore, Verifier};
 use yanqian_vocabulary::{ContentDigest, Field, FieldVerdicts, Nonce, Reason, Timestamp, Verdict};
 
 use self::envelope::{Opened, Proof};
@@ -120,7 +120,7 @@ pub struct Found {
     pub signer: Option<Certificate>,
     /// Certificates above the signer's, once a chain was built.
     pub chain: Vec<Certificate>,
-    pub crls: Vec<CrlEvidence>,
+    pub revocation: Vec<RevocationEvidence>,
     /// The platform's own serial and time; set only from octets whose signature verified.
     pub serial: Option<String>,
     pub time: Option<Timestamp>,

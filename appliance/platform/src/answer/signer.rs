@@ -1,5 +1,5 @@
 use yanqian_messages::Certificate;
-use yanqian_trust::SignerError;
+use yanqian_trust::{Chained, SignerError};
 use yanqian_vocabulary::{Reason, Timestamp};
 
 use super::envelope::{Opened, Proof, has_serial};
@@ -8,7 +8,7 @@ use super::{AnswerChecker, StepName, Walk};
 const fn reason(error: SignerError) -> Reason {
     match error {
         SignerError::NotPinned => Reason::PlatformSignerUnknown,
-        SignerError::Chain => Reason::PlatformChain,
+        SignerError::Chain | SignerError::Weak => Reason::PlatformChain,
         SignerError::Disputed => Reason::PlatformChainDisputed,
         SignerError::Validity => Reason::PlatformCertificateValidity,
         SignerError::KeyUsage => Reason::PlatformCertificateUsage,
@@ -44,10 +44,10 @@ impl AnswerChecker<'_> {
             Proof::Bare { .. } => &[],
         };
         walk.step(StepName::KeyUsage, self.trust.check_usage(&certificate).map_err(reason))?;
-        let chain = self.trust.build_chain(&certificate, embedded, now, self.verifier).map_err(reason);
-        walk.found.chain = walk.step(StepName::Chain, chain)?;
-        let crls = self.trust.check_revocation(&certificate, &walk.found.chain, now, self.verifier).map_err(reason);
-        walk.found.crls = walk.step(StepName::Revocation, crls)?;
+        let chained = self.trust.judge(&certificate, embedded, now, self.verifier).map_err(reason);
+        let Chained { chain, revocation } = walk.step(StepName::Chain, chained)?;
+        walk.found.chain = chain;
+        walk.found.revocation = walk.step(StepName::Revocation, revocation.map_err(reason))?;
         Ok(certificate)
     }
     /// A message brings its signer's certificate along. A bare signature is of one of the store's signing certificates: of the

@@ -1,13 +1,14 @@
-use yanqian_evidence::RevocationKind;
-use yanqian_messages::Certificate;
-use yanqian_vocabulary::{CertificateHash, KeyId, Timestamp};
+use yanqian_evidence::{Revocation, RevocationKind};
+use yanqian_messages::{Certificate, PinRole};
+use yanqian_vocabulary::{CertificateHash, Timestamp};
 
 use crate::answer::{SignedAnswer, open};
 use crate::case::Part;
 use crate::evidence::Evidence;
+use crate::ocsp::Ocsp;
 use crate::report::{Held, Report};
 use crate::trust::Trust;
-use crate::x509::{Crl, allows_below, check_itself, is_issued_by};
+use crate::x509::{Coverage, Crl, Disbelief, allows_below, check_itself, is_issued_by};
 
 /// What all of these steps look at.
 pub(crate) struct Sight<'a> {
@@ -92,14 +93,14 @@ fn signer(part: &Part<'_>) -> Result<Certificate, String> {
 }
 
 fn pinned(signer: &Certificate, trust: &Trust, usage: bool) -> Held {
-    if !trust.pinned.contains(&KeyId::new(signer.key_id())) {
-        return Err(format!("the key of {} is not pinned in signers.toml", signer.subject()));
+    if !trust.pins.allow(PinRole::Signing, signer) {
+        return Err(format!("{} is not pinned in signers.toml", signer.subject()));
     }
     let may_sign = signer.key_usage().is_some_and(|usage| usage.digital_signature || usage.non_repudiation);
     if usage && (!may_sign || signer.is_ca()) {
         return Err(format!("the certificate of {} may not sign answers", signer.subject()));
     }
-    Ok(format!("the signer's key is pinned and may sign ({})", signer.subject()))
+    Ok(format!("the signer is pinned and may sign ({})", signer.subject()))
 }
 
 /// The chain that the record names, link by link to an anchor of the trust directory.
@@ -125,26 +126,62 @@ fn chain(part: &Part<'_>, signer: &Certificate, sight: &Sight<'_>) -> Result<(Ve
     Ok((chain, says))
 }
 
-/// The lists as used, one for each certificate but the anchor.
+/// The revocation data as used: for each certificate but the anchor those of its issuer, in the chain's order.
 fn revocation(part: &Part<'_>, signer: &Certificate, chain: &[Certificate], sight: &Sight<'_>) -> Held {
-    if part.revocation.len() != chain.len() {
-        return Err("the record does not name one list for each certificate of the chain but the anchor".to_owned());
-    }
-    let subjects = std::iter::once(signer).chain(chain);
-    for ((subject, issuer), recorded) in subjects.zip(chain).zip(part.revocation) {
-        let problem = |error: &dyn std::fmt::Display| format!("the list of {}: {error}", issuer.subject());
-        if recorded.kind != RevocationKind::Crl {
-            return Err(problem(&"OCSP responses are not supported by this verifier"));
+    let mut recorded = Recorded { left: part.revocation, sight };
+    for (place, (subject, issuer)) in std::iter::once(signer).chain(chain).zip(chain).enumerate() {
+        let problem = |error: &dyn std::fmt::Display| format!("the revocation data of {}: {error}", issuer.subject());
+        let mut responded = recorded.clear(subject, &chain[place..]).map_err(|error| problem(&error))?;
+        // Where list and responder both had to speak, both have to hold.
+        while responded && recorded.next_is_by(issuer) {
+            responded = recorded.clear(subject, &chain[place..]).map_err(|error| problem(&error))?;
         }
-        let list = Crl::read(sight.evidence.list(recorded.hash)?).map_err(|error| problem(&error))?;
-        let same = list.issuer() == recorded.issuer.as_bytes()
-            && (list.this_update(), list.next_update()) == (recorded.this_update, recorded.next_update);
-        if !same {
-            return Err(problem(&"the record says other things of it than it does itself"));
-        }
-        list.clears(subject, issuer, sight.at, sight.trust.grace_seconds).map_err(|error| problem(&error))?;
     }
-    Ok(format!("the revocation lists that were used are signed, cover {}, and revoke nothing in the chain", sight.at))
+    if !recorded.left.is_empty() {
+        return Err("the record names revocation data of nothing in the chain".to_owned());
+    }
+    Ok(format!("the revocation data that were used are signed, cover {}, and revoke nothing in the chain", sight.at))
+}
+
+/// Revocation data that the record names and nothing has used yet.
+struct Recorded<'a> {
+    left: &'a [Revocation],
+    sight: &'a Sight<'a>,
+}
+
+impl Recorded<'_> {
+    fn next_is_by(&self, issuer: &Certificate) -> bool {
+        self.left.first().is_some_and(|next| next.issuer.as_bytes() == issuer.subject_der())
+    }
+
+    /// Takes the next, which must clear the certificate; a responder that needs a list takes that too. True when it was a
+    /// response, beside which a list may stand.
+    fn clear(&mut self, subject: &Certificate, above: &[Certificate]) -> Result<bool, String> {
+        let (Some((next, left)), Some(issuer)) = (self.left.split_first(), above.first()) else {
+            return Err("the record names none".to_owned());
+        };
+        self.left = left;
+        let octets = self.sight.evidence.list(next.hash)?;
+        let text = |error: Disbelief| error.to_string();
+        let (at, grace) = (self.sight.at, self.sight.trust.grace_seconds);
+        let quoted = |says: Coverage| {
+            let same = next.issuer.as_bytes() == issuer.subject_der()
+                && (next.this_update, next.next_update) == (says.this_update, says.next_update);
+            if same { Ok(()) } else { Err("the record says other things of it than it does itself".to_owned()) }
+        };
+        if next.kind == RevocationKind::Crl {
+            let list = Crl::read(octets).map_err(text)?;
+            quoted(list.coverage())?;
+            list.clears(subject, issuer, at, grace).map_err(text)?;
+            return Ok(false);
+        }
+        let response = Ocsp::read(octets).map_err(text)?;
+        quoted(response.coverage(subject, issuer).map_err(text)?)?;
+        if let Some(responder) = response.clears(subject, above, at, grace).map_err(text)? {
+            self.clear(&responder, above).map_err(|error| format!("the responder's own: {error}"))?;
+        }
+        Ok(true)
+    }
 }
 
 /// Whether the answer names this request.
