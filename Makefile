@@ -25,7 +25,7 @@ run: ## the demo's set-up left running, with curl lines to paste; Ctrl-C ends it
 	cargo build --release --locked $(SITE)
 	@target/release/yanqian-demo --keep-running
 
-# Budgets in seconds on 2 cores from a bare clone; together below 33 minutes.
+# Budgets in seconds on 2 cores from a bare clone; together below 34 minutes.
 test: ## everything, as CI runs it
 	@tools/prerequisites test
 	@tools/suites \
@@ -33,6 +33,7 @@ test: ## everything, as CI runs it
 	  clippy 480 'cargo clippy --profile $(PROFILE) --locked --workspace --all-targets -- -D warnings' \
 	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE) $(DRILL)' \
 	  softhsm-sm2 240 'tests/softhsm-sm2/build || [ $$? -eq 3 ]' \
+	  openssl-cli 90 'tests/openssl-cli/build || [ $$? -eq 3 ]' \
 	  tests 420 'tools/tests $(PROFILE)' \
 	  openapi 120 'tests/openapi/run $(PROFILE)' \
 	  pykcs11 30 'tests/pkcs11-conformance/pykcs11/run $(PROFILE)' \
@@ -45,8 +46,10 @@ test: ## everything, as CI runs it
 	  dependencies 30 'cargo deny --all-features check bans licenses sources'
 
 # SM2 alone: YANQIAN_SM_CASES=5000000 YANQIAN_SM_SEED=2 NEXTEST_PROFILE=long cargo nextest run --cargo-profile checked -p yanqian-sm
-test-long: ## the property tests with many more cases; a million signatures of SM2 before OpenSSL and RustCrypto
+test-long: ## the property tests with many more cases; a million signatures of SM2 before OpenSSL and RustCrypto; RFC 8998 with Tongsuo
 	@tools/prerequisites test
+	tests/openssl-cli/build || [ $$? -eq 3 ]
+	tests/tongsuo/build || [ $$? -eq 3 ]
 	NEXTEST_PROFILE=long PROPTEST_CASES=20000 YANQIAN_SM_CASES=$${YANQIAN_SM_CASES:-1000000} tools/tests $(PROFILE)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (300) each; needs cargo-fuzz, runs on stable Rust

@@ -4,7 +4,9 @@
 
 mod admin;
 mod cli;
+mod clock;
 mod config;
+mod families;
 mod fetch;
 mod gauges;
 mod grade;
@@ -12,6 +14,7 @@ mod hardening;
 mod key_gauges;
 mod key_usage;
 mod keys;
+mod link;
 mod parts;
 mod record_json;
 mod reload;

@@ -14,7 +14,7 @@ use yanqian_vocabulary::{AgreementHash, Mode, TokenGrade};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError};
-use crate::hardening;
+use crate::{hardening, link};
 
 /// A piece cannot be used; the text names the file.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ use crate::hardening;
 pub(crate) struct PartError(String);
 
 impl PartError {
-    fn file(file: &Path, problem: impl std::fmt::Display) -> Self {
+    pub(crate) fn file(file: &Path, problem: impl std::fmt::Display) -> Self {
         Self(format!("{}: {problem}", file.display()))
     }
 }
@@ -64,11 +64,11 @@ pub(crate) fn agreement(config: &Config) -> Result<(Agreement, AgreementHash), P
     Ok((agreement, AgreementHash::new(sm3(&[text.as_bytes()]))))
 }
 
-/// The platform profile with a client for its endpoint.
+/// The platform profile with a client for its endpoints.
 pub(crate) fn platform(config: &Config) -> Result<(Arc<Profile>, PlatformClient), PartError> {
     let profile = Profile::load(&config.platform.profile).map_err(|error| PartError(error.to_string()))?;
     let profile = Arc::new(profile);
-    let client = PlatformClient::new(Arc::clone(&profile), &config.platform.endpoint)
+    let client = PlatformClient::with_settings(Arc::clone(&profile), link::settings(config)?)
         .map_err(|error| PartError::file(&config.file, format!("key `platform.endpoint`: {error}")))?;
     Ok((profile, client))
 }
@@ -110,7 +110,16 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
     let pairs = config.hsm.pairs.signing.iter().chain(&config.hsm.pairs.encryption).map(|pair| &pair.certificate);
     decide.into_iter().chain(pairs).try_for_each(|file| hardening::check_public(file))?;
     hardening::check_public_tree(&config.platform.trust)?;
-    [&config.state_key_file, &config.listen.key].into_iter().try_for_each(|file| hardening::check_secret(file))?;
+    let link = &config.platform.link;
+    if let Some((certificate, _)) = &link.client {
+        hardening::check_public(certificate)?;
+    }
+    let proxy = link.proxy.as_ref().and_then(|(_, credentials)| credentials.as_ref());
+    let secrets = [&config.state_key_file, &config.listen.key].into_iter();
+    secrets
+        .chain(link.client.as_ref().map(|(_, key)| key))
+        .chain(proxy)
+        .try_for_each(|file| hardening::check_secret(file))?;
     Ok(())
 }
 

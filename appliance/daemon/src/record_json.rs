@@ -206,12 +206,17 @@ fn management_json(event: &Management) -> Value {
     match event {
         Management::Started {} => json!({ "event": "started" }),
         Management::Stopped { cause } => json!({ "event": "stopped", "cause": cause.as_str() }),
-        Management::ConfigurationLoaded { configuration, trust, certificate } => json!({
-            "event": "configuration-loaded",
-            "configuration": text(configuration),
-            "trust": optional(trust.as_ref()),
-            "certificate": certificate.as_ref().map(|der| hex::encode(der.as_bytes())),
-        }),
+        Management::ConfigurationLoaded { configuration, trust, certificate, transport, tls_key, tls_key_grade } => {
+            json!({
+                "event": "configuration-loaded",
+                "configuration": text(configuration),
+                "trust": optional(trust.as_ref()),
+                "certificate": certificate.as_ref().map(|der| hex::encode(der.as_bytes())),
+                "transport": transport.as_ref().map(yanqian_evidence::Label::as_str),
+                "tls_key": optional(tls_key.as_ref()),
+                "tls_key_grade": tls_key_grade.as_ref().map(yanqian_evidence::Label::as_str),
+            })
+        }
         Management::TrustLoaded { trust } => json!({ "event": "trust-loaded", "trust": text(trust) }),
         Management::SelfProof { refused } => {
             json!({ "event": "self-proof", "refused": refused.map(yanqian_vocabulary::Reason::code) })

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use yanqian_evidence::{Der, Management};
+use yanqian_evidence::{Der, Label, Management};
 use yanqian_gateway::{Clock, Core, KeyPair, PairState, PairUsage, Pairs, SystemClock};
+use yanqian_platform::PlatformClient;
 use yanqian_trust::SharedTrust;
-use yanqian_vocabulary::{ContentDigest, Timestamp, TrustHash};
+use yanqian_vocabulary::{ContentDigest, KeyId, Timestamp, TrustHash};
 
 use crate::config::Config;
 use crate::keys::{self, Lists, Prover, is_needed};
+use crate::link::TLS_KEY_GRADE;
 use crate::parts;
 use crate::tokens;
 
@@ -136,7 +138,7 @@ impl Reloader {
         let archiving = tokio::task::spawn_blocking(move || core.archive_pairs(&archived));
         archiving.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let in_force = Arc::clone(kept.at(now));
-        let loaded = configuration_loaded(&config, &self.trust, &in_force.signing);
+        let loaded = configuration_loaded(&config, &self.trust, &in_force.signing, self.core.platform_client());
         // What the ledger does not know of does not come into force.
         let recorded = self.core.append_under(&in_force.context, loaded.into()).await;
         recorded.map_err(|error| format!("the load cannot be recorded: {error}"))?;
@@ -168,11 +170,19 @@ impl Reloader {
 }
 
 /// The record of a load.
-pub(crate) fn configuration_loaded(config: &Config, trust: &SharedTrust, signing: &KeyPair) -> Management {
+pub(crate) fn configuration_loaded(
+    config: &Config,
+    trust: &SharedTrust,
+    signing: &KeyPair,
+    client: &PlatformClient,
+) -> Management {
     Management::ConfigurationLoaded {
         configuration: ContentDigest::new(config.hash()),
         trust: trust.current().ok().map(|store| TrustHash::new(*store.hash())),
         certificate: Der::new(signing.certificate.as_der()).ok(),
+        transport: Some(Label::new(client.transport())),
+        tls_key: client.shown().map(|shown| KeyId::new(shown.key_id())),
+        tls_key_grade: client.shown().map(|_| Label::new(TLS_KEY_GRADE)),
     }
 }
 

@@ -24,6 +24,7 @@ use yanqian_vocabulary::{Timestamp, VerificationId};
 
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
+use crate::clock::ClockTrust;
 use crate::config::Config;
 use crate::fetch::{FetchMetrics, Fetcher};
 use crate::gauges::Gauges;
@@ -32,6 +33,7 @@ use crate::hardening;
 use crate::key_gauges::KeyGauges;
 use crate::key_usage::KeyUsage;
 use crate::keys::{self, Lists, Prover};
+use crate::link::{self, LinkMetrics};
 use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
 use crate::rotation::Rotation;
@@ -102,10 +104,11 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
     let admin_address = admin.local_addr().map_err(failed)?;
-    let admin = tokio::spawn(admin::serve(admin, registry, readiness.clone()));
+    let admin = tokio::spawn(admin::serve(admin, registry.clone(), readiness.clone()));
 
+    let clock = ClockTrust::begin(config.clock).await;
     let (core, ledger, state_thread, trust, route, tokens, loaded) = tokio::select! {
-        started = start(&config, metrics.clone(), &fetch_metrics, &verifier, &readiness) => started?,
+        started = start(&config, &registry, metrics.clone(), &fetch_metrics, &verifier, &clock, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
@@ -145,15 +148,17 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         route,
         verifier,
         tokens,
+        clock: Arc::clone(&clock),
         metrics,
         fetches: fetch_metrics,
-        gauges,
+        gauges: gauges.clone(),
         key_usage,
         grade,
         state_dir,
         readiness: readiness.clone(),
     };
     let watch = tokio::spawn(watch.run());
+    let clock = tokio::spawn(clock.watch(Arc::clone(&core), gauges));
     yanqian_gateway::serve(Arc::clone(&core), listener, tls, server, &mut stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.set(vec!["stopping".to_owned()]);
@@ -162,8 +167,9 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     if let Some(fetching) = fetching {
         fetching.abort();
     }
+    clock.abort();
     admin.abort();
-    let _ = tokio::join!(watch, rotation);
+    let _ = tokio::join!(watch, rotation, clock);
     let stopped = tokio::time::timeout(LAST_RECORDS, record_stop(&core)).await;
     if let Some(file) = &ready_file {
         let _ = std::fs::remove_file(file);
@@ -208,13 +214,18 @@ type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route
 
 async fn start(
     config: &Config,
+    registry: &Registry,
     metrics: Metrics,
     fetches: &FetchMetrics,
     verifier: &Arc<Verifier>,
+    clock: &Arc<ClockTrust>,
     readiness: &Readiness,
 ) -> Result<Started, ServeError> {
     let (agreement, agreement_hash) = parts::agreement(config).map_err(configuration)?;
     let (profile, client) = parts::platform(config).map_err(configuration)?;
+    let client = Arc::new(client);
+    registry.register(Box::new(LinkMetrics::new(&client).map_err(failed)?)).map_err(failed)?;
+    link::tell(config);
     parts::services(config, &agreement, &profile).map_err(configuration)?;
     let trust = Arc::new(parts::trust(config).map_err(configuration)?);
     let Lists { signing, encryption } = keys::load(config, SystemClock.now()).map_err(configuration)?;
@@ -241,7 +252,7 @@ async fn start(
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 
-    let loaded = configuration_loaded(config, &trust, &pairs.at(now).signing);
+    let loaded = configuration_loaded(config, &trust, &pairs.at(now).signing, &client);
     let server = parts::first_certificate(&config.listen.certificate).map_err(configuration)?;
     let archive = Archive::open(&config.state_dir.join("archive")).map_err(failed)?;
     metrics.certificate_expiry.with_label_values(&["server"]).set(server.not_after());
@@ -253,6 +264,7 @@ async fn start(
     let route = Arc::new(Route::new(parts::route_file(config)));
     let core = Core::new(CoreParts {
         clock: Arc::new(SystemClock),
+        clock_health: Arc::<ClockTrust>::clone(clock),
         pairs,
         agreement,
         ledger: Arc::clone(&ledger),
@@ -273,6 +285,7 @@ async fn start(
         metrics,
         limits: CoreLimits {
             max_in_flight: config.limits.max_in_flight,
+            check: config.limits.check,
             body: config.limits.body,
             reply_retention_millis: millis(config.limits.reply_retention),
             receipt_retention_millis: millis(config.limits.receipt_retention),

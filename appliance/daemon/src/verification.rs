@@ -5,42 +5,25 @@ use std::sync::Arc;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, MetricFamily, MetricType};
-use prometheus::{Opts, core::Describer};
 use yanqian_trust::{KeyClass, KeyUse, Subject, Verifier, VerifierStats};
+
+use crate::families::{Family, Sample, describe, family, float, plain};
 
 /// Upper bounds of the batch sizes' buckets.
 const SIZES: [usize; 5] = [1, 2, 4, 8, 16];
 
-type Labels = &'static [&'static str];
-type Sample = (Vec<&'static str>, f64);
-
-/// A family with its samples, all of them in every scrape.
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: MetricType,
-    labels: Labels,
-    samples: fn(&VerifierStats) -> Vec<Sample>,
-}
-
-#[allow(clippy::cast_precision_loss)] // a metrics page holds floats
-const fn float(count: u64) -> f64 {
-    count as f64
-}
-
 fn by_use(counts: [u64; 2], result: &'static str) -> impl Iterator<Item = Sample> {
-    KeyUse::ALL.into_iter().zip(counts).map(move |(to, count)| (vec![to.as_str(), result], float(count)))
+    KeyUse::ALL.into_iter().zip(counts).map(move |(to, count)| (vec![to.as_str().into(), result.into()], float(count)))
 }
 
 fn by_subject(counts: [u64; 4], result: &'static str) -> impl Iterator<Item = Sample> {
-    Subject::ALL.into_iter().zip(counts).map(move |(subject, count)| (vec![subject.as_str(), result], float(count)))
+    Subject::ALL
+        .into_iter()
+        .zip(counts)
+        .map(move |(subject, count)| (vec![subject.as_str().into(), result.into()], float(count)))
 }
 
-fn plain(value: u64) -> Vec<Sample> {
-    vec![(Vec::new(), float(value))]
-}
-
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family<VerifierStats>; 9] = [
     Family {
         name: "yanqian_key_tables",
         help: "Tables of public keys, by what they are for and whose key it is.",
@@ -48,7 +31,10 @@ const FAMILIES: [Family; 9] = [
         labels: &["use", "class"],
         samples: |stats| {
             let classes = |(to, held): (KeyUse, [u64; 2])| {
-                KeyClass::ALL.into_iter().zip(held).map(move |(class, n)| (vec![to.as_str(), class.as_str()], float(n)))
+                KeyClass::ALL
+                    .into_iter()
+                    .zip(held)
+                    .map(move |(class, n)| (vec![to.as_str().into(), class.as_str().into()], float(n)))
             };
             KeyUse::ALL.into_iter().zip(stats.tables.held).flat_map(classes).collect()
         },
@@ -109,7 +95,7 @@ const FAMILIES: [Family; 9] = [
         labels: &["result"],
         samples: |stats| {
             let counts = [("hit", stats.verdicts_known), ("miss", stats.verdicts_new)];
-            counts.map(|(result, count)| (vec![result], float(count))).to_vec()
+            counts.map(|(result, count)| (vec![result.into()], float(count))).to_vec()
         },
     },
 ];
@@ -125,10 +111,8 @@ pub(crate) struct VerificationMetrics {
 
 impl VerificationMetrics {
     pub(crate) fn new(verifier: &Arc<Verifier>) -> Result<Self, prometheus::Error> {
-        let families = FAMILIES.iter().map(|family| (family.name, family.help, family.labels));
-        let described = families.chain([(BATCHES.0, BATCHES.1, [].as_slice())]).map(|(name, help, labels)| {
-            Opts::new(name, help).variable_labels(labels.iter().map(ToString::to_string).collect()).describe()
-        });
+        let batches = describe(BATCHES.0, BATCHES.1, &[]);
+        let described = FAMILIES.iter().map(Family::describe).chain([batches]);
         Ok(Self { verifier: Arc::clone(verifier), descriptions: described.collect::<Result<_, _>>()? })
     }
 }
@@ -142,43 +126,6 @@ impl Collector for VerificationMetrics {
         let stats = self.verifier.stats();
         FAMILIES.iter().map(|family| family.collect(&stats)).chain([batches(&stats)]).collect()
     }
-}
-
-impl Family {
-    fn collect(&self, stats: &VerifierStats) -> MetricFamily {
-        let metrics = (self.samples)(stats).into_iter().map(|(values, value)| {
-            let mut labels: Vec<_> = self.labels.iter().zip(values).map(label).collect();
-            labels.sort();
-            let mut metric = proto::Metric::from_label(labels);
-            if self.kind == MetricType::COUNTER {
-                let mut counter = proto::Counter::default();
-                counter.set_value(value);
-                metric.set_counter(counter);
-            } else {
-                let mut gauge = proto::Gauge::default();
-                gauge.set_value(value);
-                metric.set_gauge(gauge);
-            }
-            metric
-        });
-        family(self.name, self.help, self.kind, metrics.collect())
-    }
-}
-
-fn label((name, value): (&&'static str, &'static str)) -> proto::LabelPair {
-    let mut pair = proto::LabelPair::default();
-    pair.set_name((*name).to_owned());
-    pair.set_value(value.to_owned());
-    pair
-}
-
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<proto::Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
 }
 
 fn batches(stats: &VerifierStats) -> MetricFamily {

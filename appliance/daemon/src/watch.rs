@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use yanqian_evidence::{Label, Management};
-use yanqian_gateway::{COMPONENTS, Clock, Core, Metrics, SystemClock};
+use yanqian_gateway::{COMPONENTS, Clock, ClockHealth as _, Core, Metrics, SystemClock};
 use yanqian_hsm::TokenPool;
 use yanqian_ledger::{Ledger, LedgerState};
 use yanqian_platform::Route;
@@ -16,6 +16,7 @@ use yanqian_trust::{Change, KeyOwner, SharedTrust, TrustStore, Verifier};
 use yanqian_vocabulary::{Reason, TrustHash};
 
 use crate::admin::Readiness;
+use crate::clock::ClockTrust;
 use crate::fetch::FetchMetrics;
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
@@ -66,6 +67,7 @@ pub(crate) struct Watch {
     pub(crate) route: Arc<Route>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) tokens: TokenPool,
+    pub(crate) clock: Arc<ClockTrust>,
     pub(crate) metrics: Metrics,
     pub(crate) fetches: FetchMetrics,
     pub(crate) gauges: Gauges,
@@ -207,7 +209,11 @@ impl Watch {
         if let Some(why) = stopped {
             reasons.push(format!("platform route: {why}"));
         }
-        let up = [trust.is_ok(), state == LedgerState::Writing, signs && self.readiness.keys_serve()];
+        let clock = self.clock.is_trusted();
+        if let (false, Err(why)) = (clock, self.clock.finding()) {
+            reasons.push(format!("clock: {why}"));
+        }
+        let up = [trust.is_ok(), state == LedgerState::Writing, signs && self.readiness.keys_serve(), clock];
         for (component, up) in COMPONENTS.into_iter().zip(up) {
             self.metrics.component_up.with_label_values(&[component]).set(i64::from(up));
         }

@@ -62,6 +62,15 @@ pub enum Management {
         /// The signing certificate itself, so that proofs need nothing from outside the ledger.
         #[cbor(n(2), with = "crate::cbor", has_nil)]
         certificate: Option<Der>,
+        /// What protects the way to the platform: `tls`, `rfc8998` or `gateway`; none in records of before this was told.
+        #[cbor(n(3), with = "crate::cbor", has_nil)]
+        transport: Option<Label>,
+        /// The key that this appliance shows the platform in TLS.
+        #[cbor(n(4), with = "crate::cbor", has_nil)]
+        tls_key: Option<KeyId>,
+        /// Where that key is kept: `file`.
+        #[cbor(n(5), with = "crate::cbor", has_nil)]
+        tls_key_grade: Option<Label>,
     },
     #[n(3)]
     TrustLoaded {

@@ -9,6 +9,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// Whether the time of day can be believed. An answer's freshness, certificates and lists are judged by it.
+pub trait ClockHealth: Send + Sync {
+    /// Asked before anything is signed, so it answers at once from what is known.
+    fn is_trusted(&self) -> bool;
+}
+
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use yanqian_agreement::{Agreement, Caller};
@@ -15,7 +16,7 @@ use yanqian_trust::{RevocationKind, SharedTrust, TrustStore, Verifier};
 use yanqian_vocabulary::{CallerId, EntityId, Mode, PlatformId, Timestamp, VerificationId};
 
 use crate::api::BodyLimits;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockHealth};
 use crate::keys::{InForce, LoadedPairs, PairUsage, Pairs};
 use crate::metrics::{Metrics, RejectCause};
 use crate::pipeline::Place;
@@ -34,7 +35,7 @@ pub struct Signer {
 #[derive(Debug)]
 pub struct PlatformLink {
     pub profile: Arc<Profile>,
-    pub client: PlatformClient,
+    pub client: Arc<PlatformClient>,
     pub trust: Arc<SharedTrust>,
     /// Whether anything may be asked of it.
     pub route: Arc<Route>,
@@ -47,6 +48,8 @@ pub struct PlatformLink {
 #[derive(Debug, Clone, Copy)]
 pub struct CoreLimits {
     pub max_in_flight: u32,
+    /// From a check's head to the platform's answer.
+    pub check: Duration,
     /// Of a body without a portrait or chip files; those are added for the services that take them.
     pub body: BodyLimits,
     pub reply_retention_millis: i64,
@@ -56,6 +59,7 @@ pub struct CoreLimits {
 /// The parts of a [`Core`].
 pub struct CoreParts {
     pub clock: Arc<dyn Clock>,
+    pub clock_health: Arc<dyn ClockHealth>,
     pub pairs: Pairs,
     pub agreement: Agreement,
     pub ledger: Arc<Ledger>,
@@ -80,6 +84,7 @@ impl std::fmt::Debug for CoreParts {
 /// The running gateway.
 pub struct Core {
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock_health: Arc<dyn ClockHealth>,
     pub(crate) agreement: Agreement,
     pub(crate) state: StateHandle,
     pub(crate) keys: StateKeys,
@@ -90,6 +95,8 @@ pub struct Core {
     pub(crate) metrics: Metrics,
     pub(crate) reply_retention_millis: i64,
     pub(crate) receipt_retention_millis: i64,
+    /// From a check's head to the platform's answer.
+    pub(crate) check_limit: Duration,
     pub(crate) ledger_directory: PathBuf,
     pub(crate) archive: Archive,
     /// Of those who decode pictures and chip files.
@@ -129,6 +136,7 @@ impl Core {
         let decoding = Turns::new(cores, parts.agreement.callers().map(|caller| &caller.id));
         Arc::new(Self {
             clock: parts.clock,
+            clock_health: parts.clock_health,
             agreement: parts.agreement,
             state: parts.state,
             keys: parts.keys,
@@ -138,6 +146,7 @@ impl Core {
             metrics: parts.metrics,
             reply_retention_millis: parts.limits.reply_retention_millis,
             receipt_retention_millis: parts.limits.receipt_retention_millis,
+            check_limit: parts.limits.check,
             ledger_directory: parts.ledger_directory,
             archive: parts.archive,
             decoding,
@@ -356,6 +365,11 @@ impl Core {
     pub async fn purge(&self) -> Result<usize, crate::StateError> {
         let now = self.clock.now();
         self.state.call(move |store| store.purge(now)).await
+    }
+
+    /// The way to the platform.
+    pub fn platform_client(&self) -> &PlatformClient {
+        &self.platform.client
     }
 
     pub fn callers(&self) -> impl Iterator<Item = &CallerId> {

@@ -16,7 +16,7 @@ mod state;
 mod turns;
 
 pub use api::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits, serve};
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, ClockHealth, SystemClock};
 pub use core::{Core, CoreLimits, CoreParts, PlatformLink, Signer};
 pub use keys::{InForce, KeyPair, PairState, PairUsage, Pairs, PairsError};
 pub use metrics::{COMPONENTS, Metrics, RejectCause};

@@ -97,7 +97,7 @@ impl Drop for Present {
 pub(crate) const STAGES: &[&str] = &["body", "documents", "intent", "sign", "platform", "verify", "unseal", "outcome"];
 
 /// What the daemon depends on, as `component` labels.
-pub const COMPONENTS: [&str; 3] = ["trust", "ledger", "signer"];
+pub const COMPONENTS: [&str; 4] = ["trust", "ledger", "signer", "clock"];
 
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 

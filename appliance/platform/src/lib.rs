@@ -20,4 +20,8 @@ pub use answer::{
 pub use profile::{Profile, ProfileError};
 pub use request::{EncodeError, Outbound, RequestContext, SignedRequest};
 pub use route::{Route, Stop};
-pub use transport::{EndpointError, PlatformClient, RawAnswer, SendError};
+pub use transport::{
+    AttemptResult, BreakerSettings, ClientKey, ClientKeyError, ConnectStage, Endpoint, EndpointError, EndpointState,
+    EndpointStats, LinkSettings, LinkStats, PROTOCOLS, PlatformClient, Proxy, ProxyError, RawAnswer, RetrySettings,
+    Security, SendError,
+};

@@ -154,6 +154,8 @@ reasons! {
         PlatformTrustUnusable = "platform-trust-unusable",
         /// The route to the platform is stopped, after a dispute, until an operator opens it again.
         PlatformStopped = "platform-stopped",
+        /// The clock is not known to be right, so the age of an answer could not be judged.
+        ClockUntrusted = "clock-untrusted",
         /// The outbound message could not be built from the profile.
         PlatformEncoding = "platform-encoding",
     }

@@ -66,7 +66,7 @@ impl Layout {
         self.directory.join("platform").join(format!("{}.crl.pem", authority.name()))
     }
 
-    /// `entity/NAME`: ca. The entity's keys live in the token: none of them is ever here.
+    /// `entity/NAME`: ca, tls. The keys that sign and decrypt live in the token: none of them is ever here.
     pub fn entity(&self, name: &str) -> Pair {
         Pair::at(&self.directory.join("entity"), name)
     }

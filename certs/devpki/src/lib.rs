@@ -74,6 +74,10 @@ pub fn generate(directory: &Path, options: &Options) -> Result<Layout, DevPkiErr
 
     let ca = create(Nid::SM2, &*name(PLATFORM, "Using Entities CA")?, &AUTHORITY, authority, None)?;
     save(&layout.entity("ca"), &ca)?;
+    // For the platform's TLS, where it wants the entity to show a certificate there too.
+    let client = Purpose::Client { name: "yanqian.entity.example" };
+    let tls = create(Nid::SM2, &*name(PLATFORM, "Example Bank TLS")?, &client, leaf, Some(&ca))?;
+    save(&layout.entity("tls"), &tls)?;
 
     internal(&layout, leaf, authority)?;
     trust::write(&layout)?;

@@ -27,7 +27,7 @@ fn text(path: &Path) -> Value {
 }
 
 /// Everything that the daemon reads, the signing certificate excepted: that comes with the enrolment.
-pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -> Result<(), HarnessError> {
+pub(crate) fn write_daemon(places: &Places, options: &Options, endpoints: &[String]) -> Result<(), HarnessError> {
     let pki = places.pki();
     let users = &options.users;
     let tls = places.etc().join("tls");
@@ -35,6 +35,8 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
     write_public(&tls.join("server.pem"), &read(&pki.internal("server").certificate)?)?;
     write_private(&tls.join("server.key"), &read(&pki.internal("server").key)?, users.daemon)?;
     write_public(&tls.join("callers-ca.pem"), &read(&pki.internal("ca").certificate)?)?;
+    write_public(&tls.join("platform.pem"), &read(&pki.entity("tls").certificate)?)?;
+    write_private(&tls.join("platform.key"), &read(&pki.entity("tls").key)?, users.daemon)?;
     let mut key = [0; 32];
     random(&mut key)?;
     write_private(&places.state_key(), hex::encode(key).as_bytes(), users.daemon)?;
@@ -72,17 +74,7 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoint: &str) -
             ]),
         ),
         ("metrics", table([("address", "127.0.0.1:0".into())])),
-        (
-            "platform",
-            table([
-                ("id", options.form.to_string().into()),
-                ("profile", "platform-profile.toml".into()),
-                ("endpoint", endpoint.into()),
-                ("trust", "trust".into()),
-                ("customer_number", "YQ000001".into()),
-                ("application", "yanqian".into()),
-            ]),
-        ),
+        ("platform", platform(options, endpoints)),
         ("hsm", daemon_hsm(places, options)),
         // Every answer has a second opinion in tests.
         ("verification", table([("shadow_every", 1.into())])),
@@ -119,6 +111,31 @@ pub(crate) fn write_worker(
         ("state_dir", text(&places.worker_state())),
     ]);
     write_public(&places.worker_config(), changed(config, options, File::Worker)?.as_bytes())
+}
+
+fn platform(options: &Options, endpoints: &[String]) -> Value {
+    let mut members = vec![
+        ("id", options.form.to_string().into()),
+        ("profile", "platform-profile.toml".into()),
+        ("trust", "trust".into()),
+        ("customer_number", "YQ000001".into()),
+        ("application", "yanqian".into()),
+    ];
+    match endpoints {
+        [endpoint] => members.push(("endpoint", endpoint.as_str().into())),
+        several => {
+            let several = several.iter().map(|url| table([("url", url.as_str().into())]));
+            members.push(("endpoints", Value::Array(several.collect())));
+        }
+    }
+    if options.link.rfc8998 {
+        members.extend([
+            ("transport", "rfc8998".into()),
+            ("tls_certificate", "tls/platform.pem".into()),
+            ("tls_key", "tls/platform.key".into()),
+        ]);
+    }
+    table(members)
 }
 
 fn daemon_hsm(places: &Places, options: &Options) -> Value {

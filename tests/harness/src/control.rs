@@ -44,6 +44,11 @@ impl Control {
         self.order(json!({ "delay_ms": milliseconds })).await
     }
 
+    /// Ends one address of the platform at once with all its connections, or listens there again.
+    pub async fn serve_at(&self, number: usize, serves: bool) -> Result<(), HarnessError> {
+        self.order(json!({ "address": { "number": number, "serves": serves } })).await
+    }
+
     /// Every request so far.
     pub async fn seen(&self) -> Result<Vec<Seen>, HarnessError> {
         self.call("GET", "/seen", Value::Null).await

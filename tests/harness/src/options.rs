@@ -41,6 +41,17 @@ pub enum Token {
     Sealed,
 }
 
+/// The way from the daemon to the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// At how many addresses the platform listens; the daemon knows them all.
+    pub endpoints: usize,
+    /// Whether the platform offers HTTP/2.
+    pub http2: bool,
+    /// Whether platform and daemon take RFC 8998 and nothing else.
+    pub rfc8998: bool,
+}
+
 /// What kind of site to build.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -63,6 +74,7 @@ pub struct Options {
     pub second_token: bool,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
+    pub link: Link,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -81,6 +93,7 @@ impl Options {
             chaos: false,
             second_token: false,
             progress: |_| {},
+            link: Link { endpoints: 1, http2: false, rfc8998: false },
             changes: Vec::new(),
         }
     }

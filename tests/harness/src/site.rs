@@ -22,7 +22,9 @@ use crate::options::Options;
 use crate::places::Places;
 use crate::process::{LOOK, Process};
 use crate::second::SecondToken;
-use crate::start::{READY, address_of, may_read, start_daemon, start_platform, start_worker, unset, wait_for_file};
+use crate::start::{
+    READY, address_of, addresses_of, may_read, start_daemon, start_platform, start_worker, unset, wait_for_file,
+};
 use crate::supervisor::Supervisor;
 use crate::users::give_tree;
 use crate::{binaries::Binaries, config, enrol, managed};
@@ -47,6 +49,8 @@ pub struct Site {
     addresses: Addresses,
     control: Control,
     platform_address: SocketAddr,
+    /// Everywhere that the platform listens, as the daemon is told.
+    endpoints: Vec<String>,
     /// What the service manager holds, in a managed site.
     sockets: Option<Arc<Sockets>>,
     chaos: Option<Arc<Chaos>>,
@@ -99,6 +103,7 @@ impl Site {
         let ready = wait_for_file(&places.platform_ready(), &mut platform).await?;
         let control = Control::new(address_of(&ready, "control")?);
         let platform_address = address_of(&ready, "https")?;
+        let endpoints = addresses_of(&ready).iter().map(|at| format!("https://localhost:{}", at.port())).collect();
 
         say("HSM worker");
         let worker = start_worker(&places, &options, &binaries, sockets.clone())?;
@@ -109,6 +114,7 @@ impl Site {
             addresses: Addresses { api: unset(), metrics: unset() },
             control,
             platform_address,
+            endpoints,
             sockets,
             chaos,
             second: None,
@@ -130,7 +136,7 @@ impl Site {
         }
 
         say("daemon");
-        config::write_daemon(&site.places, &site.options, &site.endpoint())?;
+        config::write_daemon(&site.places, &site.options, &site.endpoints)?;
         site.start_daemon().await?;
         Ok(site)
     }

@@ -44,6 +44,10 @@ pub(crate) fn start_platform(
     command.arg("--pki").arg(places.pki().directory());
     command.arg("--form").arg(options.form.to_string()).arg("--ready-file").arg(places.platform_ready());
     command.arg("--listen").arg(listen.to_string());
+    for _ in 1..options.link.endpoints {
+        command.args(["--also-listen", "127.0.0.1:0"]);
+    }
+    command.args(options.link.http2.then_some("--http2")).args(options.link.rfc8998.then_some("--rfc8998-only"));
     // Read when the first reading is sealed; the authority issues it after the platform has started.
     command.arg("--entity-encryption").arg(places.encryption_certificate());
     command.arg("--entity-signing").arg(places.signing_certificate());
@@ -112,6 +116,11 @@ pub(crate) async fn wait_for_file(file: &Path, process: &mut Process) -> Result<
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Everywhere that the platform listens.
+pub(crate) fn addresses_of(ready: &Value) -> Vec<SocketAddr> {
+    ready.get("addresses").and_then(|list| serde_json::from_value(list.clone()).ok()).unwrap_or_default()
 }
 
 pub(crate) fn address_of(ready: &Value, name: &str) -> Result<SocketAddr, HarnessError> {

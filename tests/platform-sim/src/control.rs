@@ -30,6 +30,15 @@ struct Order {
     misbehave: Change,
     times: Option<u32>,
     delay_ms: Option<u64>,
+    address: Option<Address>,
+}
+
+/// One of the addresses of HTTPS, counted from 0, and whether it is served.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    number: usize,
+    serves: bool,
 }
 
 /// Tells `null` (behave again) from absent (leave as it is).
@@ -123,6 +132,11 @@ fn obey(platform: &Platform, body: &[u8]) -> Result<(), String> {
     }
     if let Some(delay) = order.delay_ms {
         platform.delay(Duration::from_millis(delay));
+    }
+    if let Some(Address { number, serves }) = order.address
+        && !platform.serve_at(number, serves)
+    {
+        return Err(format!("no address {number}"));
     }
     Ok(())
 }

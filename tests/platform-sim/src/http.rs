@@ -1,4 +1,4 @@
-//! The platform's HTTPS side: TLS 1.3 with the SM2 certificate, HTTP/1.1, one task for each connection.
+//! The platform's HTTPS side: HTTP/1.1, or HTTP/2 where the simulator offers it, one task for each connection.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use openssl::ssl::{Ssl, SslContext, SslMethod, SslVersion};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use openssl::ssl::{Ssl, SslContext};
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,31 +22,26 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
-use crate::SimError;
 use crate::answer::{Delivery, Reply, compose};
 use crate::flow::Flow;
 use crate::form::Outcome;
 use crate::misbehave::Misbehaviour;
-use crate::pki::Pki;
 use crate::platform::{Judgement, Platform};
-use crate::seen::Seen;
+use crate::seen::{Handshake, Seen};
+use crate::tls::handshake;
 
 /// Room for a portrait of 1 MiB, sealed and in base64 twice.
 const MAX_BODY: usize = 3 << 20;
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Between attempts to listen again.
+const AGAIN: Duration = Duration::from_millis(20);
 
-/// RFC 8998 first, then what an untuned OpenSSL client offers; the certificate is SM2 in every case.
-pub(crate) fn tls_context(pki: &Pki) -> Result<SslContext, SimError> {
-    let mut context = SslContext::builder(SslMethod::tls_server())?;
-    context.set_min_proto_version(Some(SslVersion::TLS1_3))?;
-    context.set_ciphersuites("TLS_SM4_GCM_SM3:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256")?;
-    context.set_groups_list("curveSM2:X25519MLKEM768:X25519:P-256")?;
-    context.set_sigalgs_list("sm2sig_sm3")?;
-    context.set_certificate(&pki.tls.certificate)?;
-    context.set_private_key(&pki.tls.key)?;
-    context.add_extra_chain_cert(pki.issuing.clone())?;
-    context.check_private_key()?;
-    Ok(context.build())
+/// Whether an address is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    Away,
+    Over,
 }
 
 /// Octets read since the last request; they are what a test searches for personal data.
@@ -82,27 +77,40 @@ impl AsyncWrite for Recording {
     }
 }
 
-/// Accepts until told to stop; connections then end at once.
+/// Accepts until told to stop, or to be away for a while; connections then end at once.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listener: TcpListener,
     context: SslContext,
     platform: Arc<Platform>,
     control: SocketAddr,
-    mut stop: watch::Receiver<bool>,
+    mut gate: watch::Receiver<Gate>,
 ) {
-    let mut connections = JoinSet::new();
+    let Ok(address) = listener.local_addr() else { return };
     loop {
-        tokio::select! {
-            _ = stop.changed() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => {
-                if let Ok((stream, remote)) = accepted {
-                    connections.spawn(connection(stream, remote, context.clone(), platform.clone(), control));
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = gate.wait_for(|gate| *gate != Gate::Open) => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                accepted = listener.accept() => {
+                    if let Ok((stream, remote)) = accepted {
+                        connections.spawn(connection(stream, remote, context.clone(), platform.clone(), control));
+                    }
                 }
             }
         }
+        drop(listener);
+        connections.shutdown().await;
+        let Ok(Gate::Open) = gate.wait_for(|gate| *gate != Gate::Away).await.map(|gate| *gate) else { return };
+        // What was accepted and dropped may hold the port for a moment.
+        listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(error) => tracing::info!("{address}: {error}"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
     }
-    connections.shutdown().await;
 }
 
 async fn connection(
@@ -123,13 +131,21 @@ async fn connection(
         Err(_) => return,
     }
     let log = Log::default();
+    let shaken = handshake(stream.ssl());
+    let http2 = shaken.protocol == "h2";
     let io = TokioIo::new(Recording { stream, log: log.clone() });
     let service = service_fn(move |request| {
-        let (platform, log) = (platform.clone(), log.clone());
-        async move { handle(&platform, request, remote, &log, control).await }
+        let (platform, log, shaken) = (platform.clone(), log.clone(), shaken.clone());
+        async move { handle(&platform, request, remote, &log, shaken, control).await }
     });
     // A refused service call (close-before-answer) and a cut body end here as errors; both are meant.
-    let _ = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await;
+    if http2 {
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = server.serve_connection(io, service).await;
+    } else {
+        let mut server = hyper::server::conn::http1::Builder::new();
+        let _ = server.timer(TokioTimer::new()).serve_connection(io, service).await;
+    }
 }
 
 async fn handle(
@@ -137,6 +153,7 @@ async fn handle(
     request: Request<Incoming>,
     remote: SocketAddr,
     log: &Log,
+    shaken: Handshake,
     control: SocketAddr,
 ) -> Result<Response<Flow>, std::io::Error> {
     let (head, body) = request.into_parts();
@@ -166,7 +183,7 @@ async fn handle(
         let status = early.unwrap_or(StatusCode::BAD_REQUEST);
         Reply::plain(status, status.to_string())
     };
-    let seen = account(platform, judgement.as_ref(), &reply, &raw, remote, orders.misbehaviour);
+    let seen = account(platform, judgement.as_ref(), &reply, &raw, remote, orders.misbehaviour, shaken);
     tell(head.uri.path(), &seen, raw.len());
     platform.record(seen);
     tokio::time::sleep(orders.delay).await;
@@ -180,6 +197,7 @@ fn account(
     raw: &[u8],
     remote: SocketAddr,
     misbehaviour: Option<Misbehaviour>,
+    handshake: Handshake,
 ) -> Seen {
     let request = judgement.and_then(|judgement| judgement.request.as_ref());
     let refusal = judgement.and_then(|judgement| match judgement.outcome {
@@ -204,6 +222,7 @@ fn account(
         signature_ok: judgement.is_some_and(|judgement| judgement.signature_ok),
         misbehaviour: misbehaviour.map(|misbehaviour| misbehaviour.name().to_owned()),
         remote: remote.to_string(),
+        handshake,
     }
 }
 

@@ -25,6 +25,7 @@ pub mod registry;
 mod seen;
 pub mod signed_data;
 pub mod sm;
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,8 +39,9 @@ use tokio::task::JoinHandle;
 pub use error::{Refusal, SimError};
 pub use form::Form;
 pub use misbehave::Misbehaviour;
-pub use seen::{Seen, Stats};
+pub use seen::{Handshake, Seen, Stats};
 
+use http::Gate;
 use platform::Platform;
 
 /// How to run a platform.
@@ -51,6 +53,12 @@ pub struct Config {
     pub form: Form,
     /// HTTPS listener; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// More HTTPS listeners of the same platform, port 0 as above.
+    pub also_listen: Vec<SocketAddr>,
+    /// Offer HTTP/2.
+    pub http2: bool,
+    /// Take RFC 8998 with a client certificate, and nothing else.
+    pub rfc8998_only: bool,
     /// Control listener (plain HTTP; keep it on loopback).
     pub control: SocketAddr,
     /// Seed of the register, see [`registry::seeded`].
@@ -76,6 +84,9 @@ impl Config {
             pki: pki.into(),
             form,
             listen: loopback,
+            also_listen: Vec::new(),
+            http2: false,
+            rfc8998_only: false,
             control: loopback,
             seed: DEFAULT_SEED,
             customers: Vec::new(),
@@ -93,18 +104,24 @@ pub struct Simulator;
 impl Simulator {
     /// Starts one on the current tokio runtime. It listens when this returns.
     pub async fn start(config: Config) -> Result<Running, SimError> {
-        let platform = Arc::new(Platform::new(&config)?);
-        let context = http::tls_context(&platform.pki)?;
-        let https = TcpListener::bind(config.listen).await.map_err(SimError::Listen)?;
         let control = TcpListener::bind(config.control).await.map_err(SimError::Listen)?;
-        let https_addr = https.local_addr().map_err(SimError::Listen)?;
         let control_addr = control.local_addr().map_err(SimError::Listen)?;
+        let mut listeners = Vec::new();
+        for address in std::iter::once(&config.listen).chain(&config.also_listen) {
+            listeners.push(TcpListener::bind(address).await.map_err(SimError::Listen)?);
+        }
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
+        let addresses = addresses.map_err(SimError::Listen)?;
+        let gates = listeners.iter().map(|_| watch::Sender::new(Gate::Open)).collect();
+        let platform = Arc::new(Platform::new(&config, gates)?);
+        let context = tls::context(&platform.pki, &config)?;
         let (stop, stopped) = watch::channel(false);
-        let tasks = [
-            tokio::spawn(http::serve(https, context, platform.clone(), control_addr, stopped.clone())),
-            tokio::spawn(control::serve(control, platform.clone(), stopped)),
-        ];
-        Ok(Running { https_addr, control_addr, platform, stop, tasks })
+        let mut tasks = vec![tokio::spawn(control::serve(control, platform.clone(), stopped))];
+        for (listener, gate) in listeners.into_iter().zip(&platform.gates) {
+            let served = http::serve(listener, context.clone(), platform.clone(), control_addr, gate.subscribe());
+            tasks.push(tokio::spawn(served));
+        }
+        Ok(Running { https_addr: addresses[0], addresses, control_addr, platform, stop, tasks })
     }
 }
 
@@ -113,14 +130,27 @@ impl Simulator {
 pub struct Running {
     /// Where HTTPS listens.
     pub https_addr: SocketAddr,
+    /// Everywhere that HTTPS listens, [`Self::https_addr`] first.
+    pub addresses: Vec<SocketAddr>,
     /// Where control listens.
     pub control_addr: SocketAddr,
     platform: Arc<Platform>,
     stop: watch::Sender<bool>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.platform.end();
+    }
 }
 
 impl Running {
+    /// Ends one address at once with all its connections, or listens there again. What the platform knows it keeps.
+    pub fn serve_at(&self, index: usize, serves: bool) {
+        self.platform.serve_at(index, serves);
+    }
+
     /// Misbehaves in the next `times` answers; None: until told otherwise.
     pub fn misbehave(&self, misbehaviour: Misbehaviour, times: Option<u32>) {
         self.platform.misbehave(Some(misbehaviour), times);
@@ -157,9 +187,10 @@ impl Running {
     }
 
     /// Stops listening, ends all connections and waits for that.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         let _ = self.stop.send(true);
-        for task in self.tasks {
+        self.platform.end();
+        for task in std::mem::take(&mut self.tasks) {
             let _ = task.await;
         }
     }

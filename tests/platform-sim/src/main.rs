@@ -26,6 +26,15 @@ struct Arguments {
     /// HTTPS listener
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// One more HTTPS listener of the same platform; repeat for more
+    #[arg(long)]
+    also_listen: Vec<SocketAddr>,
+    /// Offer HTTP/2
+    #[arg(long)]
+    http2: bool,
+    /// Take RFC 8998 with a client certificate, and nothing else
+    #[arg(long)]
+    rfc8998_only: bool,
     /// Control listener: GET /seen, GET /stats, POST /control {"misbehave":"broken-signature","times":1}, POST /reset
     #[arg(long, default_value = "127.0.0.1:0")]
     control: SocketAddr,
@@ -44,7 +53,7 @@ struct Arguments {
     /// The entity's signing certificate (PEM), for forms in which requests bring none along; may appear later
     #[arg(long)]
     entity_signing: Option<PathBuf>,
-    /// File to write {"https":"ADDR","control":"ADDR"} to once both listen
+    /// File to write where it listens to, as JSON (https, addresses, control), once it does
     #[arg(long)]
     ready_file: Option<PathBuf>,
     /// Log each request on standard error
@@ -55,6 +64,7 @@ struct Arguments {
 fn write_ready(path: &Path, running: &Running) -> std::io::Result<()> {
     let ready = serde_json::json!({
         "https": running.https_addr.to_string(),
+        "addresses": running.addresses,
         "control": running.control_addr.to_string(),
     });
     let mut temporary = path.as_os_str().to_owned();
@@ -83,6 +93,9 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let config = Config {
         listen: arguments.listen,
+        also_listen: arguments.also_listen,
+        http2: arguments.http2,
+        rfc8998_only: arguments.rfc8998_only,
         control: arguments.control,
         seed: arguments.seed,
         customers: arguments.customer,

@@ -82,7 +82,7 @@ impl Pki {
         })
     }
 
-    fn entity_store(&self) -> Result<X509Store, SimError> {
+    pub(crate) fn entity_store(&self) -> Result<X509Store, SimError> {
         let mut store = X509StoreBuilder::new()?;
         store.add_cert(self.entities.clone())?;
         Ok(store.build())

@@ -7,11 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::HeaderMap;
 use openssl::x509::X509;
 use time::{Duration, OffsetDateTime};
+use tokio::sync::watch;
 
 use crate::chip::{self, Finding, Issuers};
 use crate::form::{
     ChipInquiry, Field, FieldResult, Inquiry, Outcome, Printed, Proof, Reading, Request, Service, Step, Wire,
 };
+use crate::http::Gate;
 use crate::misbehave::Misbehaviour;
 use crate::numbers::canonical;
 use crate::pki::Pki;
@@ -77,6 +79,8 @@ pub(crate) struct Platform {
     issuers: Issuers,
     /// Hash of each holder's portrait, in the register's order.
     faces: Vec<Option<u64>>,
+    /// Of each address that is listened at.
+    pub(crate) gates: Vec<watch::Sender<Gate>>,
     state: Mutex<State>,
 }
 
@@ -96,7 +100,7 @@ pub(crate) struct Judgement {
 }
 
 impl Platform {
-    pub(crate) fn new(config: &Config) -> Result<Self, SimError> {
+    pub(crate) fn new(config: &Config, gates: Vec<watch::Sender<Gate>>) -> Result<Self, SimError> {
         let pki = Pki::load(&config.pki)?;
         sm::self_test(&pki.signing.key)?;
         let holders = registry::seeded(config.seed);
@@ -111,8 +115,22 @@ impl Platform {
             entity_signing: config.entity_signing.clone(),
             customers: config.customers.clone(),
             purposes: config.purposes.clone(),
+            gates,
             state: Mutex::default(),
         })
+    }
+
+    /// Whether there is such an address.
+    pub(crate) fn serve_at(&self, index: usize, serves: bool) -> bool {
+        let Some(gate) = self.gates.get(index) else { return false };
+        gate.send_replace(if serves { Gate::Open } else { Gate::Away });
+        true
+    }
+
+    pub(crate) fn end(&self) {
+        for gate in &self.gates {
+            gate.send_replace(Gate::Over);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

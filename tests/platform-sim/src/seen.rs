@@ -27,6 +27,21 @@ pub struct Seen {
     pub misbehaviour: Option<String>,
     /// The peer's address.
     pub remote: String,
+    /// The connection on which it came.
+    pub handshake: Handshake,
+}
+
+/// What the two sides of a connection agreed on.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Handshake {
+    /// `TLSv1.3` and the like.
+    pub version: String,
+    /// The cipher suite's name.
+    pub suite: String,
+    /// `http/1.1` or `h2`.
+    pub protocol: String,
+    /// SM3 of the client's certificate in DER, hexadecimal; none when it showed none.
+    pub client: Option<String>,
 }
 
 /// Counters since the start or the last reset.

@@ -11,18 +11,18 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 use yanqian_agreement::Agreement;
 use yanqian_gateway::PairUsage;
-use yanqian_hsm::profile::Profile;
+use yanqian_hsm::profile::Profile as TokenProfile;
 use yanqian_hsm::worker::WorkerConfig;
 use yanqian_messages::Certificate;
-use yanqian_platform::Route;
+use yanqian_platform::{Profile, Route};
 use yanqian_trust::Decides;
 use yanqian_vocabulary::Timestamp;
 
 use super::output::{complain, say};
-use super::{EXIT_CONFIG, check_tokens};
-use crate::config::Config;
+use super::{EXIT_CONFIG, check_tokens, small_runtime};
+use crate::config::{ClockSource, Config, Transport};
 use crate::gauges::free_space;
-use crate::{hardening, keys, parts};
+use crate::{clock, hardening, keys, link, parts};
 use pairs::{Placed, certificate_key, placed};
 
 const DAY: i64 = 86_400;
@@ -111,7 +111,7 @@ pub(super) fn run(file: &Path, worker: Option<&Path>, as_json: bool) -> ExitCode
 fn rows(config: &Config) -> Vec<Row> {
     let text = |error: parts::PartError| error.to_string();
     let agreement = parts::agreement(config).map_err(text);
-    let profile = parts::platform(config).map(|(profile, _)| profile).map_err(text);
+    let profile = Profile::load(&config.platform.profile).map_err(|error| error.to_string());
     let services = match (&agreement, &profile) {
         (Ok((agreement, _)), Ok(profile)) => parts::services(config, agreement, profile)
             .map(|()| agreement.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", "))
@@ -136,6 +136,7 @@ fn rows(config: &Config) -> Vec<Row> {
             profile.as_ref().map(|profile| format!("{}, {}", profile.name(), profile.hash())).map_err(Clone::clone),
         ),
         row("services", services),
+        row("platform-link", way(config)),
         row("trust-store", trust(config)),
         row("revocation-lists", lists(config)),
         row("platform-route", route(config)),
@@ -174,7 +175,7 @@ fn worker_rows(file: &Path) -> Vec<Row> {
         Ok(config) => config,
         Err(error) => return vec![row("worker-configuration", Err(error.to_string()))],
     };
-    let profile = Profile::load(&config.profile)
+    let profile = TokenProfile::load(&config.profile)
         .map(|profile| format!("{}, grade {}", profile.name, profile.grade.as_str()))
         .map_err(|error| error.to_string());
     let module = match std::fs::metadata(&config.module) {
@@ -293,6 +294,14 @@ fn responses(config: &Config) -> Found {
     }
 }
 
+/// Endpoints and what protects the way to them; nothing is connected to.
+fn way(config: &Config) -> Found {
+    match link::settings(config) {
+        Err(problem) => Found(Level::Fail, problem.to_string()),
+        Ok(_) => warn_if(config.platform.link.transport == Transport::Gateway, link::in_words(config)),
+    }
+}
+
 fn route(config: &Config) -> Result<String, String> {
     match Route::written(&parts::route_file(config)) {
         None => Ok("open".to_owned()),
@@ -351,9 +360,15 @@ fn clock(config: &Config, signing: Option<&Certificate>) -> Found {
     {
         return Found(Level::Warn, format!("{shown}, and the configuration was changed after that"));
     }
-    // What the service managers' own time clients leave behind once they have a time.
-    let synchronised = ["/run/systemd/timesync/synchronized", "/run/chrony/chronyd.pid", "/run/ntpd.pid"];
-    let known = synchronised.iter().any(|file| Path::new(file).exists());
-    let how = if known { "a time client runs" } else { "whether it is synchronised is not known from here" };
-    Found(Level::Ok, format!("{shown}; {how}"))
+    if config.clock.source == ClockSource::None {
+        return Found(Level::Warn, format!("{shown}; nobody is asked whether it is right (clock.source)"));
+    }
+    let asked = small_runtime().map_err(|error| error.to_string());
+    let source = config.clock.source.as_str();
+    match asked.and_then(|runtime| runtime.block_on(clock::ask(&config.clock))) {
+        Ok(Some(error)) => Found(Level::Ok, format!("{shown}; {source}: off by {} ms at most", error.as_millis())),
+        Ok(None) => Found(Level::Ok, format!("{shown}; {source} has synchronised it")),
+        Err(why) if config.clock.required => Found(Level::Fail, format!("{why}: every check is refused")),
+        Err(why) => Found(Level::Warn, why),
+    }
 }

@@ -1,6 +1,8 @@
 //! The daemon's configuration file: strict TOML, every error with file, line and key.
 
+mod clock;
 mod hsm;
+mod link;
 mod pairs;
 mod raw;
 #[cfg(test)]
@@ -17,6 +19,8 @@ use yanqian_gateway::{BodyLimits, ServerLimits};
 use yanqian_trust::VerifierSettings;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId, TokenGrade};
 
+pub(crate) use clock::{ClockConfig, ClockSource};
+pub(crate) use link::{Link, Transport};
 pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
 pub(crate) use revocation::{HttpUrl, Responder, Revocation};
@@ -48,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) platform: Platform,
     pub(crate) hsm: Hsm,
     pub(crate) verification: VerifierSettings,
+    pub(crate) clock: ClockConfig,
     pub(crate) limits: Limits,
 }
 
@@ -65,7 +70,7 @@ pub(crate) struct Listen {
 pub(crate) struct Platform {
     pub(crate) id: PlatformId,
     pub(crate) profile: PathBuf,
-    pub(crate) endpoint: String,
+    pub(crate) link: Link,
     pub(crate) trust: PathBuf,
     pub(crate) customer_number: String,
     pub(crate) application: String,
@@ -96,6 +101,8 @@ pub(crate) struct Token {
 #[derive(Debug)]
 pub(crate) struct Limits {
     pub(crate) max_in_flight: u32,
+    /// From a check's head to the platform's answer.
+    pub(crate) check: Duration,
     pub(crate) body: BodyLimits,
     pub(crate) server: ServerLimits,
     /// How long final replies and idempotency keys are kept.

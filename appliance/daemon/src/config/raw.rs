@@ -1,6 +1,6 @@
 //! The file's own shape, and the one way from it to a [`Config`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,9 @@ use serde::Deserialize;
 use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
+use super::clock::RawClock;
 use super::hsm::{RawHsm, Source};
+use super::link::{RawEndpoint, RawLink, RawWay, Transport};
 use super::revocation::RawRevocation;
 use super::verification::RawVerification;
 use super::{Config, ConfigError, Limits, Listen, Platform};
@@ -33,7 +35,15 @@ struct RawConfig {
     #[serde(default)]
     verification: RawVerification,
     #[serde(default)]
+    link: RawLink,
+    #[serde(default)]
+    clock: RawClock,
+    #[serde(default)]
     limits: RawLimits,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Who runs this appliance.
@@ -95,8 +105,30 @@ struct RawPlatform {
     id: PlatformId,
     /// The platform's message forms as data; platform-profiles/ holds them, with comments.
     profile: PathBuf,
-    /// `https://host[:port]`; the profile's paths are below it.
-    endpoint: String,
+    /// `https://host[:port]`; the profile's paths are below it. `http://address:port` where `transport` is `gateway`.
+    endpoint: Option<String>,
+    /// In place of `endpoint`, several, the preferred one first.
+    #[serde(default)]
+    endpoints: Vec<RawEndpoint>,
+    /// `tls`: TLS 1.2 or 1.3. `rfc8998`: TLS 1.3 with SM2, SM3 and SM4 only, and SM2 certificates on both sides. `gateway`: plain HTTP to
+    /// a gateway that speaks TLCP to the platform.
+    #[serde(default)]
+    transport: Transport,
+    /// The certificate that this appliance shows the platform in TLS, and its issuers, leaf first, PEM. With `rfc8998` it must be there.
+    tls_certificate: Option<PathBuf>,
+    /// The leaf's private key, PEM, readable by the daemon only; never the signing key.
+    tls_key: Option<PathBuf>,
+    /// Addresses beside this machine's own at which a gateway may be; whoever can listen on the way to it can read along.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    gateway_addresses: Vec<IpAddr>,
+    /// `http://host:port` of an HTTP proxy that opens tunnels (CONNECT).
+    proxy: Option<String>,
+    /// `USER:PASSWORD` for the proxy, one line, readable by the daemon only.
+    proxy_credentials_file: Option<PathBuf>,
+    /// Whether HTTP/2 is offered.
+    #[serde(default = "yes")]
+    http2: bool,
     /// Trust store: a directory of anchors, pins and revocation lists (certs/README.md).
     trust: PathBuf,
     /// As the platform registered the entity; 1 to 64 octets.
@@ -126,6 +158,8 @@ struct RawLimits {
     max_handshakes: NonZeroU32,
     /// After so many requests a connection is ended in good order.
     max_requests_per_connection: NonZeroU64,
+    /// Milliseconds for a check from its head to the platform's answer; what is not sent by then is not sent.
+    check_ms: NonZeroU64,
     /// Octets of a real-name request's body. What a portrait or a chip's files need comes on top for their services.
     max_body_bytes: NonZeroU32,
     /// Octets of a request's head, 8192 to 16777215.
@@ -168,11 +202,11 @@ struct RawLimits {
     receipt_retention_days: NonZeroU32,
 }
 
-const fn n32(n: u32) -> NonZeroU32 {
+pub(super) const fn n32(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("a constant above zero")
 }
 
-const fn n64(n: u64) -> NonZeroU64 {
+pub(super) const fn n64(n: u64) -> NonZeroU64 {
     NonZeroU64::new(n).expect("a constant above zero")
 }
 
@@ -185,6 +219,7 @@ impl Default for RawLimits {
             max_connections_per_caller: n32(512),
             max_handshakes: n32(1024),
             max_requests_per_connection: n64(10_000),
+            check_ms: n64(30_000),
             max_body_bytes: n32(16 * 1024),
             max_head_bytes: n32(16 * 1024),
             max_headers: n32(64),
@@ -218,6 +253,7 @@ impl From<RawLimits> for Limits {
         let millis = |n: NonZeroU64| Duration::from_millis(n.get());
         Self {
             max_in_flight: raw.max_in_flight.get(),
+            check: millis(raw.check_ms),
             body: BodyLimits {
                 max_bytes: size(raw.max_body_bytes),
                 deadline: millis(raw.body_ms),
@@ -300,6 +336,18 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     }
     let hsm = raw.hsm.read(&Source { text, file })?;
     let base = file.parent().unwrap_or(Path::new(""));
+    let way = RawWay {
+        endpoint: raw.platform.endpoint,
+        endpoints: raw.platform.endpoints,
+        transport: raw.platform.transport,
+        tls_certificate: raw.platform.tls_certificate,
+        tls_key: raw.platform.tls_key,
+        gateway_addresses: raw.platform.gateway_addresses,
+        proxy: raw.platform.proxy,
+        proxy_credentials_file: raw.platform.proxy_credentials_file,
+        http2: raw.platform.http2,
+    };
+    let link = way.check(&raw.link, base).map_err(|(key, problem)| value_error(key, problem))?;
     let at = |path: PathBuf| base.join(path);
     Ok(Config {
         file: file.to_owned(),
@@ -320,7 +368,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         platform: Platform {
             id: raw.platform.id,
             profile: at(raw.platform.profile),
-            endpoint: raw.platform.endpoint,
+            link,
             trust: at(raw.platform.trust),
             customer_number: raw.platform.customer_number,
             application: raw.platform.application,
@@ -329,6 +377,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         },
         hsm,
         verification: raw.verification.into(),
+        clock: raw.clock.into(),
         limits: raw.limits.into(),
     })
 }

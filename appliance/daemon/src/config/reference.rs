@@ -183,7 +183,7 @@ fn every_key_is_explained_and_shown_in_a_sample() {
 fn a_sample_that_says_these_are_the_defaults_is_right() {
     let (schema, sample) = &schemas()[0];
     let sample: toml::Table = sample.parse().unwrap();
-    for (table, least) in [("verification", 2), ("limits", 20)] {
+    for (table, least) in [("verification", 2), ("link", 10), ("clock", 4), ("limits", 20)] {
         let found = tables(schema).into_iter().find(|found| found.name == format!("[{table}]")).unwrap();
         assert!(found.keys.len() >= least);
         for Key { name, default, .. } in found.keys {

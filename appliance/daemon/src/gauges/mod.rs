@@ -24,6 +24,9 @@ pub(crate) struct Gauges {
     stalled: Gauge,
     free_octets: IntGauge,
     pub(crate) route_stopped: IntGauge,
+    pub(crate) clock_synchronised: IntGauge,
+    pub(crate) clock_error: Gauge,
+    pub(crate) clock_steps: IntCounter,
 }
 
 type LedgerCounter = (&'static str, &'static str, fn(&Stats) -> u64);
@@ -63,7 +66,22 @@ impl Gauges {
             "How long the write under way has been taking; 0 while none is.",
         )?;
         registry.register(Box::new(stalled.clone()))?;
+        let clock_error = Gauge::new(
+            "yanqian_clock_error_seconds",
+            "How far the clock may be off by the time daemon's own bound; 0 where that is not known.",
+        )?;
+        registry.register(Box::new(clock_error.clone()))?;
+        let clock_steps =
+            IntCounter::new("yanqian_clock_steps_total", "Times that the clock was moved otherwise than time passes.")?;
+        registry.register(Box::new(clock_steps.clone()))?;
         Ok(Self {
+            clock_error,
+            clock_steps,
+            clock_synchronised: gauge(
+                registry,
+                "yanqian_clock_synchronised",
+                "1 while a time daemon vouches for the clock; 0 also where none is asked.",
+            )?,
             tokens: TokenGauges::register(registry, tokens)?,
             ledger,
             ledger_queue: gauge(registry, "yanqian_ledger_queue_depth", "Records waiting for the disk.")?,

@@ -211,6 +211,9 @@ pub fn bodies() -> Vec<(&'static str, Body)> {
                 configuration: ContentDigest::new([0xe1; 32]),
                 trust: Some(TrustHash::new([0xe2; 32])),
                 certificate: Some(der(0x30, b"our certificate")),
+                transport: None,
+                tls_key: None,
+                tls_key_grade: None,
             }
             .into(),
         ),
@@ -343,6 +346,24 @@ pub fn records_2() -> Vec<(&'static str, Record)> {
             (name, Record { schema: Schema::Two, sequence, time, context: context(sequence), body })
         })
         .collect()
+}
+
+/// What came to schema 2 later, each record by itself: older readers pass over what they do not know.
+pub fn records_2_later() -> Vec<(&'static str, Record)> {
+    let bodies: [(_, Body); 1] = [(
+        "management-configuration-loaded-with-transport",
+        Management::ConfigurationLoaded {
+            configuration: ContentDigest::new([0xe1; 32]),
+            trust: None,
+            certificate: None,
+            transport: Some(Label::new("rfc8998")),
+            tls_key: Some(KeyId::new([0xe7; 32])),
+            tls_key_grade: Some(Label::new("file")),
+        }
+        .into(),
+    )];
+    let record = |body| Record { schema: Schema::Two, sequence: 1, time: time(10), context: context(), body };
+    bodies.into_iter().map(|(name, body)| (name, record(body))).collect()
 }
 
 /// The samples as the first records of a ledger.

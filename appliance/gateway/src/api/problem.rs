@@ -143,6 +143,7 @@ fn describe(reason: Reason) -> (StatusCode, &'static str, &'static str) {
         Reason::PlatformRefused => (S::BAD_GATEWAY, "Platform refused", "The platform states, with a valid signature, that it did not perform the check."),
         Reason::PlatformTrustUnusable => (S::SERVICE_UNAVAILABLE, "Trust store unusable", "The trust store cannot be used, so no answer could be proven."),
         Reason::PlatformStopped => (S::SERVICE_UNAVAILABLE, "Platform route stopped", "The route to the platform is stopped until an operator opens it again. Nothing was sent."),
+        Reason::ClockUntrusted => (S::SERVICE_UNAVAILABLE, "Clock not trusted", "This machine's clock is not known to be right, so no answer could be judged by it. Nothing was sent."),
         Reason::PlatformEncoding => (S::SERVICE_UNAVAILABLE, "Request not encodable", "The request could not be built from the platform profile. Nothing was sent."),
     }
 }

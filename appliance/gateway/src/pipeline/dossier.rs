@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use yanqian_evidence::{
     Answer, Der, Label, LeafHash, Octets, PlatformSerial, RequestSignature, Revocation, Signer, Step, Times,
@@ -19,6 +20,8 @@ pub(crate) struct Dossier {
     pub(super) caller: CallerId,
     pub(super) mode: Mode,
     pub(super) received_at: Timestamp,
+    /// By when the platform must have answered; it bounds every step of the exchange with it.
+    pub(super) deadline: Instant,
     /// The entity's pairs: of the intent once there is one, and then to the end.
     pub(super) in_force: Arc<InForce>,
     /// Only a purpose that the agreement lists; anything else is the caller's own text and may be personal data.
@@ -101,6 +104,7 @@ impl Dossier {
         caller: CallerId,
         mode: Mode,
         received_at: Timestamp,
+        deadline: Instant,
         in_force: Arc<InForce>,
     ) -> Self {
         Self {
@@ -108,6 +112,7 @@ impl Dossier {
             caller,
             mode,
             received_at,
+            deadline,
             in_force,
             purpose: None,
             document_type: None,

@@ -60,7 +60,7 @@ impl<S> RecordedIntent<S> {
 }
 
 impl<S> Signed<S> {
-    /// Sends the request once.
+    /// Has the request sent, within the check's deadline.
     pub(crate) async fn send(self, core: &Arc<Core>) -> Result<Answered<S>, Box<Refused>> {
         let Self { mut dossier, request, step } = self;
         let _timer = core.metrics.stage("platform");
@@ -71,7 +71,7 @@ impl<S> Signed<S> {
             return Err(dossier.refused(reason, None));
         }
         dossier.sent_at = Some(core.clock.now());
-        match core.platform.client.send(&request, &trust).await {
+        match core.platform.client.send_by(&request, &trust, dossier.deadline).await {
             Ok(answer) => {
                 dossier.answered_at = Some(core.clock.now());
                 Ok(Answered { dossier, nonce: request.nonce(), digest: request.digest(), answer, step })

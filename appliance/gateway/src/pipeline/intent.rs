@@ -149,6 +149,10 @@ impl Dossier {
 /// to it. No other pair stands in for one that is not.
 fn check_ready(core: &Core, dossier: &Dossier, now: Timestamp) -> Result<(), Reason> {
     dossier.check_route(core)?;
+    // Once the platform has an application, the reason would say wrongly that nothing was sent.
+    if !dossier.reached_platform() && !core.clock_health.is_trusted() {
+        return Err(Reason::ClockUntrusted);
+    }
     let InForce { signing, encryption, .. } = &*dossier.in_force;
     if !signing.is_valid_at(now) {
         return Err(Reason::SigningCertificateInvalid);

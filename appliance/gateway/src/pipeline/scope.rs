@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use yanqian_agreement::{Decision, Request};
 use yanqian_vocabulary::{CallerReference, Claim, Reason};
@@ -31,7 +32,8 @@ impl Authenticated {
     /// Reads the body, judges the document, asks the agreement, and claims the idempotency key, in this order.
     pub(crate) async fn scope(self, core: &Arc<Core>) -> Result<Entry, Box<Refused>> {
         let Self { id, caller, mode, received_at, headers, body } = self;
-        let mut dossier = Dossier::new(id, caller.id.clone(), mode, received_at, core.in_force());
+        let deadline = Instant::now() + core.check_limit;
+        let mut dossier = Dossier::new(id, caller.id.clone(), mode, received_at, deadline, core.in_force());
 
         let key = match check_content(&headers).and_then(|()| idempotency_key(&headers)) {
             Ok(key) => key,

@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -36,6 +36,15 @@ struct Hand(AtomicI64);
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A clock that is always vouched for.
+struct Vouched;
+
+impl crate::ClockHealth for Vouched {
+    fn is_trusted(&self) -> bool {
+        true
     }
 }
 
@@ -85,6 +94,7 @@ impl Bench {
         let pairs = Self::listed(&base, &certificates, &[("old", None)]);
         let core = Core::new(CoreParts {
             clock: Arc::clone(&hand) as Arc<dyn Clock>,
+            clock_health: Arc::new(Vouched),
             pairs,
             agreement,
             ledger: Arc::new(ledger),
@@ -94,7 +104,7 @@ impl Bench {
             keys: StateKeys::derive(&[7; 32]),
             signing: Signer { tokens: TokenPool::new(Vec::new(), Vec::new(), Arc::new(PlainVerifier)) },
             platform: PlatformLink {
-                client: PlatformClient::new(Arc::clone(&profile), "https://localhost:1").unwrap(),
+                client: PlatformClient::new(Arc::clone(&profile), "https://localhost:1").unwrap().into(),
                 profile,
                 trust: Arc::new(SharedTrust::open(&layout.trust(), yanqian_trust::TrustSettings::default()).unwrap()),
                 route: Arc::new(Route::new(at("stopped.json"))),
@@ -105,6 +115,7 @@ impl Bench {
             metrics: Metrics::register(&Registry::new()).unwrap(),
             limits: CoreLimits {
                 max_in_flight: 1,
+                check: Duration::from_mins(1),
                 body,
                 reply_retention_millis: 1_000_000,
                 receipt_retention_millis: 1_000_000,
@@ -138,7 +149,7 @@ impl Bench {
         let now = self.hand.now();
         let caller = self.core.callers().next().unwrap().clone();
         let id = VerificationId::new(now, self.core.random());
-        let mut dossier = Dossier::new(id, caller, Mode::RealName, now, self.core.in_force());
+        let mut dossier = Dossier::new(id, caller, Mode::RealName, now, Instant::now(), self.core.in_force());
         dossier.purpose = Some(PurposeCode::new("account-opening").unwrap());
         dossier.rule = Some(RuleId::new("rule-1").unwrap());
         let raw = RawDocument {

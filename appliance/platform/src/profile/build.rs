@@ -137,6 +137,7 @@ fn request_form(mut raw: RawRequest, payload: RawPayload, applies: bool) -> Resu
     distinct("payload.document_types", payload.document_types.values().map(String::as_str))?;
     Ok(RequestForm {
         envelope,
+        idempotent: raw.idempotent,
         members,
         payload: PayloadForm {
             document_type: payload.document_type,

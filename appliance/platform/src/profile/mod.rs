@@ -45,6 +45,8 @@ pub(crate) struct RequestForm {
     pub(crate) members: Vec<(String, Source)>,
     pub(crate) payload: PayloadForm,
     pub(crate) modes: BTreeMap<Mode, ModeForm>,
+    /// Whether the platform takes the same request, octet for octet, twice and performs it once.
+    pub(crate) idempotent: bool,
 }
 
 /// What a service is called, and where it is asked.

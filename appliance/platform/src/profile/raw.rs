@@ -38,6 +38,8 @@ pub(super) struct RawRequest {
     pub(super) content_digest: Option<RawDigest>,
     pub(super) certificate: Option<String>,
     pub(super) content_type: Option<String>,
+    #[serde(default)]
+    pub(super) idempotent: bool,
     pub(super) modes: BTreeMap<Mode, RawMode>,
     pub(super) members: Vec<RawMember>,
 }

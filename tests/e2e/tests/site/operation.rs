@@ -69,6 +69,7 @@ async fn the_self_check_tells_machines_the_same_under_stable_names() {
             "agreement",
             "platform-profile",
             "services",
+            "platform-link",
             "trust-store",
             "revocation-lists",
             "platform-route",

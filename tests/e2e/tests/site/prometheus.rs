@@ -83,7 +83,8 @@ async fn prometheus_scrapes_the_daemon_and_finds_every_series_from_the_start() {
     for (series, count) in [
         ("count(yanqian_verdicts_total == 0)", 12.0),
         ("count(yanqian_stage_seconds_count)", 8.0),
-        ("count(yanqian_component_up == 1)", 3.0),
+        ("count(yanqian_component_up == 1)", 4.0),
+        ("count(yanqian_platform_attempts_total == 0)", 4.0),
         ("count(yanqian_second_opinions_total)", 8.0),
         ("count(yanqian_key_tables)", 4.0),
         ("yanqian_build_info", 1.0),

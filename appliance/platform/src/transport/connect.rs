@@ -1,0 +1,167 @@
+//! From an endpoint to a connection that a request can be written to.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use openssl::ssl::Ssl;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_openssl::SslStream;
+use yanqian_trust::TrustStore;
+
+use super::endpoint::{Endpoint, authority};
+use super::meter::{Metered, Stream};
+use super::pool::{Connection, Sender};
+use super::proxy::Proxy;
+use super::stats::{ConnectStage, Counts};
+use super::tls::{Security, TlsSettings, is_rfc8998};
+
+/// Why there is no connection.
+pub(crate) type ConnectError = (ConnectStage, &'static str);
+
+/// Octets of an answer's head at most.
+const LONGEST_HEAD: u32 = 16 * 1024;
+/// Octets that are read ahead over HTTP/1.1; the head must fit.
+const BUFFER: usize = 64 * 1024;
+/// How long a peer may take to answer a ping on a connection that is waited on.
+const PING: Duration = Duration::from_secs(5);
+
+/// How connections to any endpoint are made.
+pub(crate) struct Connector {
+    pub(crate) security: Security,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) http2: bool,
+    pub(crate) settings: TlsSettings,
+}
+
+impl Connector {
+    /// Connects to one of the endpoint's addresses, in their order, each with its share of the time.
+    pub(crate) async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        trust: &TrustStore,
+        counts: &Counts,
+        limit: Duration,
+    ) -> Result<Connection, ConnectError> {
+        let end = Instant::now() + limit;
+        let left = || end.saturating_duration_since(Instant::now());
+        let ways =
+            timeout(left(), self.ways(endpoint)).await.unwrap_or(Err((ConnectStage::Resolve, "no answer in time")));
+        let ways = ways?;
+        let mut failed = (ConnectStage::Resolve, "the name has no address");
+        for (index, way) in ways.iter().enumerate() {
+            let share = left() / u32::try_from(ways.len() - index).unwrap_or(u32::MAX);
+            let mut stage = ConnectStage::Tcp;
+            match timeout(share, self.take(way, endpoint, trust, counts, &mut stage)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(problem)) => failed = (stage, problem),
+                Err(_) => failed = (stage, "not in time"),
+            }
+        }
+        Err(failed)
+    }
+
+    /// The addresses to connect to, each with the target that a proxy is asked for.
+    async fn ways(&self, endpoint: &Endpoint) -> Result<Vec<Way>, ConnectError> {
+        if let Some(proxy) = &self.proxy {
+            let through = resolve(proxy.host(), proxy.port()).await?;
+            let targets = if endpoint.pins.is_empty() {
+                vec![endpoint.authority()]
+            } else {
+                endpoint.pins.iter().map(|pin| authority(&pin.to_string(), endpoint.port)).collect()
+            };
+            let way =
+                |address: SocketAddr| targets.iter().map(move |target| Way { address, target: Some(target.clone()) });
+            return Ok(through.into_iter().flat_map(way).collect());
+        }
+        let addresses = if endpoint.pins.is_empty() {
+            resolve(&endpoint.host, endpoint.port).await?
+        } else {
+            endpoint.pins.iter().map(|pin| SocketAddr::new(*pin, endpoint.port)).collect()
+        };
+        Ok(addresses.into_iter().map(|address| Way { address, target: None }).collect())
+    }
+
+    /// `stage` says how far it came, whatever cuts it off.
+    async fn take(
+        &self,
+        way: &Way,
+        endpoint: &Endpoint,
+        trust: &TrustStore,
+        counts: &Counts,
+        stage: &mut ConnectStage,
+    ) -> Result<Connection, &'static str> {
+        let mut stream = TcpStream::connect(way.address).await.map_err(|_| "no TCP connection")?;
+        // Requests are one write each; waiting to fill a packet only adds delay.
+        let _ = stream.set_nodelay(true);
+        if let (Some(proxy), Some(target)) = (&self.proxy, &way.target) {
+            *stage = ConnectStage::Proxy;
+            proxy.tunnel(&mut stream, target).await?;
+        }
+        let mut http2 = false;
+        let stream: Box<dyn Stream> = if endpoint.is_secure() {
+            *stage = ConnectStage::Tls;
+            let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
+            let stream = self.handshake(ssl, stream).await?;
+            http2 = stream.ssl().selected_alpn_protocol() == Some(b"h2");
+            Box::new(stream)
+        } else {
+            Box::new(stream)
+        };
+        *stage = ConnectStage::Http;
+        let (stream, meter) = Metered::new(stream);
+        let sender = begin_http(stream, http2, counts).await?;
+        Ok(Connection::new(sender, meter, *trust.hash()))
+    }
+
+    async fn handshake(&self, ssl: Ssl, stream: TcpStream) -> Result<SslStream<TcpStream>, &'static str> {
+        let mut stream = SslStream::new(ssl, stream).map_err(|_| "TLS settings")?;
+        Pin::new(&mut stream).connect().await.map_err(|error| {
+            tracing::debug!(%error, "TLS handshake with the platform");
+            "TLS handshake failed"
+        })?;
+        if matches!(self.security, Security::Rfc8998 { .. }) && !is_rfc8998(stream.ssl()) {
+            return Err("the TLS connection is not of RFC 8998");
+        }
+        Ok(stream)
+    }
+}
+
+/// One address, and what a proxy there is asked for.
+struct Way {
+    address: SocketAddr,
+    target: Option<String>,
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    let found = lookup_host((host, port)).await.map_err(|_| (ConnectStage::Resolve, "the name has no address"))?;
+    Ok(found.collect())
+}
+
+async fn begin_http(stream: Metered, http2: bool, counts: &Counts) -> Result<Sender, &'static str> {
+    let failed = |_| "HTTP handshake failed";
+    let open = counts.open(usize::from(http2));
+    // The sender's side learns of every failure of the driver; there is nothing to add.
+    if http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).max_header_list_size(LONGEST_HEAD);
+        builder.keep_alive_interval(PING).keep_alive_timeout(PING);
+        let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        tokio::spawn(async move {
+            let _open = open;
+            let _ = driver.await;
+        });
+        return Ok(Sender::Http2(sender));
+    }
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER);
+    let (sender, driver) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    tokio::spawn(async move {
+        let _open = open;
+        let _ = driver.await;
+    });
+    Ok(Sender::Http1(sender))
+}

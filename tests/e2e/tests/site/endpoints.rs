@@ -1,0 +1,101 @@
+//! The way to the platform in a whole site: endpoints that go away, RFC 8998, the clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use yanqian_harness::{File, Reply, Site};
+
+use crate::support::{assert_problem, assert_verdict, good, site_with};
+
+/// Every check is answered, or unknown because its request was already written, or told as not sent; none is sent twice.
+async fn killed_in_turn(site: &Site) {
+    let done = Arc::new(AtomicBool::new(false));
+    let mut tasks = Vec::new();
+    for _ in 0..6 {
+        let (caller, done) = (site.caller("core-banking").unwrap(), Arc::clone(&done));
+        tasks.push(tokio::spawn(async move {
+            let mut replies: Vec<Reply> = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                replies.push(caller.ask(&good("load")).await.unwrap());
+            }
+            replies
+        }));
+    }
+    for round in 0..6 {
+        site.sim().serve_at(round % 3, false).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        site.sim().serve_at(round % 3, true).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    let (mut answered, mut unknown) = (0, 0);
+    for task in tasks {
+        for reply in task.await.unwrap() {
+            if reply.status == 200 {
+                answered += 1;
+            } else {
+                assert_problem(&reply, 504, "outcome-unknown");
+                unknown += 1;
+            }
+        }
+    }
+    let stats = site.sim().stats().await.unwrap();
+    assert_eq!((stats.duplicates, stats.refused), (0, 0), "none is sent twice");
+    assert!(answered > 30, "{answered} answered, {unknown} unknown");
+    assert!(unknown <= 6 * 6, "at most what was under way when an address was killed: {unknown}");
+    assert!(stats.requests >= answered && stats.requests <= answered + unknown, "{stats:?} {answered} {unknown}");
+    let attempts = site.metrics().await.unwrap().by_label("yanqian_platform_attempts_total", "result");
+    let ended = |how: &str| attempts.get(how).copied().unwrap_or_default();
+    assert!(ended("answered") >= answered && ended("unanswered") <= unknown, "{attempts:?}");
+    eprintln!("{answered} answered, {unknown} unknown, {} asked; {attempts:?}", stats.requests);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_survive_endpoints_killed_in_turn() {
+    for http2 in [false, true] {
+        let site = site_with(|mut options| {
+            (options.link.endpoints, options.link.http2) = (3, http2);
+            options
+        })
+        .await;
+        killed_in_turn(&site).await;
+        let protocol = if http2 { "h2" } else { "http/1.1" };
+        assert!(site.sim().seen().await.unwrap().iter().all(|seen| seen.handshake.protocol == protocol));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_over_rfc8998_says_so_in_its_records() {
+    let site = site_with(|mut options| {
+        options.link.rfc8998 = true;
+        options
+    })
+    .await;
+    let caller = site.caller("core-banking").unwrap();
+    assert_verdict(&caller.ask(&good("national")).await.unwrap(), "match");
+    let seen = site.sim().seen().await.unwrap().remove(0).handshake;
+    assert_eq!((seen.version.as_str(), seen.suite.as_str()), ("TLSv1.3", "TLS_SM4_GCM_SM3"));
+    assert!(seen.client.is_some());
+    let records = site.ledger_records().unwrap();
+    let loaded = records.iter().find(|record| record.event() == "configuration-loaded").unwrap();
+    let told = ["transport", "tls_key_grade"].map(|member| loaded.text(&format!("/body/{member}")));
+    assert_eq!(told, ["rfc8998", "file"]);
+    assert_ne!(loaded.text("/body/tls_key"), "");
+    assert_ne!(loaded.text("/body/tls_key"), loaded.key_id(), "its own key, never the signing key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_vouches_for_the_clock_nothing_is_signed() {
+    // Nobody answers at port 1.
+    let site = site_with(|options| {
+        options.with(File::Daemon, "clock.source", "chrony").with(File::Daemon, "clock.chrony_port", 1)
+    })
+    .await;
+    let caller = site.caller("core-banking").unwrap();
+    let reply = caller.ask_once("key", &good("untimely")).await.unwrap();
+    assert_problem(&reply, 503, "clock-untrusted");
+    assert_eq!(site.sim().stats().await.unwrap().requests, 0);
+    let records = site.records_of(&reply.id()).unwrap();
+    assert_eq!(records.last().map(yanqian_harness::Record::reason).as_deref(), Some("clock-untrusted"));
+}
