@@ -232,7 +232,11 @@ mod tests {
     fn a_faulty_place_or_time_is_refused_by_its_key() {
         for (from, to, key) in [
             ("crl_urls = []", "crl_urls = [\"ldap://crl.example/cn=x\"]", "platform.revocation.crl_urls"),
-            ("# proxy = \"http", "proxy = \"https", "platform.revocation.proxy"),
+            (
+                "# proxy = \"http://proxy.example:3128\"     # for all",
+                "proxy = \"https://proxy.example:3128\" # for all",
+                "platform.revocation.proxy",
+            ),
             ("refresh_seconds = 3600", "refresh_seconds = 9", "platform.revocation.refresh_seconds"),
             ("fetch_ms = 10000", "fetch_ms = 60001", "platform.revocation.fetch_ms"),
         ] {
