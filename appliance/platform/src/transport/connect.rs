@@ -106,6 +106,10 @@ impl Connector {
             *stage = ConnectStage::Tls;
             let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
             let stream = self.handshake(ssl, stream).await?;
+            let peer = stream.ssl().peer_certificate().and_then(|peer| peer.to_der().ok());
+            if !trust.allows_tls(&peer.unwrap_or_default()) {
+                return Err("the TLS certificate is not pinned");
+            }
             http2 = stream.ssl().selected_alpn_protocol() == Some(b"h2");
             Box::new(stream)
         } else {

@@ -41,7 +41,9 @@ async fn killed_in_turn(site: &Site) {
         }
     }
     let stats = site.sim().stats().await.unwrap();
-    assert_eq!((stats.duplicates, stats.refused), (0, 0), "none is sent twice");
+    assert_eq!(stats.duplicates, 0, "none is sent twice");
+    // Of a request that was cut off in its body the platform can only say that it is none.
+    assert!(stats.refused <= unknown, "{stats:?}, {unknown} unknown");
     assert!(answered > 30, "{answered} answered, {unknown} unknown");
     assert!(unknown <= 6 * 6, "at most what was under way when an address was killed: {unknown}");
     assert!(stats.requests >= answered && stats.requests <= answered + unknown, "{stats:?} {answered} {unknown}");
