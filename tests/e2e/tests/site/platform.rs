@@ -48,7 +48,9 @@ const EXPECTED: &[(M, u16, &str)] = &[
 ];
 
 fn impatient(options: yanqian_harness::Options) -> yanqian_harness::Options {
-    options.with(File::Profile, "limits.head_ms", 1500).with(File::Profile, "limits.body_ms", 1000)
+    let options = options.with(File::Profile, "limits.head_ms", 1500).with(File::Profile, "limits.body_ms", 1000);
+    // One wrong answer after the other, and none of them is why the next is not asked for.
+    options.with(File::Daemon, "link.breaker_failures", 10_000).with(File::Daemon, "link.breaker_samples", 10_000)
 }
 
 async fn every_misbehaviour_is_refused(site: &Site) {

@@ -99,8 +99,17 @@ async fn prometheus_scrapes_the_daemon_and_finds_every_series_from_the_start() {
     }
     let roles = prometheus.query("yanqian_certificate_expiry_timestamp_seconds").unwrap();
     let roles: std::collections::BTreeSet<_> = roles.iter().filter_map(|one| one["metric"]["role"].as_str()).collect();
-    let expected =
-        ["anchor", "crl", "encryption", "intermediate", "platform-encryption", "server", "signing", "tls-anchor"];
+    let expected = [
+        "anchor",
+        "crl",
+        "encryption",
+        "intermediate",
+        "platform-encryption",
+        "platform-signing",
+        "server",
+        "signing",
+        "tls-anchor",
+    ];
     assert_eq!(roles, expected.into());
 
     let caller = site.caller("core-banking").unwrap();
