@@ -72,6 +72,7 @@ pub(crate) async fn reach(pool: &TokenPool, readiness: &Readiness) -> Result<Tok
         match pool.reach().await {
             Ok(status) => return grade_of(&status),
             Err(StartError::Unfit(why)) => return Err(why),
+            Err(StartError::Grade(why)) => return Err(format!("hsm.grade: {why}")),
             Err(StartError::Waiting(why)) => {
                 if !told {
                     tracing::warn!(why, "waiting for the HSM worker");
@@ -110,7 +111,7 @@ pub(crate) async fn admit(core: &Core, pool: &TokenPool, readiness: &Readiness, 
         record_proofs(core, None, pool).await?;
         let why = match admitted {
             Ok(()) => break,
-            Err(StartError::Unfit(why)) => return Err(why),
+            Err(StartError::Unfit(why) | StartError::Grade(why)) => return Err(why),
             Err(StartError::Waiting(why)) => why,
         };
         if !told {

@@ -170,6 +170,9 @@ pub enum StartError {
     /// Somebody has to change something first.
     #[error("{0}")]
     Unfit(String),
+    /// The keys of a token are protected worse than demanded ([`ClientConfig::least_grade`]).
+    #[error("{0}")]
+    Grade(String),
 }
 
 /// Why no token can use a key.

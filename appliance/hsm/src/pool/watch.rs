@@ -230,7 +230,8 @@ impl TokenPool {
     /// Asks all workers for their state, once, and gives the grade of their tokens, which is from then on the pool's.
     ///
     /// # Errors
-    /// [`StartError::Waiting`] when nobody answers, [`StartError::Unfit`] when two tokens differ in grade.
+    /// [`StartError::Waiting`] when nobody answers, [`StartError::Grade`] when a token is of a lower grade than is demanded,
+    /// [`StartError::Unfit`] when two tokens differ in grade.
     pub async fn reach(&self) -> Result<Status, StartError> {
         let mut asking = JoinSet::new();
         for index in 0..self.inner.members.len() {
@@ -249,7 +250,10 @@ impl TokenPool {
             match told {
                 Ok(status) => reached.push((index, status)),
                 Err(WorkerError::Refused { code, message }) if code == codes::GRADE => {
-                    return Err(StartError::Unfit(format!("token `{}`: {message}", self.inner.members[index].name)));
+                    let several = self.inner.members.len() > 1;
+                    let name = &self.inner.members[index].name;
+                    let why = if several { format!("token `{name}`: {message}") } else { message };
+                    return Err(StartError::Grade(why));
                 }
                 Err(_) => {}
             }

@@ -52,10 +52,10 @@ async fn every_document_is_verified_with_sealed_keys_and_all_that_is_kept_says_s
     let told = within(Duration::from_secs(10), "metrics tell the grade")
         .until(async || {
             let metrics = site.metrics().await.unwrap();
-            (metrics.value("yanqian_hsm_grade{grade=\"sealed\"}") == Some(1.0)).then_some(metrics)
+            (metrics.value("yanqian_hsm_grade{grade=\"sealed\",token=\"hsm\"}") == Some(1.0)).then_some(metrics)
         })
         .await;
-    assert_eq!(told.value("yanqian_hsm_grade{grade=\"hsm\"}"), Some(0.0));
+    assert_eq!(told.value("yanqian_hsm_grade{grade=\"hsm\",token=\"hsm\"}"), Some(0.0));
     assert_eq!(site.ledger_verify().unwrap().code, Some(0));
 }
 
