@@ -9,8 +9,9 @@ SITE := -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-devpki -
 
 # What the drill needs besides; its module is a library of its own, too.
 DRILL := -p yanqian-drill-hsm -p yanqian-p11-chaos
+HOSTILE := -p yanqian-platform-hostile
 
-.PHONY: help demo run test test-long fuzz lint drill-hsm bench bench-sm2 bench-sm2-instructions clean
+.PHONY: help demo run test test-long fuzz lint drill-hsm drill-platform bench bench-sm2 bench-sm2-instructions clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +32,7 @@ test: ## everything, as CI runs it
 	@tools/suites \
 	  format 10 'cargo fmt --all --check' \
 	  clippy 480 'cargo clippy --profile $(PROFILE) --locked --workspace --all-targets -- -D warnings' \
-	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE) $(DRILL)' \
+	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE) $(DRILL) $(HOSTILE)' \
 	  softhsm-sm2 240 'tests/softhsm-sm2/build || [ $$? -eq 3 ]' \
 	  openssl-cli 90 'tests/openssl-cli/build || [ $$? -eq 3 ]' \
 	  tests 420 'tools/tests $(PROFILE)' \
@@ -42,6 +43,7 @@ test: ## everything, as CI runs it
 	  instructions 120 'tools/instructions' \
 	  no-std 60 'tools/no-std $(PROFILE)' \
 	  drill-hsm 120 'target/$(PROFILE)/yanqian-drill-hsm --short' \
+	  drill-platform 150 'target/$(PROFILE)/yanqian-drill-platform' \
 	  units 20 'tools/check-units' \
 	  dependencies 30 'cargo deny --all-features check bans licenses sources'
 
@@ -64,6 +66,11 @@ drill-hsm: ## faults of the token, one after the other, under 200 checks a secon
 	cargo build --release --locked $(SITE) $(DRILL)
 	@target/release/yanqian-drill-hsm
 	@module=$$(tests/softhsm-sm2/build) && target/release/yanqian-drill-hsm --softhsm "$$module" || [ $$? -eq 3 ]
+
+drill-platform: ## everything wrong that a platform can answer, in every form, one by one and with 64 in flight
+	@tools/prerequisites demo
+	cargo build --release --locked $(SITE) $(HOSTILE)
+	@target/release/yanqian-drill-platform
 
 bench: ## speeds as ratios to a named baseline of the same run
 	cargo bench --locked -p yanqian-sm -p yanqian-trust -p yanqian-ledger

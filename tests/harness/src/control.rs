@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 pub use yanqian_platform_sim::chip::Variant;
-pub use yanqian_platform_sim::{Misbehaviour, Seen, Stats};
+pub use yanqian_platform_sim::{Fault, Misbehaviour, Seen, Stats};
 
 use crate::error::HarnessError;
 use crate::http::{Protocol, exchange};
@@ -47,6 +47,11 @@ impl Control {
     /// Ends one address of the platform at once with all its connections, or listens there again.
     pub async fn serve_at(&self, number: usize, serves: bool) -> Result<(), HarnessError> {
         self.order(json!({ "address": { "number": number, "serves": serves } })).await
+    }
+
+    /// One order for each of the answers to come (none: an honest one), and for each new connection those that are about connections.
+    pub async fn enqueue(&self, names: &[Option<&str>]) -> Result<(), HarnessError> {
+        self.order(json!({ "queue": names })).await
     }
 
     /// Every request so far.

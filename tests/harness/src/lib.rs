@@ -35,7 +35,7 @@ mod users;
 pub use binaries::Binaries;
 pub use caller::{CHIP_READING, Caller, REAL_NAME, REAL_PERSON, read_some, service_of};
 pub use cli::{Operator, Output};
-pub use control::{Control, Misbehaviour, Seen, Stats, Variant};
+pub use control::{Control, Fault, Misbehaviour, Seen, Stats, Variant};
 pub use error::HarnessError;
 pub use http::{Connection, Protocol, Reply};
 pub use ledger::Record;

@@ -4,13 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
+use openssl::x509::X509;
 use time::{Duration, OffsetDateTime};
 
-use crate::form::{Answer, FieldResult, Outcome, PackageFault, Proof, Step};
+use crate::fault::{Cast, Change, Order, Outer, Ready, Script, Sealing, Statement, Written};
+use crate::form::{Answer, FieldResult, Outcome, PackageFault, Proof, Step, Wire};
 use crate::misbehave::Misbehaviour as M;
 use crate::pki::Identity;
 use crate::platform::{Judgement, Platform, Previous};
-use crate::{Form, Refusal, SimError, envelope, signed_data, sm};
+use crate::proof::Signing;
+use crate::{Form, Refusal, SimError, envelope, sm};
 
 /// How the body goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +36,23 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
     pub(crate) delivery: Delivery,
+    /// What is written in place of all that.
+    pub(crate) script: Option<Script>,
 }
 
 impl Reply {
     pub(crate) fn plain(status: StatusCode, text: String) -> Self {
         let body = Bytes::from(text);
         let content_type = "text/plain; charset=utf-8";
-        Self { status, content_type, location: false, headers: Vec::new(), body, delivery: Delivery::Whole }
+        Self {
+            status,
+            content_type,
+            location: false,
+            headers: Vec::new(),
+            body,
+            delivery: Delivery::Whole,
+            script: None,
+        }
     }
 }
 
@@ -47,7 +60,7 @@ impl Reply {
 pub(crate) fn compose(
     platform: &Platform,
     judgement: &Judgement,
-    misbehaviour: Option<M>,
+    order: Option<Order>,
     now: OffsetDateTime,
 ) -> Result<Reply, SimError> {
     let Some(request) = &judgement.request else {
@@ -57,6 +70,8 @@ pub(crate) fn compose(
         };
         return Ok(Reply::plain(StatusCode::BAD_REQUEST, reason.to_owned()));
     };
+    let misbehaviour = order.and_then(Order::misbehaviour);
+    let change = order.and_then(Order::change);
     let mut answer = Answer {
         serial: format!("SIM{}{:06}", now.unix_timestamp_nanos() / 1_000_000, platform.next_serial()),
         time: now,
@@ -69,53 +84,58 @@ pub(crate) fn compose(
     };
     let previous = platform.previous();
     let fault = misstate(platform.form, &mut answer, previous.as_ref(), misbehaviour)?;
-    let sealed = seal_reading(platform, judgement, &mut answer, misbehaviour)?;
+    let sealed = seal_reading(platform, judgement, &mut answer, order)?;
     let form = platform.form;
-    let signer = signer(platform, misbehaviour);
-    let serial = signer.certificate.serial_number().to_bn()?.to_hex_str()?.to_ascii_lowercase();
-    let mut package = form.with_serial(form.write_answer(&answer, fault), &serial);
-    let proof = proof(form, &package, signer, &serial, answer.time, misbehaviour)?;
+    let used = platform.used_serial(order.is_none().then_some(answer.serial.as_str()));
+    let members = form.members_of(&answer, fault);
+    let mut statement = Statement::new(form, &answer, members, previous.as_ref(), used.as_deref());
+    if let Some(Change::Statement(change)) = change {
+        change(&mut statement);
+    }
+    let mut cast = Cast::of(signer(platform, misbehaviour));
+    let serial = X509::from_der(&cast.certificates[0])?.serial_number().to_bn()?.to_hex_str()?.to_ascii_lowercase();
+    let text = form.with_serial(statement.write(), &serial);
+    let written = match change {
+        Some(Change::Json(change)) => change(&text),
+        _ => Written::from(text),
+    };
+    let mut package = written.sent;
+    let signed = form.to_sign(written.signed.as_ref().unwrap_or(&package));
+    let signing = Signing {
+        form,
+        pki: &platform.pki,
+        signed: &signed,
+        sent: &package,
+        at: answer.time,
+        previous: previous.as_ref().map(|previous| previous.signed.as_slice()),
+        serial: &serial,
+    };
+    if let Some(Change::Certificate(change)) = change {
+        cast = change(&signing.desk(None))?;
+    }
+    let proof = signing.prove(&cast, order)?;
     if judgement.outcome == Outcome::Accepted {
-        platform.accept(&answer.serial, request, &form.to_sign(&package), now);
+        platform.accept(&answer.serial, request, &signed, now);
     }
     if misbehaviour == Some(M::AlteredAfterSigning) {
-        package = package.replacen(&answer.serial, &format!("{}9", answer.serial), 1);
+        let text = String::from_utf8_lossy(&package).replacen(&answer.serial, &format!("{}9", answer.serial), 1);
+        package = text.into_bytes();
     }
-    let mut wire = form.close(&package, &proof);
+    let mut wire = pack(form, &package, &proof, change);
     if let Some(sealed) = sealed {
         let body = String::from_utf8_lossy(&wire.body).into_owned();
         wire.body = form.with_reading(&body, &STANDARD.encode(sealed)).into_bytes();
     }
-    let honest = Previous { nonce: request.nonce.clone(), digest: judgement.digest, wire: wire.clone() };
-    platform.remember(honest);
-    let mut reply = Reply {
-        status: StatusCode::OK,
-        content_type: if form == Form::Attached { form.content_type() } else { "application/json;charset=UTF-8" },
-        location: false,
-        headers: Vec::new(),
-        body: Bytes::new(),
-        delivery: Delivery::Whole,
-    };
+    // What comes next is measured against the last answer that was right.
+    if order.is_none() {
+        let (nonce, digest) = (request.nonce.clone(), judgement.digest);
+        platform.remember(Previous { nonce, digest, wire: wire.clone(), signed });
+    }
     match misbehaviour {
         Some(M::Replay) => {
-            if let Some(previous) = previous {
-                wire = previous.wire;
-                // What comes next is measured against the answer that was really given.
-                platform.remember(Previous {
-                    nonce: request.nonce.clone(),
-                    digest: judgement.digest,
-                    wire: wire.clone(),
-                });
+            if let Some(previous) = &previous {
+                wire = previous.wire.clone();
             }
-        }
-        Some(M::NotJson) => wire.body = b"<html><body>Please log in to the network.</body></html>".to_vec(),
-        Some(M::MissingSign) => {
-            wire.headers.clear();
-            wire.body = if form.has_package() {
-                format!("{{\"{}\":{package}}}", form.members().0).into_bytes()
-            } else {
-                package.into_bytes()
-            };
         }
         Some(M::DuplicatePackage) => {
             let forged = Answer { outcome: Outcome::Match, serial: "FORGED".into(), ..answer };
@@ -123,6 +143,46 @@ pub(crate) fn compose(
             let rest = String::from_utf8_lossy(&wire.body).into_owned();
             wire.body = format!("{{\"{}\":{forged},{}", form.members().0, &rest[1..]).into_bytes();
         }
+        Some(M::MissingSign) => {
+            wire.headers.clear();
+            wire.body = if form.has_package() {
+                format!("{{\"{}\":{}}}", form.members().0, String::from_utf8_lossy(&package)).into_bytes()
+            } else {
+                package
+            };
+        }
+        _ => {}
+    }
+    Ok(dispatch(form, wire, order, previous))
+}
+
+/// Puts package and signature together, rightly or not.
+fn pack(form: Form, package: &[u8], proof: &Proof, change: Option<Change>) -> Wire {
+    let mut wire = form.close(package, proof);
+    match (change, proof) {
+        (Some(Change::Envelope(change)), Proof::Message(message)) => {
+            let package = String::from_utf8_lossy(package);
+            wire.body = change(&Outer { names: form.members(), package: &package, sign: &STANDARD.encode(message) });
+        }
+        (Some(Change::Headers(change)), _) => change(&mut wire.headers),
+        _ => {}
+    }
+    wire
+}
+
+/// The HTTP answer, and what goes wrong with it on its way.
+fn dispatch(form: Form, mut wire: Wire, order: Option<Order>, previous: Option<Previous>) -> Reply {
+    let mut reply = Reply {
+        status: StatusCode::OK,
+        content_type: if form == Form::Attached { form.content_type() } else { "application/json;charset=UTF-8" },
+        location: false,
+        headers: Vec::new(),
+        body: Bytes::new(),
+        delivery: Delivery::Whole,
+        script: None,
+    };
+    match order.and_then(Order::misbehaviour) {
+        Some(M::NotJson) => wire.body = b"<html><body>Please log in to the network.</body></html>".to_vec(),
         Some(M::TrailingGarbage) => wire.body.extend_from_slice(b"{\"more\":1}"),
         Some(M::HugeBody) => wire.body.extend(std::iter::repeat_n(b' ', 16 << 20)),
         Some(M::SlowBody) => reply.delivery = Delivery::Slow,
@@ -136,9 +196,18 @@ pub(crate) fn compose(
         Some(M::WrongContentType) => reply.content_type = "text/html",
         _ => {}
     }
+    if let Some(Change::Wire(change)) = order.and_then(Order::change) {
+        let ready = Ready {
+            content_type: reply.content_type.to_owned(),
+            headers: wire.headers.clone(),
+            body: wire.body.clone(),
+            previous: previous.map(|previous| previous.wire.body).unwrap_or_default(),
+        };
+        reply.script = Some(change(&ready));
+    }
     reply.body = Bytes::from(wire.body);
     reply.headers = wire.headers;
-    Ok(reply)
+    reply
 }
 
 /// Makes the answer state something wrong; what it then says is signed.
@@ -187,8 +256,9 @@ fn seal_reading(
     platform: &Platform,
     judgement: &Judgement,
     answer: &mut Answer,
-    misbehaviour: Option<M>,
+    order: Option<Order>,
 ) -> Result<Option<Vec<u8>>, SimError> {
+    let misbehaviour = order.and_then(Order::misbehaviour);
     let other = |number: &str| platform.somebody_else(number);
     let reading = match (&judgement.reading, misbehaviour) {
         (None, Some(M::ReadingUnasked)) => other(""),
@@ -204,7 +274,12 @@ fn seal_reading(
         Some(M::ReadingOtherKey) => platform.pki.encryption.der.clone(),
         _ => platform.entity_encryption()?,
     };
-    let mut sealed = envelope::seal(plain.as_bytes(), &recipient)?;
+    let mut sealed = match order.and_then(Order::change) {
+        Some(Change::Reading(change)) => {
+            change(&Sealing { plain: &plain, entity: &recipient, other: &platform.pki.encryption.der })?
+        }
+        _ => envelope::seal(plain.as_bytes(), &recipient)?,
+    };
     if let (Some(M::ReadingAltered), Some(last)) = (misbehaviour, sealed.last_mut()) {
         *last ^= 1;
     }
@@ -222,46 +297,4 @@ fn signer(platform: &Platform, misbehaviour: Option<M>) -> &Identity {
         Some(M::EncryptionCertSigns) => &pki.encryption,
         _ => &pki.signing,
     }
-}
-
-fn proof(
-    form: Form,
-    package: &str,
-    signer: &Identity,
-    serial: &str,
-    at: OffsetDateTime,
-    misbehaviour: Option<M>,
-) -> Result<Proof, SimError> {
-    let content = form.to_sign(package);
-    let attached = form == Form::Attached;
-    let mut der = if form.has_messages() {
-        let attributes = form.attributes() != (misbehaviour == Some(M::AttributesMissing));
-        signed_data::build(&content, attached, signer, attributes.then_some(at))?
-    } else {
-        sm::sign(&signer.key, &content)?
-    };
-    match misbehaviour {
-        // Both end with the value s: still DER, another number.
-        Some(M::BrokenSignature) => {
-            if let Some(last) = der.last_mut() {
-                *last ^= 1;
-            }
-        }
-        // The content stands in the message as it was signed; a letter of it becomes another.
-        Some(M::AlteredAfterSigning) if attached => {
-            let at = der.windows(4).position(|window| window == b"\"SIM");
-            if let Some(octet) = at.and_then(|at| der.get_mut(at + 1)) {
-                *octet = b'T';
-            }
-        }
-        // Too short for any form, also without its DER.
-        Some(M::TruncatedDer) => der.truncate(der.len() / 2),
-        Some(M::DerTrailingGarbage) => der.extend_from_slice(b"more"),
-        _ => {}
-    }
-    Ok(if form.has_messages() {
-        Proof::Message(der)
-    } else {
-        Proof::Bare { signature: der, serial: Some(serial.to_owned()) }
-    })
 }

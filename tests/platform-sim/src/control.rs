@@ -19,16 +19,21 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::chip::{Files, Variant};
-use crate::misbehave::Misbehaviour;
+use crate::fault::Order;
 use crate::platform::Platform;
+
+/// Room for some thousands of names.
+const MAX_BODY: usize = 1 << 18;
 
 /// Body of `POST /control`. A member that is absent leaves its setting alone.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct Orders {
     #[serde(default)]
     misbehave: Change,
     times: Option<u32>,
+    /// One for each of the answers to come, `null` for an honest one.
+    queue: Option<Vec<Option<String>>>,
     delay_ms: Option<u64>,
     address: Option<Address>,
 }
@@ -89,7 +94,7 @@ async fn handle(platform: &Platform, request: Request<Incoming>) -> Response<Ful
             platform.reset();
             (StatusCode::OK, state(platform))
         }
-        (&Method::POST, "/control") => match Limited::new(body, 4096).collect().await {
+        (&Method::POST, "/control") => match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => match obey(platform, &body.to_bytes()) {
                 Ok(()) => (StatusCode::OK, state(platform)),
                 Err(error) => (StatusCode::BAD_REQUEST, json!({ "error": error })),
@@ -124,11 +129,12 @@ fn chip(platform: &Platform, query: &str) -> (StatusCode, Value) {
 }
 
 fn obey(platform: &Platform, body: &[u8]) -> Result<(), String> {
-    let order: Order = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let order: Orders = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     if let Change::To(name) = order.misbehave {
-        let misbehaviour: Option<Misbehaviour> =
-            name.map(|name| name.parse()).transpose().map_err(|error: crate::SimError| error.to_string())?;
-        platform.misbehave(misbehaviour, order.times);
+        platform.misbehave(named(name.as_deref())?, order.times);
+    }
+    if let Some(names) = order.queue {
+        platform.enqueue(names.iter().map(|name| named(name.as_deref())).collect::<Result<_, _>>()?);
     }
     if let Some(delay) = order.delay_ms {
         platform.delay(Duration::from_millis(delay));
@@ -141,11 +147,17 @@ fn obey(platform: &Platform, body: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+fn named(name: Option<&str>) -> Result<Option<Order>, String> {
+    name.map(str::parse).transpose().map_err(|error: crate::SimError| error.to_string())
+}
+
 fn state(platform: &Platform) -> Value {
     let orders = platform.orders();
+    let (answers, connections) = platform.waiting();
     json!({
-        "misbehave": orders.misbehaviour.map(Misbehaviour::name),
+        "misbehave": orders.order.map(Order::name),
         "times": orders.times,
+        "waiting": { "answers": answers, "connections": connections },
         "delay_ms": u64::try_from(orders.delay.as_millis()).unwrap_or(u64::MAX),
     })
 }

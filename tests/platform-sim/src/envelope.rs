@@ -4,29 +4,65 @@ use crate::der::{self, INTEGER, OCTET_STRING, OID, SEQUENCE, SET};
 use crate::pki::{Identity, issuer_and_serial};
 use crate::{SimError, oids, sm};
 
-/// Seals `plain` to the owner of `recipient` (certificate in DER). The platform itself never seals; its tests do.
+/// Seals `plain` to the owner of `recipient` (certificate in DER).
 pub fn seal(plain: &[u8], recipient: &[u8]) -> Result<Vec<u8>, SimError> {
-    let key = openssl::x509::X509::from_der(recipient)?.public_key()?;
-    let (content_key, iv) = (sm::random::<16>()?, sm::random::<16>()?);
-    let recipient_info = der::join(
-        SEQUENCE,
-        &[
-            &der::small_integer(1),
-            &issuer_and_serial(recipient)?,
-            &der::join(SEQUENCE, &[&oids::sm2_encryption(), &der::null()]),
-            &der::tlv(OCTET_STRING, &sm::encrypt_key(&key, &content_key)?),
-        ],
-    );
-    let content = der::join(
-        SEQUENCE,
-        &[
-            &oids::data(),
-            &der::join(SEQUENCE, &[&oids::sm4_cbc(), &der::tlv(OCTET_STRING, &iv)]),
-            &der::tlv(der::context_primitive(0), &sm::encrypt_content(&content_key, &iv, plain)?),
-        ],
-    );
-    let enveloped = der::join(SEQUENCE, &[&der::small_integer(1), &der::tlv(SET, &recipient_info), &content]);
-    Ok(der::join(SEQUENCE, &[&oids::enveloped_data(), &der::tlv(der::context(0), &enveloped)]))
+    Ok(Envelope::new(plain, recipient, &sm::random::<16>()?)?.to_der())
+}
+
+/// An envelope before it is put together. Every part but the content is DER.
+#[derive(Debug, Clone)]
+pub(crate) struct Envelope {
+    pub(crate) content_type: Vec<u8>,
+    pub(crate) version: Vec<u8>,
+    pub(crate) recipients: Vec<Recipient>,
+    pub(crate) inner_type: Vec<u8>,
+    pub(crate) algorithm: Vec<u8>,
+    pub(crate) content: Vec<u8>,
+}
+
+/// Who may open an [`Envelope`].
+#[derive(Debug, Clone)]
+pub(crate) struct Recipient {
+    pub(crate) version: Vec<u8>,
+    pub(crate) names: Vec<u8>,
+    pub(crate) algorithm: Vec<u8>,
+    /// `SM2Cipher` of the content's key.
+    pub(crate) key: Vec<u8>,
+}
+
+impl Envelope {
+    pub(crate) fn new(plain: &[u8], recipient: &[u8], content_key: &[u8; 16]) -> Result<Self, SimError> {
+        let key = openssl::x509::X509::from_der(recipient)?.public_key()?;
+        let iv = sm::random::<16>()?;
+        let recipient = Recipient {
+            version: der::small_integer(1),
+            names: issuer_and_serial(recipient)?,
+            algorithm: der::join(SEQUENCE, &[&oids::sm2_encryption(), &der::null()]),
+            key: sm::encrypt_key(&key, content_key)?,
+        };
+        Ok(Self {
+            content_type: oids::enveloped_data(),
+            version: der::small_integer(1),
+            recipients: vec![recipient],
+            inner_type: oids::data(),
+            algorithm: der::join(SEQUENCE, &[&oids::sm4_cbc(), &der::tlv(OCTET_STRING, &iv)]),
+            content: sm::encrypt_content(content_key, &iv, plain)?,
+        })
+    }
+
+    pub(crate) fn to_der(&self) -> Vec<u8> {
+        let recipients: Vec<_> = self.recipients.iter().map(Recipient::to_der).collect();
+        let content = der::tlv(der::context_primitive(0), &self.content);
+        let content = der::join(SEQUENCE, &[&self.inner_type, &self.algorithm, &content]);
+        let enveloped = der::join(SEQUENCE, &[&self.version, &der::tlv(SET, &recipients.concat()), &content]);
+        der::join(SEQUENCE, &[&self.content_type, &der::tlv(der::context(0), &enveloped)])
+    }
+}
+
+impl Recipient {
+    fn to_der(&self) -> Vec<u8> {
+        der::join(SEQUENCE, &[&self.version, &self.names, &self.algorithm, &der::tlv(OCTET_STRING, &self.key)])
+    }
 }
 
 struct Sealed<'a> {

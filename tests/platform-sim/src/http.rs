@@ -23,9 +23,9 @@ use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
 use crate::answer::{Delivery, Reply, compose};
+use crate::fault::{Order, Script, refuse};
 use crate::flow::Flow;
 use crate::form::Outcome;
-use crate::misbehave::Misbehaviour;
 use crate::platform::{Judgement, Platform};
 use crate::seen::{Handshake, Seen};
 use crate::tls::handshake;
@@ -46,6 +46,9 @@ pub(crate) enum Gate {
 
 /// Octets read since the last request; they are what a test searches for personal data.
 type Log = Arc<Mutex<Vec<u8>>>;
+
+/// What is to be written in place of an answer, below HTTP.
+type Scripted = Arc<Mutex<Option<Script>>>;
 
 /// A TLS stream that keeps what is read from it.
 #[derive(Debug)]
@@ -121,6 +124,9 @@ async fn connection(
     control: SocketAddr,
 ) {
     let _ = stream.set_nodelay(true);
+    if let Some(connection) = platform.take_connection() {
+        return refuse(stream, connection, &platform.pki).await;
+    }
     let Ok(mut stream) = Ssl::new(&context).and_then(|ssl| SslStream::new(ssl, stream)) else { return };
     match tokio::time::timeout(HANDSHAKE, Pin::new(&mut stream).accept()).await {
         Ok(Ok(())) => {}
@@ -130,21 +136,28 @@ async fn connection(
         }
         Err(_) => return,
     }
-    let log = Log::default();
+    let (log, scripted) = (Log::default(), Scripted::default());
     let shaken = handshake(stream.ssl());
     let http2 = shaken.protocol == "h2";
     let io = TokioIo::new(Recording { stream, log: log.clone() });
+    let script = scripted.clone();
     let service = service_fn(move |request| {
-        let (platform, log, shaken) = (platform.clone(), log.clone(), shaken.clone());
-        async move { handle(&platform, request, remote, &log, shaken, control).await }
+        let (platform, log, script) = (platform.clone(), log.clone(), script.clone());
+        let shaken = shaken.clone();
+        async move { handle(&platform, request, remote, &log, &script, shaken, control).await }
     });
-    // A refused service call (close-before-answer) and a cut body end here as errors; both are meant.
+    // A refused service call (close-before-answer, a script) and a cut body end here as errors; all are meant.
     if http2 {
         let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         let _ = server.serve_connection(io, service).await;
-    } else {
-        let mut server = hyper::server::conn::http1::Builder::new();
-        let _ = server.timer(TokioTimer::new()).serve_connection(io, service).await;
+        return;
+    }
+    let mut http = hyper::server::conn::http1::Builder::new();
+    let mut served = http.timer(TokioTimer::new()).serve_connection(io, service);
+    let _ = (&mut served).await;
+    let script = scripted.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(script) = script {
+        script.play(served.into_parts().io.into_inner()).await;
     }
 }
 
@@ -153,6 +166,7 @@ async fn handle(
     request: Request<Incoming>,
     remote: SocketAddr,
     log: &Log,
+    scripted: &Scripted,
     shaken: Handshake,
     control: SocketAddr,
 ) -> Result<Response<Flow>, std::io::Error> {
@@ -175,18 +189,22 @@ async fn handle(
         (None, Ok(body)) => Some(platform.judge(head.uri.path(), &head.headers, body, now)),
         _ => None,
     };
-    let reply = if let Some(judgement) = &judgement {
-        compose(platform, judgement, orders.misbehaviour, now).unwrap_or_else(|error| {
+    let mut reply = if let Some(judgement) = &judgement {
+        compose(platform, judgement, orders.order, now).unwrap_or_else(|error| {
             Reply::plain(StatusCode::INTERNAL_SERVER_ERROR, format!("the simulator failed: {error}"))
         })
     } else {
         let status = early.unwrap_or(StatusCode::BAD_REQUEST);
         Reply::plain(status, status.to_string())
     };
-    let seen = account(platform, judgement.as_ref(), &reply, &raw, remote, orders.misbehaviour, shaken);
+    let seen = account(platform, judgement.as_ref(), &reply, &raw, remote, orders.order, shaken);
     tell(head.uri.path(), &seen, raw.len());
     platform.record(seen);
     tokio::time::sleep(orders.delay).await;
+    if let Some(script) = reply.script.take() {
+        *scripted.lock().unwrap_or_else(PoisonError::into_inner) = Some(script);
+        return Err(std::io::ErrorKind::ConnectionAborted.into());
+    }
     deliver(reply, control).await
 }
 
@@ -196,7 +214,7 @@ fn account(
     reply: &Reply,
     raw: &[u8],
     remote: SocketAddr,
-    misbehaviour: Option<Misbehaviour>,
+    order: Option<Order>,
     handshake: Handshake,
 ) -> Seen {
     let request = judgement.and_then(|judgement| judgement.request.as_ref());
@@ -220,7 +238,7 @@ fn account(
         reason: refusal.map(|refusal| refusal.to_string()),
         refused: refusal.is_some() || judgement.is_none(),
         signature_ok: judgement.is_some_and(|judgement| judgement.signature_ok),
-        misbehaviour: misbehaviour.map(|misbehaviour| misbehaviour.name().to_owned()),
+        misbehaviour: order.map(|order| order.name().to_owned()),
         remote: remote.to_string(),
         handshake,
     }

@@ -11,6 +11,7 @@ mod control;
 pub mod der;
 pub mod envelope;
 mod error;
+mod fault;
 mod flow;
 pub mod form;
 mod http;
@@ -18,9 +19,11 @@ mod json;
 mod misbehave;
 pub mod numbers;
 mod oids;
+mod orders;
 pub mod pki;
 mod platform;
 pub mod portrait;
+mod proof;
 pub mod registry;
 mod seen;
 pub mod signed_data;
@@ -37,10 +40,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use error::{Refusal, SimError};
+pub use fault::Fault;
 pub use form::Form;
 pub use misbehave::Misbehaviour;
 pub use seen::{Handshake, Seen, Stats};
 
+use fault::Order;
 use http::Gate;
 use platform::Platform;
 
@@ -153,7 +158,7 @@ impl Running {
 
     /// Misbehaves in the next `times` answers; None: until told otherwise.
     pub fn misbehave(&self, misbehaviour: Misbehaviour, times: Option<u32>) {
-        self.platform.misbehave(Some(misbehaviour), times);
+        self.platform.misbehave(Some(Order::Misbehaviour(misbehaviour)), times);
     }
 
     /// Behaves again.

@@ -55,8 +55,10 @@ pub struct Pki {
     pub encryption: Identity,
     /// TLS server certificate (SM2).
     pub tls: Identity,
-    /// Sent along with the TLS certificate.
-    pub issuing: X509,
+    /// Issues the platform's certificates; sent along with the TLS certificate.
+    pub issuing: Identity,
+    /// Above the issuing authority.
+    pub root: Identity,
     /// Pinned, but on the CRL.
     pub revoked: Identity,
     /// Good chain, no pin.
@@ -74,7 +76,8 @@ impl Pki {
             signing: platform("signing")?,
             encryption: platform("encryption")?,
             tls: platform("tls")?,
-            issuing: X509::from_pem(&read(&directory.join("platform").join("issuing.pem"))?)?,
+            issuing: platform("issuing")?,
+            root: platform("root")?,
             revoked: platform("signing-revoked")?,
             unpinned: platform("signing-unpinned")?,
             other_authority: platform("signing-other-ca")?,

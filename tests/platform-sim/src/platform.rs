@@ -10,12 +10,13 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
 use crate::chip::{self, Finding, Issuers};
+use crate::fault::{Connection, Order};
 use crate::form::{
     ChipInquiry, Field, FieldResult, Inquiry, Outcome, Printed, Proof, Reading, Request, Service, Step, Wire,
 };
 use crate::http::Gate;
-use crate::misbehave::Misbehaviour;
 use crate::numbers::canonical;
+use crate::orders::Orders;
 use crate::pki::Pki;
 use crate::registry::{self, Holder};
 use crate::seen::{Seen, Stats};
@@ -26,7 +27,7 @@ const APPLICATION: Duration = Duration::minutes(5);
 /// How far a request's time may be off.
 const WINDOW: Duration = Duration::minutes(5);
 /// Requests kept for `GET /seen`; older ones are dropped.
-const KEPT: usize = 20_000;
+pub(crate) const KEPT: usize = 20_000;
 
 /// What the previous request was and how it was answered.
 #[derive(Debug, Clone)]
@@ -34,23 +35,22 @@ pub(crate) struct Previous {
     pub(crate) nonce: String,
     pub(crate) digest: [u8; 32],
     pub(crate) wire: Wire,
-}
-
-/// What to do with the answers to come.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Orders {
-    pub(crate) misbehaviour: Option<Misbehaviour>,
-    /// How many answers more; None: until told otherwise.
-    pub(crate) times: Option<u32>,
-    pub(crate) delay: std::time::Duration,
+    /// What was signed as content.
+    pub(crate) signed: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(crate) struct State {
     nonces: HashSet<String>,
     seen: VecDeque<Seen>,
     stats: Stats,
-    orders: Orders,
+    pub(crate) orders: Orders,
+    /// Orders for one answer each, which come first; none: an honest answer.
+    pub(crate) queue: VecDeque<Option<Order>>,
+    /// Orders for one new connection each.
+    pub(crate) connections: VecDeque<Connection>,
+    /// Serial of the first honest answer.
+    pub(crate) used_serial: Option<String>,
     previous: Option<Previous>,
     serial: u64,
     applications: HashMap<String, Application>,
@@ -133,7 +133,7 @@ impl Platform {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -337,33 +337,6 @@ impl Platform {
         let mut state = self.state();
         state.serial += 1;
         state.serial
-    }
-
-    /// The orders for one answer; a counted misbehaviour is used up.
-    pub(crate) fn take_orders(&self) -> Orders {
-        let mut state = self.state();
-        let orders = state.orders;
-        match orders.times {
-            Some(0 | 1) => (state.orders.misbehaviour, state.orders.times) = (None, None),
-            Some(times) => state.orders.times = Some(times - 1),
-            None => {}
-        }
-        orders
-    }
-
-    pub(crate) fn orders(&self) -> Orders {
-        self.state().orders
-    }
-
-    pub(crate) fn misbehave(&self, misbehaviour: Option<Misbehaviour>, times: Option<u32>) {
-        let mut state = self.state();
-        let misbehaviour = misbehaviour.filter(|_| times != Some(0));
-        state.orders.misbehaviour = misbehaviour;
-        state.orders.times = times.filter(|_| misbehaviour.is_some());
-    }
-
-    pub(crate) fn delay(&self, delay: std::time::Duration) {
-        self.state().orders.delay = delay;
     }
 
     /// Puts `answered` in the place of the previous answer, which it returns.

@@ -8,15 +8,15 @@ use crate::pki::{Identity, issuer_and_serial};
 use crate::{SimError, oids, sm};
 
 /// An algorithm with NULL parameters, as real messages carry it.
-fn algorithm(oid: &[u8]) -> Vec<u8> {
+pub(crate) fn algorithm(oid: &[u8]) -> Vec<u8> {
     der::join(SEQUENCE, &[oid, &der::null()])
 }
 
-fn attribute(n: u32, value: &[u8]) -> Vec<u8> {
+pub(crate) fn attribute(n: u32, value: &[u8]) -> Vec<u8> {
     der::join(SEQUENCE, &[&oids::pkcs9(n), &der::tlv(SET, value)])
 }
 
-fn utc_time(at: OffsetDateTime) -> Vec<u8> {
+pub(crate) fn utc_time(at: OffsetDateTime) -> Vec<u8> {
     let at = at.to_offset(UtcOffset::UTC);
     let text = format!(
         "{:02}{:02}{:02}{:02}{:02}{:02}Z",
@@ -42,6 +42,17 @@ fn read_utc_time(text: &[u8]) -> Option<OffsetDateTime> {
     Some(PrimitiveDateTime::new(date, time).assume_utc())
 }
 
+/// The authenticated attributes: contentType, messageDigest, signingTime.
+pub(crate) fn attributes(content: &[u8], at: OffsetDateTime) -> Result<Vec<Vec<u8>>, SimError> {
+    let mut all = vec![
+        attribute(3, &oids::data()),
+        attribute(4, &der::tlv(OCTET_STRING, &sm::sm3(content)?)),
+        attribute(5, &utc_time(at)),
+    ];
+    all.sort();
+    Ok(all)
+}
+
 /// Signs `content` and carries it, too, if `attached`. With `signing_time` there are authenticated attributes (contentType, messageDigest,
 /// signingTime) and the signature is over them; without, it is over the content itself.
 pub fn build(
@@ -50,40 +61,98 @@ pub fn build(
     signer: &Identity,
     signing_time: Option<OffsetDateTime>,
 ) -> Result<Vec<u8>, SimError> {
-    let attributes = match signing_time {
-        Some(at) => Some(der::set_of(vec![
-            attribute(3, &oids::data()),
-            attribute(4, &der::tlv(OCTET_STRING, &sm::sm3(content)?)),
-            attribute(5, &utc_time(at)),
-        ])),
-        None => None,
-    };
-    let signature = sm::sign(&signer.key, attributes.as_deref().unwrap_or(content))?;
-    // The signature is over the SET OF (tag 0x31); in the message the same octets stand under [0].
-    let carried = attributes.map_or_else(Vec::new, |set| [&[der::context(0)], &set[1..]].concat());
-    let signer_info = der::join(
-        SEQUENCE,
-        &[
-            &der::small_integer(1),
-            &issuer_and_serial(&signer.der)?,
-            &algorithm(&oids::sm3()),
-            &carried,
-            &algorithm(&oids::sm2_signature()),
-            &der::tlv(OCTET_STRING, &signature),
-        ],
-    );
-    let inside = if attached { der::tlv(der::context(0), &der::tlv(OCTET_STRING, content)) } else { Vec::new() };
-    let signed_data = der::join(
-        SEQUENCE,
-        &[
-            &der::small_integer(1),
-            &der::tlv(SET, &algorithm(&oids::sm3())),
-            &der::join(SEQUENCE, &[&oids::data(), &inside]),
-            &der::tlv(der::context(0), &signer.der),
-            &der::tlv(SET, &signer_info),
-        ],
-    );
-    Ok(der::join(SEQUENCE, &[&oids::signed_data(), &der::tlv(der::context(0), &signed_data)]))
+    let attributes = signing_time.map(|at| attributes(content, at)).transpose()?;
+    let set = attributes.map(|attributes| der::tlv(SET, &attributes.concat()));
+    let signature = sm::sign(&signer.key, set.as_deref().unwrap_or(content))?;
+    let mut message = Message::new(issuer_and_serial(&signer.der)?, set.as_deref(), &signature);
+    message.certificates = vec![signer.der.clone()];
+    message.content = attached.then(|| content.to_vec());
+    Ok(message.to_der())
+}
+
+/// A message before it is put together. Every part is DER; one that is not there is empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) content_type: Vec<u8>,
+    pub(crate) version: Vec<u8>,
+    pub(crate) digests: Vec<u8>,
+    pub(crate) inner_type: Vec<u8>,
+    /// The content's octets themselves.
+    pub(crate) content: Option<Vec<u8>>,
+    /// Whole certificates.
+    pub(crate) certificates: Vec<Vec<u8>>,
+    /// What stands between certificates and signers.
+    pub(crate) lists: Vec<u8>,
+    pub(crate) signers: Vec<SignerInfo>,
+}
+
+/// The signer's part of a [`Message`].
+#[derive(Debug, Clone)]
+pub(crate) struct SignerInfo {
+    pub(crate) version: Vec<u8>,
+    pub(crate) names: Vec<u8>,
+    pub(crate) digest: Vec<u8>,
+    /// As carried, under \[0\].
+    pub(crate) attributes: Vec<u8>,
+    pub(crate) algorithm: Vec<u8>,
+    /// Octets of the signature itself.
+    pub(crate) signature: Vec<u8>,
+    /// What stands behind the signature.
+    pub(crate) unsigned: Vec<u8>,
+}
+
+impl Message {
+    /// By whom `names` (issuer and serial) says, without a certificate; `set`: the signed attributes as a SET OF.
+    pub(crate) fn new(names: Vec<u8>, set: Option<&[u8]>, signature: &[u8]) -> Self {
+        let signer = SignerInfo {
+            version: der::small_integer(1),
+            names,
+            digest: algorithm(&oids::sm3()),
+            // The signature is over the SET OF (tag 0x31); in the message the same octets stand under [0].
+            attributes: set.map_or_else(Vec::new, |set| [&[der::context(0)], &set[1..]].concat()),
+            algorithm: algorithm(&oids::sm2_signature()),
+            signature: signature.to_vec(),
+            unsigned: Vec::new(),
+        };
+        Self {
+            content_type: oids::signed_data(),
+            version: der::small_integer(1),
+            digests: algorithm(&oids::sm3()),
+            inner_type: oids::data(),
+            content: None,
+            certificates: Vec::new(),
+            lists: Vec::new(),
+            signers: vec![signer],
+        }
+    }
+
+    pub(crate) fn to_der(&self) -> Vec<u8> {
+        let content = self.content.as_ref().map(|content| der::tlv(der::context(0), &der::tlv(OCTET_STRING, content)));
+        let certificates = Some(self.certificates.concat()).filter(|all| !all.is_empty());
+        let certificates = certificates.map(|all| der::tlv(der::context(0), &all));
+        let signers: Vec<_> = self.signers.iter().map(SignerInfo::to_der).collect();
+        let signed_data = der::join(
+            SEQUENCE,
+            &[
+                &self.version,
+                &der::tlv(SET, &self.digests),
+                &der::join(SEQUENCE, &[&self.inner_type, &content.unwrap_or_default()]),
+                &certificates.unwrap_or_default(),
+                &self.lists,
+                &der::tlv(SET, &signers.concat()),
+            ],
+        );
+        der::join(SEQUENCE, &[&self.content_type, &der::tlv(der::context(0), &signed_data)])
+    }
+}
+
+impl SignerInfo {
+    fn to_der(&self) -> Vec<u8> {
+        let signature = der::tlv(OCTET_STRING, &self.signature);
+        let parts: [&[u8]; 7] =
+            [&self.version, &self.names, &self.digest, &self.attributes, &self.algorithm, &signature, &self.unsigned];
+        der::join(SEQUENCE, &parts)
+    }
 }
 
 /// A signature as read, nothing of it checked yet.

@@ -29,7 +29,7 @@ pub(crate) fn context(pki: &Pki, config: &Config) -> Result<SslContext, SimError
     }
     context.set_certificate(&pki.tls.certificate)?;
     context.set_private_key(&pki.tls.key)?;
-    context.add_extra_chain_cert(pki.issuing.clone())?;
+    context.add_extra_chain_cert(pki.issuing.certificate.clone())?;
     context.check_private_key()?;
     Ok(context.build())
 }

@@ -53,7 +53,10 @@ fn it_says_where_it_listens_takes_orders_and_ends_on_a_signal() {
     for signal in ["TERM", "INT"] {
         let (mut child, _https, to) = start(directory.path());
         let (status, state) = control(to, "POST", "/control", r#"{"misbehave":"huge-body","times":3,"delay_ms":5}"#);
-        assert_eq!((status, state), (200, json!({"misbehave":"huge-body","times":3,"delay_ms":5})));
+        let none = json!({"answers":0,"connections":0});
+        assert_eq!((status, state), (200, json!({"misbehave":"huge-body","times":3,"delay_ms":5,"waiting":none})));
+        let (status, state) = control(to, "POST", "/control", r#"{"queue":["nonce/empty",null,"tls/silent"]}"#);
+        assert_eq!((status, &state["waiting"]), (200, &json!({"answers":2,"connections":1})));
         let (status, error) = control(to, "POST", "/control", r#"{"misbehave":"politeness"}"#);
         assert!(status == 400 && error["error"].as_str().unwrap().contains("broken-signature"), "{error}");
         assert_eq!(control(to, "POST", "/control", "{").0, 400);

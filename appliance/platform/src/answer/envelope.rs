@@ -199,16 +199,61 @@ fn place(body: &[u8], part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
+/// The profile's media type, and no coding of which the octets would be the product.
 fn has_type(answer: &RawAnswer, envelope: &Envelope) -> Result<(), Reason> {
+    if !is_plain(&answer.headers) {
+        return Err(REFUSED);
+    }
     let text = field(&answer.headers, &header::CONTENT_TYPE).ok_or(REFUSED)?;
     let mut parts = text.split(';').map(str::trim);
     let media = parts.next().is_some_and(|media| media.eq_ignore_ascii_case(&envelope.content_type));
     if media && parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8")) { Ok(()) } else { Err(REFUSED) }
 }
 
+/// Nothing is compressed, and one field says where the body ends (RFC 9112 §6.1: two that do are what request smuggling looks
+/// like).
+fn is_plain(headers: &HeaderMap) -> bool {
+    let coded = headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity");
+    let framed = match headers.get_all(header::TRANSFER_ENCODING).iter().collect::<Vec<_>>().as_slice() {
+        [] => true,
+        [coding] => *coding == "chunked" && !headers.contains_key(header::CONTENT_LENGTH),
+        _ => false,
+    };
+    !coded && framed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_is_coded_or_framed_twice_is_refused() {
+        let headers = |fields: &[(HeaderName, &'static str)]| {
+            let mut all = HeaderMap::new();
+            for (name, value) in fields {
+                all.append(name, http::HeaderValue::from_static(value));
+            }
+            all
+        };
+        let (coding, transfer, length) = (header::CONTENT_ENCODING, header::TRANSFER_ENCODING, header::CONTENT_LENGTH);
+        for plain in [
+            vec![],
+            vec![(coding.clone(), "identity")],
+            vec![(transfer.clone(), "chunked")],
+            vec![(length.clone(), "3")],
+        ] {
+            assert!(is_plain(&headers(&plain)), "{plain:?}");
+        }
+        for other in [
+            vec![(coding.clone(), "gzip")],
+            vec![(coding.clone(), "identity"), (coding, "br")],
+            vec![(transfer.clone(), "gzip, chunked")],
+            vec![(transfer.clone(), "chunked"), (length, "3")],
+            vec![(transfer.clone(), "chunked"), (transfer, "chunked")],
+        ] {
+            assert!(!is_plain(&headers(&other)), "{other:?}");
+        }
+    }
 
     #[test]
     fn only_the_body_s_own_digest_is_its_digest() {

@@ -38,6 +38,24 @@ pub enum StepName {
 }
 
 impl StepName {
+    /// All of them, in the order in which they are passed; schema once, though it is looked at before and after the code.
+    pub const ALL: &'static [Self] = &[
+        Self::Status,
+        Self::Envelope,
+        Self::Signer,
+        Self::KeyUsage,
+        Self::Chain,
+        Self::Revocation,
+        Self::Signature,
+        Self::Nonce,
+        Self::Digest,
+        Self::Time,
+        Self::Replay,
+        Self::Schema,
+        Self::Code,
+        Self::Reading,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Status => "status",

@@ -4,6 +4,7 @@ mod reference;
 mod second;
 mod times;
 mod wire;
+mod writing;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,8 @@ use http::HeaderMap;
 use time::{Date, OffsetDateTime};
 
 pub use self::wire::{Parts, Proof, Wire};
+use self::writing::told;
+pub(crate) use self::writing::{object, quoted};
 use crate::numbers::DocumentKind;
 use crate::{Refusal, SimError};
 
@@ -258,6 +261,18 @@ pub struct Answer {
     pub application: bool,
 }
 
+/// A part of an answer that every form has, under a name of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Version,
+    Serial,
+    Time,
+    Nonce,
+    Digest,
+    Code,
+    Fields,
+}
+
 /// Faults of the written package itself, which is then signed as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackageFault {
@@ -311,117 +326,7 @@ impl Form {
             _ => reference::read_inquiry(service, plain),
         }
     }
-
-    /// Writes the package to be signed.
-    pub fn write_answer(self, answer: &Answer, fault: Option<PackageFault>) -> String {
-        match self {
-            Self::Second => second::write_answer(answer, fault),
-            _ => reference::write_answer(answer, fault),
-        }
-    }
-
-    /// Writes what is sealed to the entity.
-    pub fn write_reading(self, reading: &Reading) -> String {
-        match self {
-            Self::Second => second::write_reading(reading),
-            _ => reference::write_reading(reading),
-        }
-    }
-
-    /// A fresh nonce in this form's encoding.
-    pub fn nonce(self, octets: [u8; 16]) -> String {
-        match self {
-            Self::Second => second::encode_nonce(octets),
-            _ => hex::encode(octets),
-        }
-    }
-
-    /// The form's word for an outcome.
-    pub fn code(self, outcome: Outcome) -> &'static str {
-        match self {
-            Self::Second => second::code(outcome),
-            _ => reference::code(outcome).0,
-        }
-    }
-
-    /// Names of the two members of a body with a package: that and the signature.
-    pub fn members(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Second => ("data", "signature"),
-            _ => ("bizPackage", "sign"),
-        }
-    }
-
-    /// Puts package and signature together.
-    pub fn body(self, package: &str, signature: &str) -> String {
-        let (outer, sign) = self.members();
-        format!("{{\"{outer}\":{package},\"{sign}\":\"{signature}\"}}")
-    }
-
-    /// Puts a sealed reading (base64) beside them.
-    pub fn with_reading(self, body: &str, reading: &str) -> String {
-        let name = match self {
-            Self::Second => "result",
-            _ => "reading",
-        };
-        format!("{},\"{name}\":\"{reading}\"}}", body.strip_suffix('}').unwrap_or(body))
-    }
-}
-
-/// The results by field that are told.
-fn told(answer: &Answer, fault: Option<PackageFault>) -> impl Iterator<Item = &(Field, FieldResult)> {
-    let left_out = (fault == Some(PackageFault::MissingPortrait)).then_some(Field::Portrait);
-    answer.fields.iter().filter(move |(field, _)| Some(*field) != left_out)
-}
-
-/// Writes an object from names and values that are JSON already, in order.
-pub(crate) fn object(members: &[(&str, String)]) -> String {
-    let mut out = String::from("{");
-    for (name, value) in members {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push('"');
-        out.push_str(name);
-        out.push_str("\":");
-        out.push_str(value);
-    }
-    out.push('}');
-    out
-}
-
-/// A JSON string.
-pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn no_body_makes_a_form_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for form in Form::ALL {
-                for path in ["/auth/real-name", "/auth/apply"] {
-                    let _ = form.read_request(path, &HeaderMap::new(), &body);
-                }
-                for service in [Service::RealName, Service::RealPerson, Service::ChipReading] {
-                    let _ = form.read_inquiry(service, &body);
-                }
-            }
-        }
-
-        #[test]
-        fn no_member_value_makes_a_form_panic(value in "\\PC{0,40}", at in 0usize..8) {
-            let names = ["version", "custNum", "appName", "timeStamp", "nonce", "authMode", "purposeCode", "idAuthData"];
-            let good = ["1.0", "C", "A", "20261123120000000", "00112233445566778899aabbccddeeff", "R01", "P01", "MAA="];
-            let members: Vec<_> = names.iter().zip(good).enumerate()
-                .map(|(i, (name, good))| (*name, quoted(if i == at { &value } else { good }))).collect();
-            let package = object(&members);
-            let body = Form::Reference.body(&package, "MAA=");
-            let _ = Form::Reference.read_request("/auth/real-name", &HeaderMap::new(), body.as_bytes());
-        }
-    }
-}
+mod tests;

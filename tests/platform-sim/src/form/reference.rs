@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::times::{read_compact, read_compact_date, write_compact};
 use super::{
-    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service,
-    Step, object, quoted, told,
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Part, Parts, Printed, Reading, Request,
+    Service, Step, object, quoted, told,
 };
 use crate::Refusal;
 use crate::chip::Files;
@@ -179,12 +179,25 @@ pub(super) fn code(outcome: Outcome) -> (&'static str, &'static str) {
     }
 }
 
-pub(super) fn write_answer(answer: &Answer, fault: Option<PackageFault>) -> String {
+/// What a part of an answer is called; `application`: in an answer to one.
+pub(super) fn part(part: Part, application: bool) -> &'static str {
+    match part {
+        Part::Version => "version",
+        Part::Serial if application => "businessSerialNumber",
+        Part::Serial => "bizSerialNum",
+        Part::Time => "timeStamp",
+        Part::Nonce => "nonce",
+        Part::Digest => "requestDigest",
+        Part::Code => "resultCode",
+        Part::Fields => "fieldResults",
+    }
+}
+
+pub(super) fn members(answer: &Answer, fault: Option<PackageFault>) -> Vec<(&'static str, String)> {
     let (code, message) = code(answer.outcome);
-    let serial = if answer.application { "businessSerialNumber" } else { "bizSerialNum" };
     let mut members = vec![
         ("version", quoted("1.0")),
-        (serial, quoted(&answer.serial)),
+        (part(Part::Serial, answer.application), quoted(&answer.serial)),
         ("timeStamp", quoted(&write_compact(answer.time))),
         ("nonce", quoted(&answer.nonce)),
         ("requestDigest", quoted(&hex::encode(answer.digest))),
@@ -198,16 +211,16 @@ pub(super) fn write_answer(answer: &Answer, fault: Option<PackageFault>) -> Stri
     members.push(("resultMsg", quoted(message)));
     if !answer.fields.is_empty() && fault != Some(PackageFault::MissingFields) {
         let fields: Vec<_> =
-            told(answer, fault).map(|(field, result)| (name(*field), quoted(digit(*result)))).collect();
+            told(answer, fault).map(|(field, result)| (name(*field), word(*result).to_owned())).collect();
         members.push(("fieldResults", object(&fields)));
     }
     if let Some(digest) = answer.reading_digest {
         members.push(("readingDigest", quoted(&hex::encode(digest))));
     }
-    object(&members)
+    members
 }
 
-fn name(field: Field) -> &'static str {
+pub(super) fn name(field: Field) -> &'static str {
     match field {
         Field::Number => "docNumber",
         Field::Name => "name",
@@ -219,10 +232,11 @@ fn name(field: Field) -> &'static str {
     }
 }
 
-fn digit(result: FieldResult) -> &'static str {
+/// JSON.
+pub(super) fn word(result: FieldResult) -> &'static str {
     match result {
-        FieldResult::Match => "1",
-        FieldResult::Mismatch => "0",
-        FieldResult::Undecided => "2",
+        FieldResult::Match => "\"1\"",
+        FieldResult::Mismatch => "\"0\"",
+        FieldResult::Undecided => "\"2\"",
     }
 }

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::times::{read_dashed_date, read_rfc3339, write_rfc3339};
 use super::{
-    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Parts, Printed, Reading, Request, Service,
-    Step, object, quoted, told,
+    Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Part, Parts, Printed, Reading, Request,
+    Service, Step, object, quoted, told,
 };
 use crate::Refusal;
 use crate::chip::Files;
@@ -128,7 +128,19 @@ pub(super) fn code(outcome: Outcome) -> &'static str {
     }
 }
 
-pub(super) fn write_answer(answer: &Answer, fault: Option<PackageFault>) -> String {
+pub(super) fn part(part: Part) -> &'static str {
+    match part {
+        Part::Version => "v",
+        Part::Serial => "receipt",
+        Part::Time => "time",
+        Part::Nonce => "serialNonce",
+        Part::Digest => "digest",
+        Part::Code => "outcome",
+        Part::Fields => "items",
+    }
+}
+
+pub(super) fn members(answer: &Answer, fault: Option<PackageFault>) -> Vec<(&'static str, String)> {
     let mut members = vec![
         ("v", quoted("2")),
         ("receipt", quoted(&answer.serial)),
@@ -150,10 +162,10 @@ pub(super) fn write_answer(answer: &Answer, fault: Option<PackageFault>) -> Stri
     if let Some(digest) = answer.reading_digest {
         members.push(("resultDigest", quoted(&STANDARD.encode(digest))));
     }
-    object(&members)
+    members
 }
 
-fn name(field: Field) -> &'static str {
+pub(super) fn name(field: Field) -> &'static str {
     match field {
         Field::Number => "no",
         Field::Name => "fullName",
@@ -165,7 +177,8 @@ fn name(field: Field) -> &'static str {
     }
 }
 
-fn word(result: FieldResult) -> &'static str {
+/// JSON.
+pub(super) fn word(result: FieldResult) -> &'static str {
     match result {
         FieldResult::Match => "true",
         FieldResult::Mismatch => "false",

@@ -117,33 +117,36 @@ impl Form {
     }
 
     /// The octets to sign for an answer's object.
-    pub fn to_sign(self, object: &str) -> Vec<u8> {
-        let members = || any_members(object.as_bytes()).unwrap_or_default();
+    pub fn to_sign(self, object: &[u8]) -> Vec<u8> {
+        let members = || any_members(object).unwrap_or_default();
         match self {
             Self::SortedPairs => pairs(&members()),
             Self::CanonicalJson => sorted(&members()).unwrap_or_default(),
-            _ => object.as_bytes().to_vec(),
+            _ => object.to_vec(),
         }
     }
 
     /// Puts object and signature together. A signature that is no DER (a fault that was ordered) goes out as it is.
-    pub fn close(self, object: &str, proof: &Proof) -> Wire {
-        let plain = |body: String| Wire { body: body.into_bytes(), headers: Vec::new() };
+    pub fn close(self, object: &[u8], proof: &Proof) -> Wire {
+        let plain = |body| Wire { body, headers: Vec::new() };
         let beside = |text: String| {
-            plain(format!("{},\"sign\":{}}}", object.strip_suffix('}').unwrap_or(object), quoted(&text)))
+            let sign = format!(",\"sign\":{}}}", quoted(&text));
+            plain([object.strip_suffix(b"}").unwrap_or(object), sign.as_bytes()].concat())
         };
         match (self, proof) {
-            (Self::Attached, Proof::Message(message)) => Wire { body: message.clone(), headers: Vec::new() },
+            (Self::Attached, Proof::Message(message)) => plain(message.clone()),
             (Self::SortedPairs, Proof::Bare { signature, .. }) => beside(hex::encode(raw_of(signature))),
             (Self::CanonicalJson, Proof::Bare { signature, .. }) => beside(STANDARD.encode(signature)),
             (Self::SignedBody, Proof::Bare { signature, serial }) => {
                 let mut headers =
-                    vec![(SIGNATURE, STANDARD.encode(raw_of(signature))), (DIGEST, content_digest(object.as_bytes()))];
+                    vec![(SIGNATURE, STANDARD.encode(raw_of(signature))), (DIGEST, content_digest(object))];
                 headers.extend(serial.clone().map(|serial| (CERTIFICATE, serial)));
-                Wire { body: object.as_bytes().to_vec(), headers }
+                Wire { body: object.to_vec(), headers }
             }
             (form, Proof::Message(signature) | Proof::Bare { signature, .. }) => {
-                plain(form.body(object, &STANDARD.encode(signature)))
+                let (package, sign) = form.members();
+                let sign = format!(",\"{sign}\":\"{}\"}}", STANDARD.encode(signature));
+                plain([format!("{{\"{package}\":").as_bytes(), object, sign.as_bytes()].concat())
             }
         }
     }
