@@ -150,13 +150,13 @@ pub struct Status {
     #[cbor(n(29), default)]
     pub keys: Vec<KeyCount>,
     /// What the module's calls took, for each of [`TIMED_OPERATIONS`].
-    #[n(40)]
+    #[cbor(n(40), default)]
     pub latencies: Vec<Latency>,
     /// Sessions that are open now.
-    #[n(41)]
+    #[cbor(n(41), default)]
     pub sessions: u32,
     /// Sessions that the worker opens at most.
-    #[n(42)]
+    #[cbor(n(42), default)]
     pub sessions_limit: u32,
 }
 

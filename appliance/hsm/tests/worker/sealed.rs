@@ -16,7 +16,7 @@ use crate::encryption::{Enrolled, assert_refused, der, key_of, sealed};
 use crate::softhsm;
 use crate::support::{PIN, Site, digest, program, verifies};
 
-fn site() -> Option<Site> {
+pub(crate) fn site() -> Option<Site> {
     let site = softhsm::site()?;
     site.use_profile("softhsm-sealed");
     Some(site)

@@ -137,7 +137,7 @@ async fn labels_may_differ_and_a_token_joins_when_it_comes() {
     let list = site.hsm_of_second("list", &["--json"]).unwrap().stdout;
     let keys = list.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let id = keys.clone().find(|key| key["usage"] == "encrypt").unwrap()["key_id"].as_str().unwrap().to_owned();
-    let enveloped = site.places().hsm().join("entity-encryption.env").display().to_string();
+    let enveloped = site.places().hsm().join("yanqian-encrypt.env").display().to_string();
     let certificate = site.places().encryption_certificate().display().to_string();
     let import = [
         "--label",
