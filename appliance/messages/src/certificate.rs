@@ -1,10 +1,12 @@
 use std::fmt;
 
+use der::Tag;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_KEY_IDENTIFIER;
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 use yanqian_sm::{PublicKey, sm3};
 
 use crate::error::MessageError;
+use crate::tlv::{Elements, context};
 
 /// Octets of one certificate at most.
 const MAX_CERTIFICATE: usize = 64 * 1024;
@@ -59,6 +61,17 @@ pub struct Certificate {
     ocsp_nocheck: bool,
 }
 
+/// Whether the signature's algorithm is the same, octet by octet, outside what is signed and inside it (RFC 5280 §4.1.1.2): the one
+/// outside is covered by no signature.
+fn names_one_algorithm(der: &[u8]) -> Result<bool, MessageError> {
+    let mut certificate = Elements::new(der, "Certificate")?.sequence()?;
+    let mut tbs = certificate.sequence()?;
+    let outside = certificate.expect(Tag::Sequence)?.whole;
+    tbs.optional(context(der::TagNumber(0), true))?;
+    tbs.expect(Tag::Integer)?;
+    Ok(tbs.expect(Tag::Sequence)?.whole == outside)
+}
+
 impl Certificate {
     /// Reads one DER certificate with nothing after it.
     pub fn from_der(der: &[u8]) -> Result<Self, MessageError> {
@@ -68,6 +81,9 @@ impl Certificate {
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| MessageError::Certificate("not X.509 DER"))?;
         if !rest.is_empty() {
             return Err(MessageError::Certificate("octets after the certificate"));
+        }
+        if !names_one_algorithm(der)? {
+            return Err(MessageError::Certificate("two signature algorithms"));
         }
         // Readers differ in what they do with the rest of the last octet.
         if parsed.signature_value.unused_bits != 0 {

@@ -186,3 +186,23 @@ fn signed_attributes_read_back_from_their_own_octets_and_from_nothing_else() {
     assert!(SignedAttributes::from_der(&octets[..octets.len() - 1]).is_err());
     assert!(SignedAttributes::from_der(&[&[0x30], &octets[1..]].concat()).is_err());
 }
+
+#[test]
+fn what_no_signature_of_a_certificate_covers_has_one_form() {
+    let der = Party::new(7).certificate.as_der().to_vec();
+    // The last algorithm identifier, and the BIT STRING's count of unused bits behind it.
+    let algorithm = crate::support::oid("1.2.156.10197.1.501");
+    let outside = der.windows(algorithm.len()).rposition(|window| window == algorithm).unwrap();
+    let unused = outside + algorithm.len() + 2;
+    assert_eq!((der[unused - 2], der[unused]), (3, 0), "a BIT STRING of whole octets");
+    for place in [outside, outside + algorithm.len() - 1] {
+        let mut changed = der.clone();
+        changed[place] ^= 1;
+        let refused = Some(MessageError::Certificate("two signature algorithms"));
+        assert_eq!(Certificate::from_der(&changed).err(), refused, "octet {place}");
+    }
+    let mut changed = der;
+    changed[unused] ^= 1;
+    // By the parser, when the last bit is set.
+    assert!(matches!(Certificate::from_der(&changed), Err(MessageError::Certificate(_))));
+}
