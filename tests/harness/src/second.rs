@@ -43,6 +43,7 @@ impl SecondToken {
             return Err(HarnessError::Unexpected(format!("copying the token: {copied}")));
         }
         give_tree(&places.token(), user)?;
+        options.token.configure(&places)?;
         write_private(&places.pin(), &std::fs::read(first.pin()).doing(copying)?, user)?;
         let pin = ("pin_file", places.pin().display().to_string().into());
         config::write_worker(&places, options, binaries, pin)?;

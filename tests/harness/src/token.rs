@@ -34,6 +34,14 @@ impl Token {
         }
         std::fs::create_dir(places.token()).doing(|| "the token's directory".to_owned())?;
         give(&places.token(), worker)?;
+        self.configure(places)
+    }
+
+    /// Writes the module's own configuration, where it has one.
+    pub(crate) fn configure(self, places: &Places) -> Result<(), HarnessError> {
+        if self == Self::Soft {
+            return Ok(());
+        }
         let config = format!("directories.tokendir = {}\nlog.level = ERROR\n", places.token().display());
         write_public(&configuration(places), config.as_bytes())
     }

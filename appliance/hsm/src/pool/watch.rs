@@ -151,6 +151,10 @@ impl Inner {
                     member.set_standing(place, Standing::Serves);
                     return Ok(());
                 }
+                // As when it is looked at: what has served is asked again when no other token is left.
+                Err(Trouble::Failed(why)) if member.standing(place) == Standing::Serves => {
+                    return Err(KeyTrouble::Unfit(of_several(why)));
+                }
                 Err(Trouble::Failed(why) | Trouble::Other(why)) => {
                     member.set_standing(place, Standing::Unfit(why.clone()));
                     return Err(KeyTrouble::Unfit(of_several(why)));
