@@ -12,7 +12,7 @@ use yanqian_vocabulary::Timestamp;
 
 use crate::config::{Config, PairEntry};
 use crate::parts::{self, PartError};
-use crate::tokens::{key_usage, record_proofs};
+use crate::tokens::{pool_key, record_proofs};
 
 /// Both lists, read and checked, not proven.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ pub(crate) struct Prover {
 impl Prover {
     /// Whether a token holds the certificate's key and uses it rightly; says why not.
     async fn prove(&self, usage: PairUsage, pair: &KeyPair) -> Result<(), String> {
-        let proven = self.tokens.prove(&pair.public_key, key_usage(usage)).await.map_err(ProofError::from);
+        let proven = self.tokens.prove(&pool_key(usage, pair)).await.map_err(ProofError::from);
         match &proven {
             Ok(()) => pair.set_proven(true),
             Err(ProofError::Disproved(_)) => pair.set_proven(false),

@@ -48,12 +48,12 @@ pub(crate) const fn key_usage(usage: PairUsage) -> KeyUsage {
 /// All pairs that anything depends on, as tokens are asked for them.
 pub(crate) fn needed(pairs: &Pairs, now: Timestamp) -> Vec<PoolKey> {
     let needed = pairs.told(now).filter(|(usage, pair, state)| is_needed(*usage, pair, *state, now));
-    let key = |(usage, pair, _): (PairUsage, &Arc<KeyPair>, PairState)| PoolKey {
-        public: pair.public_key,
-        usage: key_usage(usage),
-        label: pair.label.clone(),
-    };
-    needed.map(key).collect()
+    needed.map(|(usage, pair, _)| pool_key(usage, pair)).collect()
+}
+
+/// A pair as tokens are asked for it.
+pub(crate) fn pool_key(usage: PairUsage, pair: &KeyPair) -> PoolKey {
+    PoolKey { public: pair.public_key, usage: key_usage(usage), label: pair.label.clone() }
 }
 
 /// The pairs in use.

@@ -62,7 +62,7 @@ impl PoolKey {
     }
 }
 
-/// The keys that the pool was ever asked for; a key keeps its place.
+/// The keys that the pool was ever asked for; a key keeps its place. Under two labels it has two.
 #[derive(Debug, Default)]
 struct Keys {
     all: Vec<PoolKey>,
@@ -71,8 +71,10 @@ struct Keys {
 }
 
 impl Keys {
+    /// Where calls for a key go: under the label that it was first kept under, of those that it is kept under.
     fn place(&self, public: &PublicKey, usage: KeyUsage) -> Option<usize> {
-        self.all.iter().position(|known| known.is(public, usage))
+        let kept = self.kept().find(|(_, known)| known.is(public, usage)).map(|(place, _)| place);
+        kept.or_else(|| self.all.iter().rposition(|known| known.is(public, usage)))
     }
 
     /// Those that are looked after, with their places.
@@ -291,24 +293,28 @@ impl TokenPool {
         pool
     }
 
-    /// Looks after these keys from now on, and no others. A key under another label than before has to prove itself anew.
+    /// Looks after these keys from now on, and no others. A key under another label than before proves itself anew; while both
+    /// labels are listed, the one that is listed first goes on serving.
     pub fn keep(&self, keys: Vec<PoolKey>) {
         let mut present = self.inner.keys.write().unwrap_or_else(PoisonError::into_inner);
         let (mut all, mut kept) = (present.all.clone(), Vec::new());
         for key in keys {
-            let place = if let Some(place) = present.place(&key.public, key.usage) {
-                if all[place] != key {
-                    self.inner.members.iter().for_each(|member| member.set_standing(place, Standing::Unknown));
-                    all[place] = key;
-                }
-                place
-            } else {
+            let place = all.iter().position(|known| *known == key).unwrap_or_else(|| {
                 all.push(key);
                 all.len() - 1
-            };
-            kept.push(place);
+            });
+            if !kept.contains(&place) {
+                kept.push(place);
+            }
         }
-        *present = Arc::new(Keys { all, kept });
+        let next = Keys { all, kept };
+        // What a label showed before the key got another one says nothing of later.
+        for (place, key) in present.kept().filter(|(place, _)| !next.kept.contains(place)) {
+            if next.kept().any(|(_, other)| other.is(&key.public, key.usage)) {
+                self.inner.members.iter().for_each(|member| member.set_standing(place, Standing::Unknown));
+            }
+        }
+        *present = Arc::new(next);
         drop(present);
         self.inner.members.iter().for_each(Member::look_anew);
     }

@@ -307,10 +307,12 @@ impl TokenPool {
         Err(if keys.iter().any(hopeless) { StartError::Unfit(problem) } else { StartError::Waiting(problem) })
     }
 
-    /// Has the tokens prove a key now, one of those that the pool keeps; done as soon as one did. Waits where a worker allows no
-    /// more proofs.
-    pub async fn prove(&self, public: &PublicKey, usage: KeyUsage) -> Result<(), KeyTrouble> {
-        let (place, key) = self.key(public, usage).map_err(|error| KeyTrouble::Unfit(error.to_string()))?;
+    /// Has the tokens prove a key now, under this very label, one of those that the pool keeps; done as soon as one did. Waits where
+    /// a worker allows no more proofs.
+    pub async fn prove(&self, key: &PoolKey) -> Result<(), KeyTrouble> {
+        let Some(place) = self.inner.keys().all.iter().position(|known| known == key) else {
+            return Err(KeyTrouble::Unfit(format!("no token was asked for key `{}`", key.label)));
+        };
         let mut asking = JoinSet::new();
         for index in 0..self.inner.members.len() {
             let (inner, key) = (std::sync::Arc::clone(&self.inner), key.clone());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use yanqian_hsm::pool::{
-    BreakerState, CallResult, PoolKey, PoolMember, Proofs, Standing, StartError, TokenPool, TokenView,
+    BreakerState, CallResult, KeyTrouble, PoolKey, PoolMember, Proofs, Standing, StartError, TokenPool, TokenView,
 };
 use yanqian_hsm::protocol::KeyUsage;
 use yanqian_hsm::{ClientConfig, WorkerError};
@@ -365,4 +365,35 @@ async fn tokens_of_two_grades_are_refused_at_the_start_by_name() {
     let pool = pool_of(&[&pair.a, &other], vec![key(pair.key, KeyUsage::Sign, [LABEL; 2])]);
     let Err(StartError::Unfit(why)) = pool.reach().await else { panic!("records tell one grade") };
     assert!(why.contains("`a` is of grade development") && why.contains("`b` of grade sealed"), "{why}");
+}
+
+#[tokio::test]
+async fn a_key_listed_under_another_label_too_goes_on_serving_under_the_one_that_serves() {
+    let pair = Pair::new().await;
+    let [serving, absent] = [LABEL, "absent"].map(|label| key(pair.key, KeyUsage::Sign, [label; 2]).0);
+    pair.pool.keep(vec![serving.clone(), absent.clone()]);
+    // Nobody has looked again, and the very next call is served.
+    pair.signs().await;
+    let Err(KeyTrouble::Unfit(why)) = pair.pool.prove(&absent).await else {
+        panic!("no token has a key under that label")
+    };
+    assert!(why.contains("absent"), "{why}");
+    pair.signs().await;
+    assert!(pair.pool.serves(&[(pair.key, KeyUsage::Sign)]), "{}", pair.pool.reasons(&pair.pool.kept()));
+    // The list that named the other label is refused.
+    pair.pool.keep(vec![serving.clone()]);
+    pair.signs().await;
+    assert_eq!(
+        pair.results(0, CallResult::Refused) + pair.results(1, CallResult::Refused),
+        0,
+        "it was never asked for"
+    );
+
+    // Alone it counts, and what its former label showed is forgotten.
+    pair.pool.keep(vec![absent]);
+    assert!(pair.pool.sign(&pair.key, &digest(&pair.key, b"m"), b"m").await.is_err());
+    pair.pool.keep(vec![serving.clone()]);
+    assert!(!pair.pool.serves(&pair.pool.kept()), "it proves itself anew");
+    pair.pool.prove(&serving).await.unwrap();
+    pair.signs().await;
 }
