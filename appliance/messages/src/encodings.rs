@@ -11,7 +11,7 @@ pub struct Encodings {
     pub cipher: CipherEncoding,
 }
 
-/// The encoding of an `encryptedDigest`.
+/// The encoding of an `encryptedDigest`, or of r and s that are sent alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SignatureEncoding {
     /// Canonical DER `SM2Signature` (GB/T 35276-2017 §7.3).
@@ -32,6 +32,14 @@ impl SignatureEncoding {
             Self::Raw => Signature::from_raw(octets.try_into().map_err(|_| ERROR)?),
         };
         read.map_err(|_| ERROR)
+    }
+
+    /// Canonical in either DER form.
+    pub fn write(self, signature: &Signature) -> Vec<u8> {
+        match self {
+            Self::Der | Self::LaxDer => signature.to_der(),
+            Self::Raw => signature.to_raw().to_vec(),
+        }
     }
 }
 

@@ -4,9 +4,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-use yanqian_sm::Signature;
 
-use crate::profile::{Encoding, SignatureText};
+use crate::profile::SignatureText;
 
 /// Padding or not; unused bits are zero all the same.
 const LAX: GeneralPurpose = GeneralPurpose::new(
@@ -40,32 +39,18 @@ impl SignatureText {
     }
 }
 
-impl Encoding {
-    pub(crate) fn write(self, signature: &Signature) -> Vec<u8> {
-        match self {
-            Self::Der | Self::DerLax => signature.to_der(),
-            Self::Raw => signature.to_raw().to_vec(),
-        }
-    }
-
-    pub(crate) fn read(self, octets: &[u8]) -> Option<Signature> {
-        match self {
-            Self::Der => Signature::from_der(octets).ok(),
-            Self::DerLax => Signature::from_der_lax(octets).ok(),
-            Self::Raw => octets.try_into().ok().and_then(|raw| Signature::from_raw(raw).ok()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use yanqian_messages::SignatureEncoding;
+    use yanqian_sm::Signature;
+
     use super::*;
 
     #[test]
     fn what_is_written_is_read_and_only_the_lax_forms_take_more() {
         let signature = Signature::from_raw(&[0x9a; 64]).expect("in range");
-        for encoding in [Encoding::Der, Encoding::DerLax, Encoding::Raw] {
-            assert_eq!(encoding.read(&encoding.write(&signature)), Some(signature));
+        for encoding in [SignatureEncoding::Der, SignatureEncoding::LaxDer, SignatureEncoding::Raw] {
+            assert_eq!(encoding.read(&encoding.write(&signature)), Ok(signature));
         }
         let octets = [0xfb, 0xef, 0x01];
         for lax in [false, true] {
@@ -88,7 +73,8 @@ mod tests {
         padded[1] += 1;
         padded[3] += 1;
         padded.insert(4, 0);
-        assert_eq!((Encoding::Der.read(&padded), Encoding::DerLax.read(&padded)), (None, Some(signature)));
-        assert_eq!(Encoding::Raw.read(&[0x9a; 63]), None);
+        assert!(SignatureEncoding::Der.read(&padded).is_err());
+        assert_eq!(SignatureEncoding::LaxDer.read(&padded), Ok(signature));
+        assert!(SignatureEncoding::Raw.read(&[0x9a; 63]).is_err());
     }
 }

@@ -137,7 +137,7 @@ fn read_proof(
             as_declared(message, attributes)
         }
         SignatureForm::Bare { encoding, text: how } => {
-            let signature = how.read(text).and_then(|octets| encoding.read(&octets)).ok_or(REFUSED)?;
+            let signature = how.read(text).and_then(|octets| encoding.read(&octets).ok()).ok_or(REFUSED)?;
             let serial = match (&envelope.certificate, &envelope.layout) {
                 (None, _) => None,
                 (Some(name), Layout::Header { .. }) => {

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 use serde::Deserialize;
-use yanqian_messages::CanonicalForm;
+use yanqian_messages::{CanonicalForm, SignatureEncoding};
 
 use super::build::Fault;
 
@@ -36,18 +36,7 @@ pub(crate) enum SignatureForm {
     /// A detached GB/T 35275-2017 `SignedData`, over authenticated attributes or over the content itself.
     Message { attributes: bool, text: SignatureText },
     /// r and s alone.
-    Bare { encoding: Encoding, text: SignatureText },
-}
-
-/// How r and s are written as octets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// DER `SEQUENCE { r, s }` (GB/T 35276-2017 §7.3).
-    Der,
-    /// DER whose integers may lack the leading zero octet or have too many. Read only.
-    DerLax,
-    /// `r ‖ s`, 64 octets.
-    Raw,
+    Bare { encoding: SignatureEncoding, text: SignatureText },
 }
 
 /// How octets are written as text.
@@ -244,9 +233,9 @@ impl RawEnvelope {
                 attributes: self.attributes.ok_or((keys.attributes, "is needed with encoding \"gb35275\""))?,
                 text,
             },
-            RawEncoding::Der if self.lax => SignatureForm::Bare { encoding: Encoding::DerLax, text },
-            RawEncoding::Der => SignatureForm::Bare { encoding: Encoding::Der, text },
-            RawEncoding::Raw => SignatureForm::Bare { encoding: Encoding::Raw, text },
+            RawEncoding::Der if self.lax => SignatureForm::Bare { encoding: SignatureEncoding::LaxDer, text },
+            RawEncoding::Der => SignatureForm::Bare { encoding: SignatureEncoding::Der, text },
+            RawEncoding::Raw => SignatureForm::Bare { encoding: SignatureEncoding::Raw, text },
         })
     }
 }

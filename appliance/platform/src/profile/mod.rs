@@ -12,7 +12,7 @@ use serde_json::Value;
 use time::UtcOffset;
 use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, Verdict};
 
-pub(crate) use self::envelope::{Encoding, Envelope, Layout, MessageText, SignatureForm, SignatureText};
+pub(crate) use self::envelope::{Envelope, Layout, MessageText, SignatureForm, SignatureText};
 use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
 
 /// A profile cannot be used. The text names the file and, where it can, line and key.
