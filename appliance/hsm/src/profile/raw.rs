@@ -13,12 +13,11 @@ use yanqian_vocabulary::KeyLine;
 use super::algorithms::{self, RawAlgorithm};
 use super::sealed::{self, RawSealed, SealedForm};
 use super::{
-    CipherForm, Device, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KeyForm, LengthQuery, Locator,
-    ModuleForm, Profile, ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput, SignParameter,
-    Threads, UnsealForm, Version, VersionRange,
+    CipherForm, Device, EcParams, EcPoint, Evidence, Grade, ImportForm, ImportKeyForm, KEEP_ALIVE_RANGE, KeyForm,
+    LengthQuery, Locator, ModuleForm, Profile, ProfileError, Recovery, SessionForm, SignEncoding, SignForm, SignInput,
+    SignParameter, Threads, UnsealForm, Version, VersionRange,
 };
 use crate::binding::{Remedy, code_from_name, default_remedy};
-use crate::worker::KEEP_ALIVE_RANGE;
 
 const FORMAT_VERSION: u32 = 1;
 /// A certification request and a self-proof, with Z before them, must fit.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use yanqian_vocabulary::KeyLine;
 
 use super::pin::PinSource;
+use crate::profile::KEEP_ALIVE_RANGE;
 use crate::protocol::{KeyAlgorithm, MAX_LABEL};
 
 const FORMAT_VERSION: u32 = 1;
@@ -14,8 +15,6 @@ const FORMAT_VERSION: u32 = 1;
 const MOST_SIGNATURES: u64 = 1_000_000_000_000_000;
 /// Octets of a `CKA_ID`.
 const MAX_ID: usize = 64;
-/// Seconds.
-pub(crate) const KEEP_ALIVE_RANGE: std::ops::RangeInclusive<u64> = 10..=86_400;
 
 /// The worker's configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

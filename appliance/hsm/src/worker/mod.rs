@@ -54,7 +54,6 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) use config::KEEP_ALIVE_RANGE;
 pub use config::{ConfigError, KeyRule, WorkerConfig};
 pub use exit::{EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_HANG, EXIT_SOCKET, EXIT_STOPPED, EXIT_TOKEN, WorkerExit};
 pub use latch::LatchError;
