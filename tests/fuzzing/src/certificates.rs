@@ -68,7 +68,7 @@ impl Store {
     }
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+pub(crate) fn copy(from: &std::path::Path, to: &std::path::Path) {
     for entry in fs::read_dir(from).expect("the fixture is there") {
         let from = entry.expect("it can be listed").path();
         let to = to.join(from.file_name().expect("an entry has a name"));

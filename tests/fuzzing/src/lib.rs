@@ -10,6 +10,7 @@ mod decoders;
 mod envelopes;
 mod input;
 mod messages;
+mod ocsp_responses;
 pub mod party;
 mod sealing;
 mod strict;
@@ -22,6 +23,7 @@ pub use certificates::{certificates, lists};
 pub use decoders::{ciphertexts, digests, keys, signatures};
 pub use envelopes::envelopes;
 pub use messages::{attributes, enveloped_data, signed_and_enveloped_data, signed_data};
+pub use ocsp_responses::{LIFETIME, NONCE, SIGNED, ocsp_responses};
 pub use sealing::sealing;
 pub use texts::{agreements, platform_profiles, receipts, records, token_profiles};
 pub use verification::verification;
@@ -31,7 +33,7 @@ pub use worker_protocol::worker_protocol;
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its binary in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("keys", keys),
     ("signatures", signatures),
     ("digests", digests),
@@ -44,6 +46,7 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("signed_and_enveloped_data", signed_and_enveloped_data),
     ("certificates", certificates),
     ("lists", lists),
+    ("ocsp_responses", ocsp_responses),
     ("answers", answers),
     ("platform_profiles", platform_profiles),
     ("token_profiles", token_profiles),

@@ -11,10 +11,13 @@ use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
 use openssl::x509::{X509, X509Crl, X509NameBuilder, X509ReqBuilder};
-use yanqian_devpki::{Options, generate, issue_entity_signing};
+use yanqian_devpki::{
+    OcspResponder, OcspSingle, OcspStatus, Options, cert_id, generate, issue_entity_signing, ocsp_error,
+};
 use yanqian_evidence::{Receipt, Record};
 use yanqian_fuzzing::party::{CONTENTS, certificate, fixture, repository, sign};
-use yanqian_fuzzing::{FIELDS, PROFILES};
+use yanqian_fuzzing::{FIELDS, LIFETIME, NONCE, PROFILES, SIGNED};
+use yanqian_messages::ocsp::CertStatus;
 use yanqian_messages::{
     SignedAttributes, SignedData, certificates_from_pem_or_der, encode_attached, encode_detached, seal, seal_signed,
 };
@@ -223,6 +226,53 @@ async fn write_answers_lists_and_their_fixtures() {
         let line = format!("{} {}\n", hex::encode(nonce), hex::encode(request.digest().as_bytes()));
         fs::write(fixture(&format!("{name}.request")), line).unwrap();
     }
+}
+
+/// What a responder says of a signing certificate, by every way in which a response is taken.
+#[test]
+#[ignore = "writes the checked-in seeds and fixtures"]
+fn write_ocsp_responses() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::default();
+    let layout = generate(directory.path(), &options).unwrap();
+    let trust_folder = fixture("ocsp/trust");
+    let _ = fs::remove_dir_all(&trust_folder);
+    copy_folder(&layout.trust(), &trust_folder);
+    fs::copy(layout.platform("signing").certificate, fixture("ocsp/signing.pem")).unwrap();
+    let now = options.now.unix_timestamp();
+    fs::write(fixture("ocsp/now"), format!("{now}\n")).unwrap();
+
+    let read = |name: &str| X509::from_pem(&fs::read(layout.platform(name).certificate).unwrap()).unwrap();
+    let (subject, other, issuer) = (read("signing"), read("encryption"), read("issuing"));
+    let key = PKey::private_key_from_pem(&fs::read(layout.platform("issuing").key).unwrap()).unwrap();
+    let delegate = OcspResponder::of_platform(&layout).unwrap();
+    let by_name = OcspResponder::of(&issuer, &key);
+    let by_key = OcspResponder { by_name: false, null_parameters: true, ..by_name.clone() };
+    for signed in SIGNED {
+        let (responder, hash) = match signed.seed {
+            "issuer-by-name" => (&by_name, MessageDigest::sha1()),
+            "issuer-by-key" => (&by_key, MessageDigest::sha256()),
+            _ => (&delegate, MessageDigest::sm3()),
+        };
+        let status = match signed.status {
+            CertStatus::Good => OcspStatus::Good,
+            CertStatus::Revoked => OcspStatus::Revoked,
+            CertStatus::Unknown => OcspStatus::Unknown,
+        };
+        let this_update = now - signed.before;
+        let next_update = Some(this_update + LIFETIME);
+        let about = |certificate: &X509| {
+            let cert_id = cert_id(hash, certificate, &issuer).unwrap();
+            OcspSingle { cert_id, status, this_update, next_update }
+        };
+        let mut singles = vec![about(&subject)];
+        if signed.seed == "two-certificates" {
+            singles.insert(0, about(&other));
+        }
+        let nonce = signed.with_nonce.then_some(&NONCE[..]);
+        write("ocsp_responses", signed.seed, &responder.answer(&singles, nonce, now).unwrap());
+    }
+    write("ocsp_responses", "try-later", &ocsp_error(3));
 }
 
 fn copy_folder(from: &Path, to: &PathBuf) {
