@@ -6,6 +6,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer};
 use crate::revocation::{Kind, Question, RevocationEvidence, Said};
 use crate::second_opinion::Disputed;
 use crate::signed::Sm2Signed;
+use crate::strength::weak_signature;
 use crate::verifier::{Subject, Verifier};
 
 /// id-ce-deltaCRLIndicator, 2.5.29.27.
@@ -41,6 +42,9 @@ impl Crl {
         if list.extensions().iter().any(|extension| extension.critical) {
             return Err("holds a critical extension: only complete, direct lists are used".into());
         }
+        if let Some(weakness) = weak_signature(&list.signature_algorithm) {
+            return Err(weakness);
+        }
         Ok(Self {
             issuer: list.issuer().as_raw().to_vec(),
             number: list.crl_number().map(x509_parser::num_bigint::BigUint::to_bytes_be),
@@ -58,9 +62,9 @@ impl Crl {
         &self.issuer
     }
 
-    /// CRL number (RFC 5280 §5.2.3), big-endian without leading zeros.
-    pub(crate) fn number(&self) -> Option<&[u8]> {
-        self.number.as_deref()
+    /// CRL number (RFC 5280 §5.2.3), in the order of numbers: octets without leading zeros, the fewer the smaller.
+    pub(crate) fn number(&self) -> Option<(usize, &[u8])> {
+        self.number.as_deref().map(|number| (number.len(), number))
     }
 
     pub(crate) const fn this_update(&self) -> i64 {
@@ -101,9 +105,11 @@ impl Crl {
         if revoked { Said::Revoked } else { Said::Good }
     }
 
-    /// Signed by the issuer, by OpenSSL's verdict and, of an SM2 signature, by ours too; and not from the future.
+    /// Signed by the issuer, by OpenSSL's verdict and, of an SM2 signature, by ours too; not from the future; and the issuer may sign
+    /// lists (cRLSign, RFC 5280 §6.3.3 f).
     pub(crate) fn is_for(&self, question: &Question<'_>, verifier: &Verifier) -> Result<bool, Disputed> {
-        if self.issuer != question.issuer.subject_der() || self.this_update > question.now {
+        let may_sign = question.issuer.key_usage().is_none_or(|usage| usage.crl_sign);
+        if self.issuer != question.issuer.subject_der() || self.this_update > question.now || !may_sign {
             return Ok(false);
         }
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);

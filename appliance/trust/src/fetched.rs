@@ -230,9 +230,7 @@ impl TrustStore {
         }
         let held = self.crls.iter().filter(|held| held.issuer() == list.issuer());
         for held in held {
-            // Shorter is smaller: no leading zeros.
-            let number = |list: &Crl| list.number().map(|number| (number.len(), number.to_vec()));
-            let counted_back = matches!((number(&list), number(held)), (Some(new), Some(old)) if new < old);
+            let counted_back = matches!((list.number(), held.number()), (Some(new), Some(old)) if new < old);
             if counted_back || list.this_update() < held.this_update() {
                 return Err(FetchError::Older);
             }
@@ -279,7 +277,9 @@ impl TrustStore {
         }
         self.check_times(evidence.this_update, evidence.next_update, now)?;
         for held in &self.responses {
-            let newer = held.about(&question).is_some_and(|(_, held)| held.this_update > evidence.this_update);
+            let newer = held
+                .about(&question)
+                .is_some_and(|(word, held)| (held.this_update, word) > (evidence.this_update, said));
             if newer && self.vouches(held, &question, verifier).map_err(|_| FetchError::Disputed)?.is_some() {
                 return Err(FetchError::Older);
             }

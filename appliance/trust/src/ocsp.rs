@@ -2,6 +2,8 @@ use openssl::error::ErrorStack;
 use openssl::ocsp::{OcspBasicResponse, OcspFlag, OcspResponse as OpenSslResponse};
 use openssl::stack::Stack;
 use openssl::x509::X509;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::AlgorithmIdentifier;
 use yanqian_messages::Certificate;
 use yanqian_messages::ocsp::{CertStatus, OcspResponse, SingleResponse};
 
@@ -10,6 +12,7 @@ use crate::revocation::{Kind, Question, RevocationEvidence, Said};
 use crate::second_opinion::Disputed;
 use crate::signed::Sm2Signed;
 use crate::store::TrustStore;
+use crate::strength::weak_signature;
 use crate::verdict::edges_of;
 use crate::verifier::{Subject, Verifier};
 
@@ -29,6 +32,11 @@ impl Ocsp {
         let read = OcspResponse::parse(der).map_err(|error| error.to_string())?;
         if read.singles().is_empty() || read.singles().iter().any(|single| single.next_update.is_none()) {
             return Err("has no nextUpdate".into());
+        }
+        let (_, algorithm) = AlgorithmIdentifier::from_der(read.signature_algorithm())
+            .map_err(|_| "is signed by an algorithm that cannot be read")?;
+        if let Some(weakness) = weak_signature(&algorithm) {
+            return Err(weakness);
         }
         let parsed = OpenSslResponse::from_der(der).and_then(|response| response.basic());
         let parsed = parsed.map_err(|_| "OpenSSL does not read it")?;

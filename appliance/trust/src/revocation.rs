@@ -63,13 +63,13 @@ pub struct RevocationPolicy {
     pub grace_seconds: u32,
 }
 
-/// What one source says of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What one source says of a certificate; of two words of the same second the later one here counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Said {
     Good,
-    Revoked,
     /// A responder that does not know the certificate says nothing for it.
     Unknown,
+    Revoked,
 }
 
 /// A certificate that revocation data are asked about.
@@ -158,7 +158,7 @@ impl TrustStore {
                 valid.push(list);
             }
         }
-        let newest = valid.into_iter().max_by_key(|list| list.this_update());
+        let newest = valid.into_iter().max_by_key(|list| (list.this_update(), list.number(), list.says(question)));
         Ok(newest.map(|list| Word { said: list.says(question), evidence: list.evidence(), beside: Vec::new() }))
     }
 
@@ -166,8 +166,9 @@ impl TrustStore {
         let mut newest: Option<Word> = None;
         for response in &self.responses {
             let Some((said, evidence)) = response.about(question) else { continue };
+            let age = (evidence.this_update, said);
             if evidence.this_update > question.now
-                || newest.as_ref().is_some_and(|word| word.evidence.this_update >= evidence.this_update)
+                || newest.as_ref().is_some_and(|word| (word.evidence.this_update, word.said) >= age)
             {
                 continue;
             }

@@ -212,6 +212,46 @@ fn responses_serve_until_their_grace_ends_and_revoked_is_believed_for_ever() {
     assert_eq!(site.ask_with(&responder.answer(&[unknown], None, NOW).unwrap()), stale);
 }
 
+#[test]
+fn of_two_words_of_one_second_the_one_that_revokes_counts() {
+    let site = site(Algorithm::Sm2);
+    let responder = responder(&site.issuing);
+    let good = responder.answer(&[site.good()], None, NOW).unwrap();
+    let revoked = responder.answer(&[site.says(OcspStatus::Revoked, NOW - HOUR, NOW + HOUR)], None, NOW).unwrap();
+    for files in [["a", "b"], ["b", "a"]] {
+        for (file, response) in files.into_iter().zip([&good, &revoked]) {
+            pki::write(site.directory.path(), &format!("ocsp/{file}.der"), response);
+        }
+        assert_eq!(site.ask_at(NOW), Err(SignerError::Revoked));
+    }
+    let above = vec![site.issuing.certificate(), site.root.certificate()];
+    let asked = Asked { subject: site.signer.certificate(), above };
+    let taken = site.store().take_response(&good, &asked, None, NOW, &verifier());
+    assert_eq!(taken, Err(FetchError::Older), "nor does the other take its place");
+}
+
+#[test]
+fn a_response_or_list_with_a_weak_signature_is_refused_by_name() {
+    let site = site(Algorithm::Rsa(2048));
+    let strong = responder(&site.issuing);
+    let weak = OcspResponder { sha1: true, ..strong.clone() };
+    site.put(&weak.answer(&[site.good()], None, NOW).unwrap());
+    let settings = TrustSettings { revocation: site.policy, fetched: None };
+    let opened = || TrustStore::open(site.directory.path(), &settings).map(|_| ()).map_err(|error| error.to_string());
+    let told = opened().expect_err("SHA-1");
+    assert!(told.contains("ocsp/response.der") && told.contains("1.2.840.113549.1.1.5"), "{told}");
+    site.put(&strong.answer(&[site.good()], None, NOW).unwrap());
+    assert_eq!(opened(), Ok(()));
+    for (digest, expected) in
+        [(MessageDigest::sha1(), false), (MessageDigest::md5(), false), (MessageDigest::sha384(), true)]
+    {
+        let list = pki::crl_signed_with(digest, &site.issuing, NOW - HOUR, NOW + HOUR);
+        pki::write(site.directory.path(), "crls/issuing.pem", &list);
+        assert_eq!(opened().is_ok(), expected, "{:?}", opened());
+        assert!(expected || opened().is_err_and(|told| told.contains("crls/issuing.pem") && told.contains("too weak")));
+    }
+}
+
 /// What the list says (some: whether it revokes) and the responder; then the verdict by list, by response, by either, by both.
 type Row = (Option<bool>, Option<OcspStatus>, [Result<&'static [RevocationKind], SignerError>; 4]);
 

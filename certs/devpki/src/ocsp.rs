@@ -41,6 +41,8 @@ pub struct OcspResponder {
     pub by_name: bool,
     /// Writes the signature's algorithm with NULL parameters where the standard leaves them out.
     pub null_parameters: bool,
+    /// Signs over SHA-1; with an RSA key only.
+    pub sha1: bool,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -142,6 +144,7 @@ impl OcspResponder {
             include: Vec::new(),
             by_name: true,
             null_parameters: false,
+            sha1: false,
         }
     }
 
@@ -151,12 +154,12 @@ impl OcspResponder {
         let certificate = X509::from_pem(&files::read(&pair.certificate)?)?;
         let key = PKey::private_key_from_pem(&files::read(&pair.key)?)?;
         let include = vec![certificate.clone()];
-        Ok(Self { certificate, key, include, by_name: true, null_parameters: false })
+        Ok(Self { certificate, key, include, by_name: true, null_parameters: false, sha1: false })
     }
 
     fn algorithm(&self) -> Vec<u8> {
         let (oid, null): (&[u8], bool) = if self.key.id() == Id::RSA {
-            (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b], true)
+            (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, if self.sha1 { 0x05 } else { 0x0b }], true)
         } else if is_sm2(&self.key) {
             (&[0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x75], self.null_parameters)
         } else {
@@ -185,7 +188,8 @@ impl OcspResponder {
             tlv(0xa1, &[&tlv(SEQUENCE, &[&extension])])
         });
         let data = tlv(SEQUENCE, &[&self.id()?, &generalized(now), &tlv(SEQUENCE, &[&singles.concat()]), &extensions]);
-        let mut signer = Signer::new(digest_for(&self.key), &self.key)?;
+        let digest = if self.sha1 { MessageDigest::sha1() } else { digest_for(&self.key) };
+        let mut signer = Signer::new(digest, &self.key)?;
         let signature = signer.sign_oneshot_to_vec(&data)?;
         let held = self.include.iter().map(|certificate| certificate.to_der()).collect::<Result<Vec<_>, _>>()?;
         let held = if held.is_empty() { Vec::new() } else { tlv(0xa0, &[&tlv(SEQUENCE, &[&held.concat()])]) };

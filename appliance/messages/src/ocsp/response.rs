@@ -48,6 +48,7 @@ enum ResponderId {
 pub struct OcspResponse {
     to_be_signed: Vec<u8>,
     algorithm: ObjectIdentifier,
+    algorithm_der: Vec<u8>,
     signature: Vec<u8>,
     responder: ResponderId,
     produced_at: i64,
@@ -102,7 +103,8 @@ impl OcspResponse {
         let mut basic = outer.sequence()?;
         outer.finish()?;
         let data = basic.expect(Tag::Sequence)?;
-        let (algorithm, _) = basic.algorithm()?;
+        let algorithm_der = basic.expect(Tag::Sequence)?.whole.to_vec();
+        let (algorithm, _) = Elements::new(&algorithm_der, "signatureAlgorithm")?.algorithm()?;
         let signature = match basic.expect(Tag::BitString)?.value {
             [0, signature @ ..] => signature.to_vec(),
             _ => return Err(OcspError::Der("signature")),
@@ -147,6 +149,7 @@ impl OcspResponse {
         Ok(Self {
             to_be_signed: data.whole.to_vec(),
             algorithm,
+            algorithm_der,
             signature,
             responder,
             produced_at,
@@ -187,6 +190,11 @@ impl OcspResponse {
             ResponderId::Name(name) => name == certificate.subject_der(),
             ResponderId::Key(hash) => key_hash(certificate).as_ref() == Some(hash),
         })
+    }
+
+    /// DER `AlgorithmIdentifier` of its signature.
+    pub fn signature_algorithm(&self) -> &[u8] {
+        &self.algorithm_der
     }
 
     /// Whether it is signed with SM2 and SM3 (GM/T 0006-2012).

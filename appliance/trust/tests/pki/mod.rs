@@ -185,12 +185,27 @@ pub(crate) fn crl(issuer: &Identity, revoked: &[&Identity], this_update: i64, ne
     crl_with(issuer, revoked, this_update, next_update, &[])
 }
 
+/// A complete and empty list, PEM, signed over this digest.
+pub(crate) fn crl_signed_with(by: MessageDigest, issuer: &Identity, this_update: i64, next_update: i64) -> Vec<u8> {
+    make_crl(issuer, &[], [this_update, next_update], &[], by)
+}
+
 pub(crate) fn crl_with(
     issuer: &Identity,
     revoked: &[&Identity],
     this_update: i64,
     next_update: i64,
     extensions: &[(&str, bool, Vec<u8>)],
+) -> Vec<u8> {
+    make_crl(issuer, revoked, [this_update, next_update], extensions, digest(issuer.algorithm))
+}
+
+fn make_crl(
+    issuer: &Identity,
+    revoked: &[&Identity],
+    [this_update, next_update]: [i64; 2],
+    extensions: &[(&str, bool, Vec<u8>)],
+    by: MessageDigest,
 ) -> Vec<u8> {
     let mut builder = X509CrlBuilder::new().unwrap();
     builder.set_issuer_name(issuer.x509.subject_name()).unwrap();
@@ -211,7 +226,7 @@ pub(crate) fn crl_with(
     for (oid, critical, der) in extensions {
         builder.append_extension(extension(oid, *critical, der)).unwrap();
     }
-    builder.sign(&issuer.key, digest(issuer.algorithm)).unwrap();
+    builder.sign(&issuer.key, by).unwrap();
     builder.build().unwrap().to_pem().unwrap()
 }
 
