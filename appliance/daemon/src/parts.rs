@@ -7,9 +7,9 @@ use yanqian_agreement::Agreement;
 use yanqian_evidence::{Context, SoftwareVersion};
 use yanqian_gateway::{KeyPair, StateKeys};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
-use yanqian_platform::{PlatformClient, Profile};
+use yanqian_platform::{LinkSettings, PlatformClient, Profile};
 use yanqian_sm::sm3;
-use yanqian_trust::{RevocationPolicy, SharedTrust, TrustSettings};
+use yanqian_trust::{RevocationPolicy, SharedTrust, TrustSettings, Verifier};
 use yanqian_vocabulary::{AgreementHash, Mode, TokenGrade};
 use zeroize::Zeroizing;
 
@@ -65,10 +65,11 @@ pub(crate) fn agreement(config: &Config) -> Result<(Agreement, AgreementHash), P
 }
 
 /// The platform profile with a client for its endpoints.
-pub(crate) fn platform(config: &Config) -> Result<(Arc<Profile>, PlatformClient), PartError> {
+pub(crate) fn platform(config: &Config, verifier: &Arc<Verifier>) -> Result<(Arc<Profile>, PlatformClient), PartError> {
     let profile = Profile::load(&config.platform.profile).map_err(|error| PartError(error.to_string()))?;
     let profile = Arc::new(profile);
-    let client = PlatformClient::with_settings(Arc::clone(&profile), link::settings(config)?)
+    let settings = LinkSettings { verifier: Arc::clone(verifier), ..link::settings(config)? };
+    let client = PlatformClient::with_settings(Arc::clone(&profile), settings)
         .map_err(|error| PartError::file(&config.file, format!("key `platform.endpoint`: {error}")))?;
     Ok((profile, client))
 }
@@ -79,6 +80,7 @@ pub(crate) fn trust(config: &Config) -> Result<SharedTrust, PartError> {
         revocation: RevocationPolicy {
             signer: revocation.signer,
             authorities: revocation.authorities,
+            tls: revocation.tls,
             grace_seconds: config.platform.revocation_grace_seconds,
         },
         fetched: revocation.fetches().then(|| fetched_directory(config)),

@@ -222,7 +222,7 @@ async fn start(
     readiness: &Readiness,
 ) -> Result<Started, ServeError> {
     let (agreement, agreement_hash) = parts::agreement(config).map_err(configuration)?;
-    let (profile, client) = parts::platform(config).map_err(configuration)?;
+    let (profile, client) = parts::platform(config, verifier).map_err(configuration)?;
     let client = Arc::new(client);
     registry.register(Box::new(LinkMetrics::new(&client).map_err(failed)?)).map_err(failed)?;
     link::tell(config);

@@ -99,7 +99,7 @@ pub struct Fetched {
     pub next_update: i64,
 }
 
-/// Signers that came with answers and were chained, the last ones.
+/// Signers that came with answers, and TLS peers, that were chained: the last ones.
 #[derive(Debug, Default)]
 pub(crate) struct Met(Mutex<Vec<Asked>>);
 
@@ -162,7 +162,7 @@ pub(crate) fn fetched_files<T>(folder: &Path, item: impl Fn(&[u8]) -> Result<T, 
 
 impl TrustStore {
     /// Certificates that a responder may be asked about ahead of need: the signers known ahead and those met, and the
-    /// intermediates.
+    /// intermediates of both.
     pub fn subjects(&self, now: i64, verifier: &Verifier) -> Vec<Asked> {
         let known = self.signing.iter().chain(&self.intermediates).filter_map(|subject| {
             let above = self.build_chain(subject, &[], now, verifier).ok()?;
@@ -170,8 +170,13 @@ impl TrustStore {
         });
         let mut all: Vec<Asked> = known.collect();
         for met in self.met.all() {
-            if !all.iter().any(|asked| asked.subject == met.subject) {
-                all.push(met);
+            // Whoever it came with, too; the anchor vouches for itself.
+            let above = (1..met.above.len())
+                .map(|place| Asked { subject: met.above[place - 1].clone(), above: met.above[place..].to_vec() });
+            for asked in above.collect::<Vec<_>>().into_iter().chain([met]) {
+                if !all.iter().any(|known| known.subject == asked.subject) {
+                    all.push(asked);
+                }
             }
         }
         all
@@ -187,7 +192,8 @@ impl TrustStore {
     /// Where certificates that are known or were met say that lists lie (cRLDistributionPoints), as they say it.
     pub fn distribution_points(&self) -> Vec<String> {
         let met = self.met.all();
-        let known = self.intermediates.iter().chain(&self.signing).chain(met.iter().map(|asked| &asked.subject));
+        let met = met.iter().flat_map(|asked| std::iter::once(&asked.subject).chain(&asked.above));
+        let known = self.intermediates.iter().chain(&self.signing).chain(met);
         let mut all: Vec<_> = known.flat_map(distribution_points_of).collect();
         all.sort();
         all.dedup();
@@ -207,12 +213,19 @@ impl TrustStore {
         newest.into_values().min()
     }
 
-    /// Takes a list, PEM or DER: complete, signed by an authority of the store, not older than what is there.
+    /// Whose lists are taken: the store's authorities, and those above certificates that were met, which lead to its anchors.
+    fn may_list(&self) -> Vec<Certificate> {
+        let met = self.met.all().into_iter().flat_map(|asked| asked.above);
+        let known = self.authorities.iter().chain(&self.tls_authorities).cloned();
+        known.chain(met).collect()
+    }
+
+    /// Takes a list, PEM or DER: complete, signed by such an authority, not older than what is there.
     pub fn take_list(&self, octets: &[u8], now: i64, verifier: &Verifier) -> Result<Fetched, FetchError> {
         let list = Crl::read(octets).map_err(FetchError::Unreadable)?;
         self.check_times(list.this_update(), list.next_update(), now)?;
         let mut signed = false;
-        for issuer in self.authorities.iter().filter(|authority| authority.subject_der() == list.issuer()) {
+        for issuer in self.may_list().iter().filter(|authority| authority.subject_der() == list.issuer()) {
             let Ok(authority) = X509::from_der(issuer.as_der()) else { continue };
             let above = std::slice::from_ref(issuer);
             let question = Question {

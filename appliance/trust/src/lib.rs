@@ -23,6 +23,7 @@ mod signed;
 mod store;
 mod strength;
 mod tables;
+mod tls;
 mod verdict;
 mod verifier;
 mod watch;

@@ -59,6 +59,9 @@ impl Decides {
 pub struct RevocationPolicy {
     pub signer: Decides,
     pub authorities: Decides,
+    /// Of the certificate that the platform shows in TLS; none: only the handshake and pins judge it. With it, `authorities` decides on
+    /// those above.
+    pub tls: Option<Decides>,
     /// Seconds that a list or response may be used past its `nextUpdate`.
     pub grace_seconds: u32,
 }
@@ -103,6 +106,18 @@ impl TrustStore {
         now: i64,
         verifier: &Verifier,
     ) -> Result<Vec<RevocationEvidence>, SignerError> {
+        self.ask_along(signer, chain, self.policy.signer, now, verifier)
+    }
+
+    /// The same of any leaf, about which `leaf` says whose word counts.
+    pub(crate) fn ask_along(
+        &self,
+        signer: &Certificate,
+        chain: &[Certificate],
+        leaf: Decides,
+        now: i64,
+        verifier: &Verifier,
+    ) -> Result<Vec<RevocationEvidence>, SignerError> {
         let mut all = Vec::new();
         for (place, (subject, issuer)) in std::iter::once(signer).chain(chain).zip(chain).enumerate() {
             let certificate = X509::from_der(subject.as_der()).map_err(|_| SignerError::Chain)?;
@@ -112,7 +127,7 @@ impl TrustStore {
             }
             let above = &chain[place..];
             let question = Question { certificate: &certificate, subject, authority: &authority, issuer, above, now };
-            let decides = if place == 0 { self.policy.signer } else { self.policy.authorities };
+            let decides = if place == 0 { leaf } else { self.policy.authorities };
             all.extend(self.ask(&question, decides, verifier)?);
         }
         Ok(all)

@@ -31,12 +31,14 @@ pub struct TrustStore {
     pub(crate) edges: Vec<i64>,
     pub(crate) verdicts: Verdicts,
     tls_anchors: Vec<X509>,
+    pub(crate) tls_authorities: Vec<Certificate>,
     encryption: Certificate,
     pub(crate) signing: Vec<Certificate>,
     /// Anchors and intermediates.
     pub(crate) authorities: Vec<Certificate>,
     named: Vec<NamedCertificate>,
     hash: [u8; 32],
+    pub(crate) tls_hash: [u8; 32],
 }
 
 /// A certificate of the store with its role, for expiry monitoring.
@@ -109,6 +111,16 @@ impl TrustStore {
         let mut edges: Vec<_> = authorities.iter().flat_map(edges_of).collect();
         edges.extend(crls.iter().flat_map(|list| list.edges(grace)));
         edges.extend(responses.iter().flat_map(|response| response.edges(grace)));
+        let hash = yanqian_sm::sm3(&[&content]);
+        let tls_hash = match settings.revocation.tls {
+            None => hash,
+            Some(_) => {
+                let data = crls.iter().map(Crl::hash).chain(responses.iter().map(Ocsp::hash));
+                let mut data: Vec<[u8; 32]> = data.copied().collect();
+                data.sort_unstable();
+                yanqian_sm::sm3(&[&hash, data.as_flattened()])
+            }
+        };
         Ok(Self {
             anchors: to_openssl(&anchors)?,
             intermediates,
@@ -120,11 +132,13 @@ impl TrustStore {
             edges,
             verdicts: Verdicts::default(),
             tls_anchors: to_openssl(&tls)?,
+            tls_authorities: tls,
             encryption,
             signing,
             authorities,
             named,
-            hash: yanqian_sm::sm3(&[&content]),
+            hash,
+            tls_hash,
         })
     }
 
@@ -146,13 +160,6 @@ impl TrustStore {
     /// Anchors for the platform's TLS certificate.
     pub fn tls_anchors(&self) -> &[X509] {
         &self.tls_anchors
-    }
-
-    /// Whether the certificate (DER) may be the platform's end of a TLS connection: one that pins of this role name, where there
-    /// are any. The chain is the handshake's to check.
-    pub fn allows_tls(&self, der: &[u8]) -> bool {
-        let named = |der| Certificate::from_der(der).is_ok_and(|peer| self.pins.allow(PinRole::Tls, &peer));
-        !self.pins.restrict(PinRole::Tls) || named(der)
     }
 
     /// When the first authority is left without a list in force, grace included: seconds since 1970. None without a list.

@@ -56,6 +56,10 @@ impl Span {
         span
     }
 
+    pub(crate) const fn last(&self) -> i64 {
+        self.last
+    }
+
     pub(crate) const fn holds(&self, now: i64) -> bool {
         self.first <= now && now <= self.last
     }

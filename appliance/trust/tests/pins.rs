@@ -58,9 +58,9 @@ fn pins_of_tls_and_encryption_restrict_once_there_are_any() {
         TrustStore::load(directory.path(), 0)
     };
     let store = load(&named(&[("signing", "signer")])).unwrap();
-    assert!(store.allows_tls(this.as_der()) && store.allows_tls(other.as_der()));
+    assert!(store.allows_tls(&this) && store.allows_tls(&other) && !store.judges_tls());
     let store = load(&named(&[("tls", "this"), ("signing", "other")])).unwrap();
-    assert!(store.allows_tls(this.as_der()) && !store.allows_tls(other.as_der()) && !store.allows_tls(&[]));
+    assert!(store.allows_tls(&this) && !store.allows_tls(&other) && store.judges_tls());
 
     assert!(load(&named(&[("encryption", "encryption")])).is_ok());
     let error = load(&named(&[("encryption", "somebody else")])).expect_err("not pinned").to_string();

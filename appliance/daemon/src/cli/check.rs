@@ -15,7 +15,6 @@ use yanqian_hsm::profile::Profile as TokenProfile;
 use yanqian_hsm::worker::WorkerConfig;
 use yanqian_messages::Certificate;
 use yanqian_platform::{Profile, Route};
-use yanqian_trust::Decides;
 use yanqian_vocabulary::Timestamp;
 
 use super::output::{complain, say};
@@ -146,8 +145,7 @@ fn rows(config: &Config) -> Vec<Row> {
         row("disk", disk(&config.state_dir)),
         row("open-files", open_files(config)),
     ];
-    let revocation = &config.platform.revocation;
-    if [revocation.signer, revocation.authorities].iter().any(|decides| *decides != Decides::Crl) {
+    if config.platform.revocation.asks_responders() {
         rows.push(row("ocsp-responses", responses(config)));
     }
     let mut pairs: Vec<Placed> = Vec::new();

@@ -348,6 +348,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         http2: raw.platform.http2,
     };
     let link = way.check(&raw.link, base).map_err(|(key, problem)| value_error(key, problem))?;
+    let shows = link.transport != Transport::Gateway;
     let at = |path: PathBuf| base.join(path);
     Ok(Config {
         file: file.to_owned(),
@@ -373,7 +374,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             customer_number: raw.platform.customer_number,
             application: raw.platform.application,
             revocation_grace_seconds: raw.platform.revocation_grace_seconds,
-            revocation: raw.platform.revocation.validate().map_err(|(key, problem)| value_error(key, &problem))?,
+            revocation: raw.platform.revocation.validate(shows).map_err(|(key, problem)| value_error(key, &problem))?,
         },
         hsm,
         verification: raw.verification.into(),

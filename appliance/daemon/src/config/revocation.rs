@@ -18,6 +18,9 @@ pub(super) struct RawRevocation {
     signer: RawDecides,
     /// The same for the authorities above it.
     authorities: RawDecides,
+    /// The same for the certificate that the platform shows in TLS; with `none` nobody is asked about it, and pins and the handshake judge it
+    /// alone. With another, `authorities` decides on those above it, and where it is revoked or nobody vouches for it nothing is sent.
+    tls: RawTls,
     /// Lists to fetch, `http://…`; what is fetched is signed, so nothing else is needed. `ldap://` is not supported.
     crl_urls: Vec<String>,
     /// Hosts from which lists are fetched that certificates name themselves (cRLDistributionPoints). A certificate that names
@@ -43,7 +46,18 @@ enum RawDecides {
     Both,
 }
 
-/// An OCSP responder, asked ahead of need about every signer that is known or was met, and the intermediates.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum RawTls {
+    #[default]
+    None,
+    Crl,
+    Ocsp,
+    Either,
+    Both,
+}
+
+/// An OCSP responder, asked ahead of need about every signer and TLS certificate that is known or was met, and the intermediates.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawResponder {
@@ -82,6 +96,7 @@ impl Default for RawRevocation {
         Self {
             signer: RawDecides::Crl,
             authorities: RawDecides::Crl,
+            tls: RawTls::None,
             crl_urls: Vec::new(),
             distribution_hosts: Vec::new(),
             proxy: None,
@@ -97,6 +112,8 @@ impl Default for RawRevocation {
 pub(crate) struct Revocation {
     pub(crate) signer: Decides,
     pub(crate) authorities: Decides,
+    /// None: nobody is asked.
+    pub(crate) tls: Option<Decides>,
     pub(crate) lists: Vec<HttpUrl>,
     pub(crate) distribution_hosts: Vec<String>,
     pub(crate) responders: Vec<Responder>,
@@ -117,6 +134,14 @@ pub(crate) struct Responder {
 }
 
 impl Revocation {
+    /// Whether a responder's word counts for anything.
+    pub(crate) fn asks_responders(&self) -> bool {
+        [Some(self.signer), Some(self.authorities), self.tls]
+            .into_iter()
+            .flatten()
+            .any(|decides| decides != Decides::Crl)
+    }
+
     /// Whether the daemon fetches anything itself.
     pub(crate) fn fetches(&self) -> bool {
         !self.lists.is_empty() || !self.distribution_hosts.is_empty() || !self.responders.is_empty()
@@ -169,11 +194,26 @@ const fn decides(raw: RawDecides) -> Decides {
     }
 }
 
+const fn decides_on_tls(raw: RawTls) -> Option<Decides> {
+    match raw {
+        RawTls::None => None,
+        RawTls::Crl => Some(Decides::Crl),
+        RawTls::Ocsp => Some(Decides::Ocsp),
+        RawTls::Either => Some(Decides::Either),
+        RawTls::Both => Some(Decides::Both),
+    }
+}
+
 /// A key and what is wrong with it.
 type Wrong = (&'static str, String);
 
 impl RawRevocation {
-    pub(super) fn validate(self) -> Result<Revocation, Wrong> {
+    /// `shows_certificate`: whether the platform's end of the way shows a TLS certificate to this program.
+    pub(super) fn validate(self, shows_certificate: bool) -> Result<Revocation, Wrong> {
+        let tls = decides_on_tls(self.tls);
+        if tls.is_some() && !shows_certificate {
+            return Err(("platform.revocation.tls", "a gateway shows no TLS certificate: expected none".to_owned()));
+        }
         let url = |key: &'static str, text: &str| HttpUrl::parse(text).map_err(|problem| (key, problem));
         if !(10..=604_800).contains(&self.refresh_seconds) {
             return Err(("platform.revocation.refresh_seconds", "expected 10 to 604800".to_owned()));
@@ -207,6 +247,7 @@ impl RawRevocation {
         Ok(Revocation {
             signer: decides(self.signer),
             authorities: decides(self.authorities),
+            tls,
             lists: lists.collect::<Result<_, _>>()?,
             distribution_hosts: self.distribution_hosts,
             responders: self.responder.into_iter().map(responder).collect::<Result<_, Wrong>>()?,
@@ -246,6 +287,24 @@ mod tests {
         let config = parsed("signer = \"crl\"", "signer = \"both\"").expect("a sample");
         assert_eq!(config.platform.revocation.signer, Decides::Both);
         assert!(!config.platform.revocation.fetches());
+    }
+
+    #[test]
+    fn nobody_is_asked_about_tls_certificates_by_default_nor_where_there_is_none() {
+        let policy = |to: &str| parsed("tls = \"none\"", to).map(|config| config.platform.revocation.tls);
+        assert_eq!(policy("tls = \"none\""), Ok(None));
+        assert_eq!(policy(""), Ok(None));
+        assert_eq!(policy("tls = \"either\""), Ok(Some(Decides::Either)));
+        assert!(policy("tls = \"never\"").is_err());
+        let sample = include_str!("../../../../samples/yanqian.toml");
+        let gateway = sample
+            .replacen("endpoint = \"https://platform.example:443\"", "endpoint = \"http://127.0.0.1:8080\"", 1)
+            .replacen("transport = \"tls\"", "transport = \"gateway\"", 1);
+        let parse = |text: &str| super::super::parse(text, std::path::Path::new("yanqian.toml"));
+        assert!(parse(&gateway).is_ok(), "{:?}", parse(&gateway).err().map(|error| error.to_string()));
+        let error =
+            parse(&gateway.replacen("tls = \"none\"", "tls = \"crl\"", 1)).expect_err("no certificate").to_string();
+        assert!(error.contains("platform.revocation.tls"), "{error}");
     }
 
     #[test]

@@ -2,22 +2,23 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use openssl::ssl::Ssl;
+use openssl::ssl::{Ssl, SslRef};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
-use yanqian_trust::TrustStore;
+use yanqian_trust::{SignerError, TrustStore, Verifier};
 
 use super::endpoint::{Endpoint, authority};
 use super::meter::{Metered, Stream};
 use super::pool::{Connection, Sender};
 use super::proxy::Proxy;
 use super::stats::{ConnectStage, Counts};
-use super::tls::{Security, TlsSettings, is_rfc8998};
+use super::tls::{Security, TlsSettings, is_rfc8998, verified_chain};
 
 /// Why there is no connection.
 pub(crate) type ConnectError = (ConnectStage, &'static str);
@@ -35,6 +36,7 @@ pub(crate) struct Connector {
     pub(crate) proxy: Option<Proxy>,
     pub(crate) http2: bool,
     pub(crate) settings: TlsSettings,
+    pub(crate) verifier: Arc<Verifier>,
 }
 
 impl Connector {
@@ -101,15 +103,12 @@ impl Connector {
             *stage = ConnectStage::Proxy;
             proxy.tunnel(&mut stream, target).await?;
         }
-        let mut http2 = false;
+        let (mut http2, mut end) = (false, None);
         let stream: Box<dyn Stream> = if endpoint.is_secure() {
             *stage = ConnectStage::Tls;
             let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
             let stream = self.handshake(ssl, stream).await?;
-            let peer = stream.ssl().peer_certificate().and_then(|peer| peer.to_der().ok());
-            if !trust.allows_tls(&peer.unwrap_or_default()) {
-                return Err("the TLS certificate is not pinned");
-            }
+            end = self.judge(stream.ssl(), trust)?;
             http2 = stream.ssl().selected_alpn_protocol() == Some(b"h2");
             Box::new(stream)
         } else {
@@ -118,7 +117,27 @@ impl Connector {
         *stage = ConnectStage::Http;
         let (stream, meter) = Metered::new(stream);
         let sender = begin_http(stream, http2, counts).await?;
-        Ok(Connection::new(sender, meter, *trust.hash()))
+        Ok(Connection::new(sender, meter, *trust.tls_hash(), end))
+    }
+
+    /// Whether the peer may be sent anything, and when that has to be looked at again.
+    fn judge(&self, ssl: &SslRef, trust: &TrustStore) -> Result<Option<Instant>, &'static str> {
+        if !trust.judges_tls() {
+            return Ok(None);
+        }
+        let chain = verified_chain(ssl).ok_or("the TLS certificates cannot be read")?;
+        // By the clock that the handshake judged their validity by.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let last = trust.check_tls(&chain, now, &self.verifier).map_err(|error| match error {
+            SignerError::NotPinned => "the TLS certificate is not pinned",
+            SignerError::Revoked => "a TLS certificate is revoked",
+            SignerError::RevocationStale => "revocation data for a TLS certificate is missing or older than its grace",
+            SignerError::Disputed => "two implementations disagree about revocation data for a TLS certificate",
+            _ => "the TLS certificate cannot be judged",
+        })?;
+        let left = u64::try_from(last.saturating_sub(now)).unwrap_or(0);
+        Ok(Instant::now().checked_add(Duration::from_secs(left)))
     }
 
     async fn handshake(&self, ssl: Ssl, stream: TcpStream) -> Result<SslStream<TcpStream>, &'static str> {

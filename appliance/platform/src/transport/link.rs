@@ -110,7 +110,7 @@ impl Link {
             return Err(SendError::NotSent);
         };
         let mut result = Err(SendError::NotSent);
-        if let Some(connection) = self.pool.take(trust.hash()) {
+        if let Some(connection) = self.pool.take(trust.tls_hash()) {
             result = self.on(connection, request, profile, deadline).await;
         }
         let mut cut_short = false;

@@ -16,13 +16,14 @@ mod proxy;
 mod stats;
 mod tls;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use yanqian_messages::Certificate;
-use yanqian_trust::TrustStore;
+use yanqian_trust::{TrustStore, Verifier, VerifierSettings};
 use yanqian_vocabulary::Reason;
 
 pub use breaker::{BreakerSettings, EndpointState};
@@ -76,6 +77,8 @@ pub struct LinkSettings {
     pub age: Duration,
     pub breaker: BreakerSettings,
     pub retries: RetrySettings,
+    /// Verifies what revocation data say of TLS certificates.
+    pub verifier: Arc<Verifier>,
 }
 
 impl LinkSettings {
@@ -90,6 +93,7 @@ impl LinkSettings {
             age: Duration::from_mins(10),
             breaker: BreakerSettings::default(),
             retries: RetrySettings::default(),
+            verifier: Arc::new(Verifier::new(VerifierSettings { table_octets: 0, shadow_every: NonZeroU32::MIN })),
         }
     }
 }
@@ -138,6 +142,7 @@ impl PlatformClient {
                 proxy: settings.proxy,
                 http2: settings.http2,
                 settings: TlsSettings::default(),
+                verifier: settings.verifier,
             },
             links: settings.endpoints.into_iter().map(link).collect(),
             budget: RetryBudget::new(settings.retries),

@@ -1,5 +1,5 @@
-//! Connections to one endpoint that may be used again. Each is bound to the trust store that verified its certificate: when
-//! another store comes into force, none of the old ones is used any more.
+//! Connections to one endpoint that may be used again. Each is bound to the trust store that verified its certificate, and to the
+//! revocation data where they have a say in it: when others come into force, none of the old ones is used any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) meter: Meter,
     trust: [u8; 32],
     born: Instant,
+    /// When its certificate has to be judged anew.
+    end: Option<Instant>,
     /// Of a connection that others use too.
     shared: Option<Arc<Shared>>,
 }
@@ -37,9 +39,9 @@ struct Shared {
 }
 
 impl Connection {
-    pub(crate) fn new(sender: Sender, meter: Meter, trust: [u8; 32]) -> Self {
+    pub(crate) fn new(sender: Sender, meter: Meter, trust: [u8; 32], end: Option<Instant>) -> Self {
         let shared = matches!(sender, Sender::Http2(_)).then(|| Arc::new(Shared { failed: AtomicBool::new(false) }));
-        Self { sender, meter, trust, born: Instant::now(), shared }
+        Self { sender, meter, trust, born: Instant::now(), end, shared }
     }
 
     /// A second hand on an HTTP/2 connection.
@@ -50,6 +52,7 @@ impl Connection {
             meter: self.meter.clone(),
             trust: self.trust,
             born: self.born,
+            end: self.end,
             shared: self.shared.clone(),
         })
     }
@@ -71,7 +74,8 @@ impl Connection {
             Sender::Http2(sender) => sender.is_ready(),
         };
         let failed = self.shared.as_ref().is_some_and(|shared| shared.failed.load(Ordering::Acquire));
-        open && !failed && self.trust == *trust && self.born.elapsed() < age
+        let judged = self.end.is_none_or(|end| Instant::now() <= end);
+        open && !failed && judged && self.trust == *trust && self.born.elapsed() < age
     }
 }
 

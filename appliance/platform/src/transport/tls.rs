@@ -183,12 +183,16 @@ fn show(builder: &mut SslContextBuilder, client: &ClientKey) -> Result<(), Error
     builder.check_private_key()
 }
 
+/// The certificates that a handshake verified, the peer's first, the anchor's last.
+pub(crate) fn verified_chain(ssl: &SslRef) -> Option<Vec<Certificate>> {
+    ssl.verified_chain()?.iter().map(read).collect()
+}
+
 /// What the settings ask for, seen once more in the handshake as it was: a library that offers something else by itself one day
 /// does not weaken the transport unnoticed.
 pub(crate) fn is_rfc8998(ssl: &SslRef) -> bool {
     let suite = ssl.current_cipher().is_some_and(|cipher| cipher.name() == SUITE);
-    let chain = ssl.verified_chain();
-    let is_sm2 = |one: &X509Ref| read(one).is_some_and(|one| one.public_key().is_some());
-    let chain_is_sm2 = chain.is_some_and(|chain| !chain.is_empty() && chain.iter().all(is_sm2));
+    let is_sm2 = |one: &Certificate| one.public_key().is_some();
+    let chain_is_sm2 = verified_chain(ssl).is_some_and(|chain| !chain.is_empty() && chain.iter().all(is_sm2));
     ssl.version2() == Some(SslVersion::TLS1_3) && suite && chain_is_sm2
 }

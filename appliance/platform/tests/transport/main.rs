@@ -4,6 +4,7 @@
 mod endpoints;
 mod http2;
 mod proxy;
+mod revocation;
 mod s_server;
 mod support;
 mod tls;

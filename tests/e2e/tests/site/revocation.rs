@@ -129,3 +129,25 @@ async fn lists_are_fetched_and_an_old_one_played_back_takes_nothing_away() {
     reissue(&pki, &[], 0);
     comes_to(&caller, "match").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_whose_tls_certificate_is_revoked_is_sent_nothing_until_it_is_vouched_for_again() {
+    let mut site = site().await;
+    let pki = site.places().pki();
+    let publisher = Publisher::start(&pki).await.unwrap();
+    let urls = toml::Value::Array(vec![publisher.url("issuing.crl").into()]);
+    configure(&mut site, &[("tls", "crl".into()), ("refresh_seconds", 10.into()), ("crl_urls", urls)]).await;
+    let caller = site.caller("core-banking").unwrap();
+    comes_to(&caller, "match").await;
+    let tls = serial(&std::fs::read(pki.platform("tls").certificate).unwrap()).unwrap();
+    reissue(&pki, std::slice::from_ref(&tls), -1);
+    // Also over the connection that was there already.
+    comes_to(&caller, "platform-unreachable").await;
+    let sent = site.sim().stats().await.unwrap().requests;
+    assert_problem(&caller.ask(&good("revoked")).await.unwrap(), 503, "platform-unreachable");
+    assert_eq!(site.sim().stats().await.unwrap().requests, sent, "nothing is sent");
+    let log = std::fs::read_to_string(site.places().daemon_log()).unwrap();
+    assert!(log.contains("a TLS certificate is revoked"), "{log}");
+    reissue(&pki, &[], 0);
+    comes_to(&caller, "match").await;
+}
