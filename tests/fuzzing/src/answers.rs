@@ -3,7 +3,9 @@ use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use yanqian_platform::{AnswerChecker, Expected, PlatformVerdict, Profile, RawAnswer, ReplayError, ReplayGuard};
+use yanqian_platform::{
+    AnswerChecker, Applied, Expected, PlatformVerdict, Profile, RawAnswer, ReplayError, ReplayGuard,
+};
 use yanqian_trust::{TrustStore, Verifier, VerifierSettings};
 use yanqian_vocabulary::{ContentDigest, Field, Nonce, Reason, Timestamp};
 
@@ -11,11 +13,23 @@ use crate::party::{fixture, repository};
 
 /// The fields that the seeds' requests asked about.
 pub const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
-/// The profiles that the simulator answered by.
-pub const PROFILES: [&str; 6] = ["reference", "second", "attached", "sorted-pairs", "canonical-json", "signed-body"];
+/// What the simulator answered to: the profile, and whether it was an application. The seed has the profile's name, with
+/// [`APPLIED`] behind it for an application.
+pub const EXCHANGES: [(&str, bool); 8] = [
+    ("reference", false),
+    ("second", false),
+    ("attached", false),
+    ("sorted-pairs", false),
+    ("canonical-json", false),
+    ("signed-body", false),
+    ("two-step", true),
+    ("two-step", false),
+];
+pub const APPLIED: &str = "-applied";
 
 /// Every answer is the first of its kind: what is accepted must be what the platform signed, also without memory.
-struct Forgetful;
+#[derive(Debug)]
+pub struct Forgetful;
 
 impl ReplayGuard for Forgetful {
     fn accept_once(&self, _: Nonce, _: &str, _: Timestamp) -> Result<bool, ReplayError> {
@@ -26,9 +40,17 @@ impl ReplayGuard for Forgetful {
 /// One request that was made once, and what the platform answered to it.
 struct Exchange {
     profile: Profile,
+    application: bool,
     nonce: Nonce,
     digest: ContentDigest,
-    verdict: PlatformVerdict,
+    said: Said,
+}
+
+/// What a proven answer says.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Checked(PlatformVerdict),
+    Applied(Applied),
 }
 
 struct Site {
@@ -42,14 +64,18 @@ impl Site {
     fn check(
         &self,
         profile: &Profile,
+        application: bool,
         nonce: Nonce,
         digest: ContentDigest,
         answer: &[u8],
-    ) -> Result<PlatformVerdict, Reason> {
+    ) -> Result<Said, Reason> {
         let answer = received(answer);
         let checker = AnswerChecker { profile, trust: &self.trust, verifier: &self.verifier, replay: &Forgetful };
         let expected = Expected { nonce, digest, fields: FIELDS, recipients: &[] };
-        checker.check(&answer, &expected, self.now).result
+        if application {
+            return checker.check_application(&answer, &expected, self.now).result.map(Said::Applied);
+        }
+        checker.check(&answer, &expected, self.now).result.map(Said::Checked)
     }
 }
 
@@ -75,18 +101,19 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     let verifier = Verifier::new(VerifierSettings { table_octets: 4 << 20, shadow_every: NonZeroU32::MIN });
     let now = Timestamp::from_unix_millis(seconds * 1000);
     let mut site = Site { trust, verifier, now, exchanges: Vec::new() };
-    for (at, name) in PROFILES.into_iter().enumerate() {
+    for (at, (name, application)) in EXCHANGES.into_iter().enumerate() {
         let file = repository().join(format!("platform-profiles/{name}.toml"));
         let profile = Profile::load(&file).expect("it is shipped");
-        let request = text(&format!("{name}.request"));
+        let seed = format!("{name}{}", if application { APPLIED } else { "" });
+        let request = text(&format!("{seed}.request"));
         let (nonce, digest) = request.trim().split_once(' ').expect("nonce and digest");
         let nonce = Nonce::new(octets(nonce));
         let digest = ContentDigest::new(octets(digest));
-        let seed = fs::read(repository().join("fuzz/seeds/answers").join(name)).expect("the seed is there");
+        let seed = fs::read(repository().join("fuzz/seeds/answers").join(seed)).expect("the seed is there");
         let (first, answer) = seed.split_first().expect("the profile's number");
         assert_eq!(usize::from(*first), at);
-        let verdict = site.check(&profile, nonce, digest, answer).expect("an honest answer");
-        site.exchanges.push(Exchange { profile, nonce, digest, verdict });
+        let said = site.check(&profile, application, nonce, digest, answer).expect("an honest answer");
+        site.exchanges.push(Exchange { profile, application, nonce, digest, said });
     }
     site
 });
@@ -96,14 +123,14 @@ fn octets<const N: usize>(text: &str) -> [u8; N] {
     std::array::from_fn(digit)
 }
 
-/// Answers, whose first octet says by which profile: what is accepted says what the platform's one answer to this request
+/// Answers, whose first octet says to which exchange: what is accepted says what the platform's one answer to this request
 /// said, and the two implementations of SM2 are never of two opinions.
 pub fn answers(input: &[u8]) {
     let Some((which, answer)) = input.split_first() else { return };
     let site = &*SITE;
-    let exchange = &site.exchanges[usize::from(*which) % PROFILES.len()];
-    match site.check(&exchange.profile, exchange.nonce, exchange.digest, answer) {
-        Ok(verdict) => assert_eq!(verdict, exchange.verdict),
+    let exchange = &site.exchanges[usize::from(*which) % EXCHANGES.len()];
+    match site.check(&exchange.profile, exchange.application, exchange.nonce, exchange.digest, answer) {
+        Ok(said) => assert_eq!(said, exchange.said),
         Err(reason) => assert!(
             !matches!(reason, Reason::PlatformSignatureDisputed | Reason::PlatformChainDisputed),
             "two opinions: {reason:?}"

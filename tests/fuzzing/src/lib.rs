@@ -18,7 +18,7 @@ mod texts;
 mod verification;
 mod worker_protocol;
 
-pub use answers::{FIELDS, PROFILES, answers};
+pub use answers::{APPLIED, EXCHANGES, FIELDS, Forgetful, answers};
 pub use certificates::{certificates, lists};
 pub use decoders::{ciphertexts, digests, keys, signatures};
 pub use envelopes::envelopes;

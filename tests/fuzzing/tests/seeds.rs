@@ -2,7 +2,9 @@
 //!     cargo test -p yanqian-fuzzing --test seeds -- --ignored
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use openssl::ec::{EcGroup, EcKey};
@@ -16,18 +18,18 @@ use yanqian_devpki::{
 };
 use yanqian_evidence::{Receipt, Record};
 use yanqian_fuzzing::party::{CONTENTS, certificate, fixture, repository, sign};
-use yanqian_fuzzing::{FIELDS, LIFETIME, NONCE, PROFILES, SIGNED};
+use yanqian_fuzzing::{APPLIED, EXCHANGES, FIELDS, Forgetful, LIFETIME, NONCE, SIGNED};
 use yanqian_messages::ocsp::CertStatus;
 use yanqian_messages::{
     SignedAttributes, SignedData, certificates_from_pem_or_der, encode_attached, encode_detached, seal, seal_signed,
 };
-use yanqian_platform::{PlatformClient, Profile, RequestContext};
+use yanqian_platform::{AnswerChecker, Applied, Expected, PlatformClient, Profile, RequestContext};
 use yanqian_platform_sim::form::Form;
 use yanqian_platform_sim::numbers::NumberForm;
 use yanqian_platform_sim::registry::{first_with, seeded};
 use yanqian_platform_sim::{Config, DEFAULT_SEED, Simulator};
 use yanqian_sm::{Signature, sm3};
-use yanqian_trust::TrustStore;
+use yanqian_trust::{TrustStore, Verifier, VerifierSettings};
 use yanqian_vocabulary::{
     BirthDate, CivilDate, Claim, DocumentClaim, DocumentNumber, DocumentType, Mode, Nonce, PersonalName, Timestamp,
 };
@@ -182,13 +184,19 @@ async fn write_answers_lists_and_their_fixtures() {
     let now = Timestamp::from_utc(time::OffsetDateTime::now_utc()).unwrap();
     fs::write(fixture("now"), format!("{}\n", now.unix_seconds())).unwrap();
 
-    for (at, name) in PROFILES.into_iter().enumerate() {
+    let verifier = Verifier::new(VerifierSettings { table_octets: 0, shadow_every: NonZeroU32::MIN });
+    let mut applied: Option<Applied> = None;
+    let mut simulators = BTreeMap::new();
+    for (at, (name, application)) in EXCHANGES.into_iter().enumerate() {
         let form: Form = name.parse().unwrap();
-        let config = Config { entity_signing: Some(registered.clone()), ..Config::new(layout.directory(), form) };
-        let simulator = Simulator::start(config).await.unwrap();
+        if !simulators.contains_key(name) {
+            let config = Config { entity_signing: Some(registered.clone()), ..Config::new(layout.directory(), form) };
+            simulators.insert(name, Simulator::start(config).await.unwrap());
+        }
         let profile = Profile::load(&repository().join(format!("platform-profiles/{name}.toml"))).unwrap();
         let profile = std::sync::Arc::new(profile);
-        let client = PlatformClient::new(profile.clone(), &format!("https://{}", simulator.https_addr)).unwrap();
+        let endpoint = format!("https://{}", simulators[name].https_addr);
+        let client = PlatformClient::new(profile.clone(), &endpoint).unwrap();
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).unwrap();
         let context = RequestContext {
@@ -198,7 +206,7 @@ async fn write_answers_lists_and_their_fixtures() {
             mode: Mode::RealName,
             now,
             nonce: Nonce::new(nonce),
-            applied: None,
+            applied: applied.as_ref().filter(|_| name == "two-step" && !application),
             certificate: &entity,
         };
         let claim = Claim::RealName(DocumentClaim {
@@ -211,18 +219,28 @@ async fn write_answers_lists_and_their_fixtures() {
         });
         assert_eq!(FIELDS.len(), 3, "what this claim asks about");
         let recipient = trust.encryption_certificate().into();
-        let outbound = profile.encode(&context, &claim, recipient, &mut getrandom::SysRng).unwrap();
+        let outbound = if application {
+            profile.encode_application(&context).unwrap()
+        } else {
+            profile.encode(&context, &claim, recipient, &mut getrandom::SysRng).unwrap()
+        };
         let mut signer = Signer::new(MessageDigest::sm3(), &key).unwrap();
         signer.update(outbound.to_be_signed()).unwrap();
         let signature = Signature::from_der(&signer.sign_to_vec().unwrap()).unwrap();
         let request = outbound.finish(&profile, &signature, &entity).unwrap();
         let answer = client.send(&request, &trust).await.unwrap();
+        if application {
+            let checker = AnswerChecker { profile: &profile, trust: &trust, verifier: &verifier, replay: &Forgetful };
+            let expected = Expected { nonce: context.nonce, digest: request.digest(), fields: FIELDS, recipients: &[] };
+            applied = Some(checker.check_application(&answer, &expected, now).result.unwrap());
+        }
+        let name = format!("{name}{}", if application { APPLIED } else { "" });
         let mut seed = vec![u8::try_from(at).unwrap()];
         for (name, value) in &answer.headers {
             seed.extend([name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"].concat());
         }
         seed.extend([b"\n", &answer.body[..]].concat());
-        write("answers", name, &seed);
+        write("answers", &name, &seed);
         let line = format!("{} {}\n", hex::encode(nonce), hex::encode(request.digest().as_bytes()));
         fs::write(fixture(&format!("{name}.request")), line).unwrap();
     }
