@@ -11,7 +11,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
-use openssl::ssl::{AlpnError, Ssl, SslContext, SslFiletype, SslMethod, select_next_proto};
+use openssl::ssl::{AlpnError, Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, select_next_proto};
 use openssl::x509::{X509, X509NameBuilder, X509ReqBuilder};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_openssl::SslStream;
@@ -137,6 +137,19 @@ pub(crate) async fn tls_server<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    tls_server_with(pair, protocols, |_| {}, talk).await
+}
+
+/// The same with other settings.
+pub(crate) async fn tls_server_with<F>(
+    pair: &Pair,
+    protocols: &'static [u8],
+    settings: impl FnOnce(&mut SslContextBuilder),
+    talk: impl Fn(TlsStream) -> F + Send + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
     context.set_certificate_file(&pair.certificate, SslFiletype::PEM).unwrap();
     context.set_private_key_file(&pair.key, SslFiletype::PEM).unwrap();
@@ -145,6 +158,7 @@ where
         context.add_extra_chain_cert(X509::from_pem(&std::fs::read(issuing).unwrap()).unwrap()).unwrap();
     }
     context.set_alpn_select_callback(move |_, offered| select_next_proto(protocols, offered).ok_or(AlpnError::NOACK));
+    settings(&mut context);
     let context = context.build();
     let listener = TcpListener::bind(loopback()).await.unwrap();
     let address = listener.local_addr().unwrap();

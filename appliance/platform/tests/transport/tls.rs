@@ -1,11 +1,12 @@
 use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
+use openssl::ssl::{SslContextBuilder, SslVersion};
 use tokio::io::AsyncReadExt as _;
 use yanqian_messages::certificates_from_pem_or_der;
 use yanqian_platform::{ClientKey, ClientKeyError, ConnectStage, Security, SendError};
 
-use crate::support::{World, tls_server, trust_with_anchor};
+use crate::support::{TlsStream, World, tls_server, tls_server_with, trust_with_anchor};
 
 fn client_hash(world: &World) -> String {
     let pem = std::fs::read(world.layout.entity("tls").certificate).unwrap();
@@ -76,6 +77,35 @@ async fn by_rfc8998_a_server_with_another_kind_of_certificate_is_not_talked_to()
         world.client(|settings| settings.security = Security::rfc8998(world.client_key()).unwrap(), &[server]);
     assert_eq!(national.send(&world.request(), &trust).await.err(), Some(SendError::NotSent));
     assert_eq!(national.stats().endpoints[0].failed_connections[ConnectStage::Tls as usize], 1);
+}
+
+#[tokio::test]
+async fn ordinary_tls_is_spoken_from_1_2_on_and_nothing_older() {
+    let world = World::new();
+    let trust = trust_with_anchor(&world, &world.layout.internal("ca").certificate);
+    for (most, spoken) in
+        [(SslVersion::TLS1_1, None), (SslVersion::TLS1_2, Some("TLSv1.2")), (SslVersion::TLS1_3, Some("TLSv1.3"))]
+    {
+        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let settings = |context: &mut SslContextBuilder| {
+            context.set_security_level(0);
+            context.set_min_proto_version(Some(SslVersion::TLS1)).unwrap();
+            context.set_max_proto_version(Some(most)).unwrap();
+        };
+        let talk = move |mut stream: TlsStream| {
+            let told = told.clone();
+            async move {
+                told.send(stream.ssl().version_str()).unwrap();
+                let _ = stream.read(&mut [0; 4096]).await;
+            }
+        };
+        let server = tls_server_with(&world.layout.internal("server"), b"\x08http/1.1", settings, talk).await;
+        let client = world.client(|_| {}, &[server]);
+        let sent = client.send(&world.request(), &trust).await.err();
+        // One that was spoken to got the request and hung up.
+        let expected = if spoken.is_some() { SendError::Unanswered } else { SendError::NotSent };
+        assert_eq!((sent, heard.try_recv().ok()), (Some(expected), spoken), "{most:?}");
+    }
 }
 
 #[test]
