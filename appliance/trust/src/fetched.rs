@@ -4,7 +4,6 @@
 //! What is taken was proven as it will be proven again when it is used, and is newer than what was there: a network that replays
 //! an old list or response takes nothing away.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -205,16 +204,11 @@ impl TrustStore {
         if kind == Kind::Ocsp {
             return self.responses.iter().filter_map(Ocsp::this_update).min();
         }
-        let mut newest = BTreeMap::<&[u8], i64>::new();
-        for list in &self.crls {
-            let update = newest.entry(list.issuer()).or_insert(i64::MIN);
-            *update = list.this_update().max(*update);
-        }
-        newest.into_values().min()
+        self.newest_of_lists(Crl::this_update).min()
     }
 
     /// Whose lists are taken: the store's authorities, and those above certificates that were met, which lead to its anchors.
-    fn may_list(&self) -> Vec<Certificate> {
+    pub(crate) fn may_list(&self) -> Vec<Certificate> {
         let met = self.met.all().into_iter().flat_map(|asked| asked.above);
         let known = self.authorities.iter().chain(&self.tls_authorities).cloned();
         known.chain(met).collect()

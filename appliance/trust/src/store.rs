@@ -164,12 +164,22 @@ impl TrustStore {
 
     /// When the first authority is left without a list in force, grace included: seconds since 1970. None without a list.
     pub fn revocation_deadline(&self) -> Option<i64> {
+        let first = self.newest_of_lists(Crl::next_update).min();
+        first.map(|end| end.saturating_add(self.grace_seconds()))
+    }
+
+    /// Of each authority's lists the greatest time. What stayed of an authority that nobody knows any more is not asked, as long as others
+    /// are there: it only grows old.
+    pub(crate) fn newest_of_lists(&self, time: impl Fn(&Crl) -> i64) -> impl Iterator<Item = i64> {
+        let known = self.may_list();
+        let is_known = |list: &&Crl| known.iter().any(|authority| authority.subject_der() == list.issuer());
+        let any_known = self.crls.iter().any(|list| is_known(&list));
         let mut newest = BTreeMap::<&[u8], i64>::new();
-        for list in &self.crls {
-            let end = newest.entry(list.issuer()).or_insert(i64::MIN);
-            *end = list.next_update().max(*end);
+        for list in self.crls.iter().filter(|list| !any_known || is_known(list)) {
+            let greatest = newest.entry(list.issuer()).or_insert(i64::MIN);
+            *greatest = time(list).max(*greatest);
         }
-        newest.into_values().min().map(|end| end.saturating_add(self.grace_seconds()))
+        newest.into_values()
     }
 
     /// The same of OCSP responses: when the last one for any certificate ends.

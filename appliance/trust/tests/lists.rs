@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use pki::{Algorithm, DAY, Identity, NOW, Spec};
-use yanqian_trust::{FetchError, SignerError, TrustStore, Verifier, VerifierSettings};
+use yanqian_trust::{FetchError, RevocationKind, SignerError, TrustStore, Verifier, VerifierSettings};
 
 const SM2: Algorithm = Algorithm::Sm2;
 const HOUR: i64 = 3_600;
@@ -53,4 +53,20 @@ fn of_two_lists_of_one_second_the_one_that_revokes_counts() {
         pki::write(directory.path(), "crls/b.pem", b);
         assert_eq!(judge(directory.path(), &signer), Err(SignerError::Revoked));
     }
+}
+
+#[test]
+fn a_list_that_stayed_of_an_authority_that_left_alarms_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let (here, left) = (Spec::authority("here", SM2).issue(None), Spec::authority("left", SM2).issue(None));
+    pki::store(directory.path(), &[&here], &[], &pki::pins(&[&here]));
+    let load = || TrustStore::load(directory.path(), 60).unwrap();
+    let times = |store: &TrustStore| (store.revocation_deadline(), store.oldest_update(RevocationKind::Crl));
+    assert_eq!(times(&load()), (None, None));
+    pki::write(directory.path(), "crls/left.pem", &pki::crl(&left, &[], NOW - 9 * DAY, NOW - 8 * DAY));
+    assert_eq!(times(&load()), (Some(NOW - 8 * DAY + 60), Some(NOW - 9 * DAY)), "there is no other");
+    pki::write(directory.path(), "crls/here.pem", &pki::crl(&here, &[], NOW - HOUR, NOW + HOUR));
+    assert_eq!(times(&load()), (Some(NOW + HOUR + 60), Some(NOW - HOUR)));
+    pki::write(directory.path(), "crls/older.pem", &pki::crl(&here, &[], NOW - DAY, NOW - HOUR));
+    assert_eq!(times(&load()), (Some(NOW + HOUR + 60), Some(NOW - HOUR)), "the newest of each authority");
 }
