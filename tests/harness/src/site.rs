@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use yanqian_devpki::Pair;
 use yanqian_p11_chaos::Chaos;
+use yanqian_platform_sim::NONCE_TWICE;
 
 use crate::caller::Caller;
 use crate::cli::{self, Output};
@@ -423,6 +424,11 @@ impl Drop for Site {
         self.worker = None;
         self.second = None;
         self.platform = None;
+        if !std::thread::panicking() {
+            // Whatever a test is about (I4). The log has it also of a platform that was started again since.
+            let log = std::fs::read_to_string(self.places.platform_log()).unwrap_or_default();
+            assert!(!log.contains(NONCE_TWICE), "the platform was sent a request twice:\n{log}");
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub use error::{Refusal, SimError};
 pub use fault::Fault;
 pub use form::Form;
 pub use misbehave::Misbehaviour;
-pub use seen::{Handshake, Seen, Stats};
+pub use seen::{Handshake, NONCE_TWICE, Seen, Stats};
 
 use fault::Order;
 use http::Gate;

@@ -19,7 +19,7 @@ use crate::numbers::canonical;
 use crate::orders::Orders;
 use crate::pki::Pki;
 use crate::registry::{self, Holder};
-use crate::seen::{Seen, Stats};
+use crate::seen::{NONCE_TWICE, Seen, Stats};
 use crate::{Config, Form, Refusal, SimError, envelope, portrait, signed_data, sm};
 
 /// How long a business serial number is good for.
@@ -330,6 +330,9 @@ impl Platform {
         let fresh = state.nonces.insert(nonce.to_owned());
         state.stats.nonces += u64::from(fresh);
         state.stats.duplicates += u64::from(!fresh);
+        if !fresh {
+            tracing::error!("{NONCE_TWICE}: {nonce}");
+        }
         fresh
     }
 

@@ -44,6 +44,9 @@ pub struct Handshake {
     pub client: Option<String>,
 }
 
+/// What the log says of a request whose nonce came before. No appliance sends one twice, so a test site that finds this in the log fails.
+pub const NONCE_TWICE: &str = "A NONCE CAME TWICE";
+
 /// Counters since the start or the last reset.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Stats {
