@@ -112,14 +112,13 @@ impl TrustStore {
         edges.extend(crls.iter().flat_map(|list| list.edges(grace)));
         edges.extend(responses.iter().flat_map(|response| response.edges(grace)));
         let hash = yanqian_sm::sm3(&[&content]);
-        let tls_hash = match settings.revocation.tls {
-            None => hash,
-            Some(_) => {
-                let data = crls.iter().map(Crl::hash).chain(responses.iter().map(Ocsp::hash));
-                let mut data: Vec<[u8; 32]> = data.copied().collect();
-                data.sort_unstable();
-                yanqian_sm::sm3(&[&hash, data.as_flattened()])
-            }
+        let tls_hash = if settings.revocation.tls.is_some() {
+            let data = crls.iter().map(Crl::hash).chain(responses.iter().map(Ocsp::hash));
+            let mut data: Vec<[u8; 32]> = data.copied().collect();
+            data.sort_unstable();
+            yanqian_sm::sm3(&[&hash, data.as_flattened()])
+        } else {
+            hash
         };
         Ok(Self {
             anchors: to_openssl(&anchors)?,
