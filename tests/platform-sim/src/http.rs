@@ -173,7 +173,7 @@ async fn handle(
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes);
     let raw = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
-    let orders = platform.take_orders();
+    let orders = platform.take_orders(platform.form.asked_at(head.uri.path()));
     let now = OffsetDateTime::now_utc();
     let wanted = platform.form.content_type().as_bytes();
     let typed = head.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(wanted));
