@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 use yanqian_harness::people::{self, NumberForm};
 use yanqian_harness::{Caller, File, Form, HarnessError, Options, Record, Reply, Site, Variant};
 
@@ -81,7 +81,7 @@ impl Drill {
 
     /// Ends the daemon in an orderly way.
     pub(crate) fn stop(&mut self) -> Result<(), HarnessError> {
-        let ended = self.site.stop_daemon().map(drop);
+        let ended = block_in_place(|| self.site.stop_daemon()).map(drop);
         ended.ok_or_else(|| HarnessError::Unexpected("the daemon did not end".to_owned()))
     }
 
@@ -272,7 +272,7 @@ impl Drill {
     /// By verification.
     fn told(&self) -> Result<BTreeMap<String, Told>, HarnessError> {
         let mut all: BTreeMap<String, Told> = BTreeMap::new();
-        for record in self.site.ledger_records()? {
+        for record in block_in_place(|| self.site.ledger_records())? {
             let told = all.entry(record.verification()).or_default();
             match record.kind().as_str() {
                 "intent" => told.nonces.push(record.text("/body/nonce")),
@@ -289,12 +289,15 @@ impl Drill {
 
     /// The revocation lists that an answer rests on.
     pub(crate) fn lists(&self, reply: &Reply) -> Result<String, HarnessError> {
-        Ok(self.site.records_of(&reply.id())?.last().map(|last| last.text("/body/revocation")).unwrap_or_default())
+        Ok(block_in_place(|| self.site.records_of(&reply.id()))?
+            .last()
+            .map(|last| last.text("/body/revocation"))
+            .unwrap_or_default())
     }
 
     /// The last record's end, for a check that was made alone.
     pub(crate) fn judge_alone(&self, row: Row, reply: &Reply) -> Result<Option<String>, HarnessError> {
-        let records = self.site.records_of(&reply.id())?;
+        let records = block_in_place(|| self.site.records_of(&reply.id()))?;
         let last = records.last().map(Record::steps).and_then(|mut steps| steps.pop()).unwrap_or_default();
         let (reason, verdict) = records.last().map(|last| (last.reason(), last.verdict())).unwrap_or_default();
         Ok(judge(row, &reply.code(), Some(&Told { nonces: Vec::new(), reason, verdict, last })))

@@ -223,7 +223,7 @@ struct Round<'a> {
 pub(crate) async fn run(drill: &mut Drill, bench: Arc<Bench>) -> Result<Vec<Trial>, HarnessError> {
     let tables = [RESPONSES, REVOKED, HONEST_RESPONSES, LISTS, OLD_LISTS, HONEST_LISTS];
     let all = tables.into_iter().flatten().map(|case| (case.name, case.serve));
-    let server = Responder::start(Arc::clone(&bench), all).await?;
+    let server = Responder::start(Arc::clone(&bench), all)?;
     let store = drill.site.places().trust();
     let wrong = |error: std::io::Error| failed("trust store", &error);
     // The store knows the signer ahead, so that responders are asked about it at once; about its like that is revoked, none is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use yanqian_devpki::{DevPkiError, ocsp_asked};
 use yanqian_harness::HarnessError;
@@ -41,38 +42,50 @@ pub(crate) enum Served {
 
 pub(crate) type Serve = fn(&Bench, &Asked) -> Result<Served, DevPkiError>;
 
-/// A running server; it ends with this value.
+/// A running server; it ends with this value. It has a thread of its own, so that nothing that the drill waits for makes it late.
 pub(crate) struct Responder {
     address: SocketAddr,
-    _serving: JoinSet<()>,
+    _end: oneshot::Sender<()>,
 }
 
 impl Responder {
     /// Serves each of these at the path of its name.
-    pub(crate) async fn start(
+    pub(crate) fn start(
         bench: Arc<Bench>,
         served: impl Iterator<Item = (&'static str, Serve)>,
     ) -> Result<Self, HarnessError> {
         let wrong = |error: std::io::Error| failed("responder", &error);
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(wrong)?;
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(wrong)?;
+        listener.set_nonblocking(true).map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(wrong)?;
         let served: Arc<BTreeMap<_, _>> = Arc::new(served.map(|(name, serve)| (format!("/{name}"), serve)).collect());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let (bench, served) = (Arc::clone(&bench), Arc::clone(&served));
-                connections.spawn(async move {
-                    let _ = answer(stream, &bench, &served).await;
-                });
-                while connections.try_join_next().is_some() {}
-            }
+        let (end, ended) = oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    _ = ended => {}
+                    () = serve(listener, bench, served) => {}
+                }
+            });
         });
-        Ok(Self { address, _serving: serving })
+        Ok(Self { address, _end: end })
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, bench: Arc<Bench>, served: Arc<BTreeMap<String, Serve>>) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (bench, served) = (Arc::clone(&bench), Arc::clone(&served));
+        connections.spawn(async move {
+            let _ = answer(stream, &bench, &served).await;
+        });
+        while connections.try_join_next().is_some() {}
     }
 }
 
