@@ -10,6 +10,7 @@ use tokio::task::{JoinSet, block_in_place};
 use yanqian_harness::people::{self, NumberForm};
 use yanqian_harness::{Caller, File, Form, HarnessError, Options, Record, Reply, Site, Variant};
 
+use crate::judge::{Told, judge};
 use crate::rows::{Check, Row, Subject, befalls_applications, of};
 
 /// Checks under way at once.
@@ -31,16 +32,6 @@ pub(crate) struct Trial {
     pub(crate) how: &'static str,
     /// What is not as it must be.
     pub(crate) problem: Option<String>,
-}
-
-/// What the ledger says of a check.
-#[derive(Debug, Default, Clone)]
-struct Told {
-    nonces: Vec<String>,
-    reason: String,
-    verdict: String,
-    /// The last step, and the reason for which it refused.
-    last: (String, String),
 }
 
 pub(crate) struct Drill {
@@ -141,7 +132,10 @@ impl Drill {
         let mut trials = self.one_by_one(&prompt, &[], "alone").await?;
         let patient: Vec<_> = patient.into_iter().filter(|row| !row.is_about_connections()).collect();
         trials.extend(self.side_by_side(&patient, None, "side by side").await?);
-        trials.extend(self.unconnected(&connections).await?);
+        for reason in connections.iter().map(|row| row.stopped).collect::<BTreeSet<_>>() {
+            let alike: Vec<_> = connections.iter().copied().filter(|row| row.stopped == reason).collect();
+            trials.extend(self.unconnected(&alike).await?);
+        }
         for subject in Subject::ALL {
             let rows: Vec<_> = answers.iter().copied().filter(|row| row.subject == subject).collect();
             trials.extend(self.side_by_side(&rows, None, "in flight").await?);
@@ -200,7 +194,7 @@ impl Drill {
         self.sort_out(rows, &replies, how).await
     }
 
-    /// Every new connection is refused, so none of the checks is sent.
+    /// Every new connection is refused, or ends in its first request, for these rows alike.
     async fn unconnected(&self, rows: &[Row]) -> Result<Vec<Trial>, HarnessError> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -302,23 +296,6 @@ impl Drill {
         let (reason, verdict) = records.last().map(|last| (last.reason(), last.verdict())).unwrap_or_default();
         Ok(judge(row, &reply.code(), Some(&Told { nonces: Vec::new(), reason, verdict, last })))
     }
-}
-
-/// What is wrong with how a row ended: with what the caller was told, or with what the ledger says of it.
-fn judge(row: Row, code: &str, told: Option<&Told>) -> Option<String> {
-    let Some(told) = told else { return Some(format!("caller: {code}; no record")) };
-    let came = format!("caller: {code}; record: {}{}, last step {:?}", told.verdict, told.reason, told.last);
-    let right = match row.stopped {
-        None => code == row.subject.verdict() && told.verdict == code,
-        Some((check, reason)) => {
-            let stopped = match check {
-                Check::Store | Check::Transport => told.last.1.is_empty() && told.last.0.is_empty(),
-                Check::Step(_) | Check::Unseal => told.last == (check.name().to_owned(), reason.code().to_owned()),
-            };
-            code == reason.code() && told.reason == reason.code() && stopped
-        }
-    };
-    (!right).then_some(came)
 }
 
 /// A nonce as the ledger writes it: one form sends 22 digits of base64url.

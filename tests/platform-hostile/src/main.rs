@@ -7,6 +7,7 @@
 
 mod authority;
 mod drill;
+mod judge;
 mod published;
 mod responder;
 mod restart;
@@ -105,8 +106,9 @@ async fn run(arguments: &Arguments) -> Result<bool, HarnessError> {
             let site = Job { options: transport.set(Options::new(Binaries::beside_this_program()?)), form, transport };
             let gate = Arc::clone(&gate);
             if form == Form::Reference {
-                // It waits for the daemon to look, and to fetch, and takes nobody's place.
-                sites.spawn(revocation(site.clone(), Arc::clone(&table)));
+                // They wait for the daemon to look, and to fetch, and take nobody's place.
+                sites.spawn(stored(site.clone(), Arc::clone(&table)));
+                sites.spawn(fetched(site.clone(), Arc::clone(&table)));
             }
             sites.spawn(answers(site, gate, Arc::clone(&table)));
         }
@@ -139,12 +141,21 @@ async fn answers(job: Job, gate: Arc<Semaphore>, table: Arc<Mutex<Table>>) -> Re
     job.end(&drill, trials, began, &table).await
 }
 
-/// The rows about revocation data, which know nothing of forms.
-async fn revocation(job: Job, table: Arc<Mutex<Table>>) -> Result<(), HarnessError> {
+/// The rows about revocation data in the trust store; neither these nor the next know anything of forms.
+async fn stored(job: Job, table: Arc<Mutex<Table>>) -> Result<(), HarnessError> {
+    let began = Instant::now();
+    let mut drill = Drill::begin(job.options.clone(), job.form).await?;
+    let bench = Bench::of(&drill.site.places().pki())?;
+    let trials = vec![store::run(&mut drill, &bench).await];
+    job.end(&drill, trials, began, &table).await
+}
+
+/// The rows about revocation data that the daemon fetches.
+async fn fetched(job: Job, table: Arc<Mutex<Table>>) -> Result<(), HarnessError> {
     let began = Instant::now();
     let mut drill = Drill::begin(job.options.clone(), job.form).await?;
     let bench = Arc::new(Bench::of(&drill.site.places().pki())?);
-    let trials = vec![store::run(&mut drill, &bench).await, published::run(&mut drill, bench).await];
+    let trials = vec![published::run(&mut drill, bench).await];
     job.end(&drill, trials, began, &table).await
 }
 
