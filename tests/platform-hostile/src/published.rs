@@ -19,7 +19,7 @@ use crate::rows::{Check, Row, Subject};
 use crate::store::changed;
 
 /// How long the daemon may take to ask everywhere.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// Milliseconds for one fetch.
 const FETCH_MS: i64 = 4_000;
 
@@ -68,23 +68,22 @@ fn about(bench: &Bench, cert_id: Vec<u8>) -> Result<OcspSingle, DevPkiError> {
     Ok(OcspSingle { cert_id, ..bench.good()? })
 }
 
-fn altered(mut octets: Vec<u8>, at: impl Fn(usize) -> usize) -> Made {
-    let at = at(octets.len());
-    if let Some(octet) = octets.get_mut(at) {
-        *octet ^= 1;
+fn altered(mut octets: Vec<u8>) -> Served {
+    if let Some(last) = octets.last_mut() {
+        *last ^= 1;
     }
-    Ok(Served::Body(octets))
+    Served::Body(octets)
 }
 
 /// More is said than comes.
-fn cut_short(kind: &str, body: &[u8]) -> Made {
+fn cut_short(kind: &str, body: &[u8]) -> Served {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
-    Ok(Served::Octets([head.as_bytes(), &body[..body.len() / 2]].concat()))
+    Served::Octets([head.as_bytes(), &body[..body.len() / 2]].concat())
 }
 
-fn status(line: &str, more: &str, body: &[u8]) -> Made {
+fn status(line: &str, more: &str, body: &[u8]) -> Served {
     let head = format!("HTTP/1.1 {line}\r\n{more}content-length: {}\r\n\r\n", body.len());
-    Ok(Served::Octets([head.as_bytes(), body].concat()))
+    Served::Octets([head.as_bytes(), body].concat())
 }
 
 fn sm3() -> MessageDigest {
@@ -97,10 +96,10 @@ const RESPONSES: &[Case] = &[
     case("ocsp/one-octet-a-second", "deadline", |b, a| Ok(Served::Slowly(good(b, a)?))),
     case("ocsp/closed-without-an-answer", "unreachable", |_, _| Ok(Served::Octets(Vec::new()))),
     case("ocsp/no-http", "unreachable", |_, _| Ok(Served::Octets(b"220 responder ESMTP ready\r\n".to_vec()))),
-    case("ocsp/cut-short", "unreachable", |b, a| cut_short("application/ocsp-response", &good(b, a)?)),
-    case("ocsp/status-500", "status", |b, a| status("500 Internal Server Error", "", &good(b, a)?)),
-    case("ocsp/status-404", "status", |_, _| status("404 Not Found", "", b"")),
-    case("ocsp/redirect", "status", |b, a| status("302 Found", "location: /honest/ocsp-of-the-issuer\r\n", &good(b, a)?)),
+    case("ocsp/cut-short", "unreachable", |b, a| Ok(cut_short("application/ocsp-response", &good(b, a)?))),
+    case("ocsp/status-500", "status", |b, a| Ok(status("500 Internal Server Error", "", &good(b, a)?))),
+    case("ocsp/status-404", "status", |_, _| Ok(status("404 Not Found", "", b""))),
+    case("ocsp/redirect", "status", |b, a| Ok(status("302 Found", "location: /honest/ocsp-of-the-issuer\r\n", &good(b, a)?))),
     case("ocsp/larger-than-any-response", "too-large", |b, a| Ok(Served::Body([good(b, a)?, vec![0; 64 << 10]].concat()))),
     case("ocsp/without-end", "too-large", |_, _| Ok(Served::Endlessly(vec![0x30; 4096]))),
     case("ocsp/empty", "unreadable", |_, _| Ok(Served::Body(Vec::new()))),
@@ -131,7 +130,7 @@ const RESPONSES: &[Case] = &[
     case("ocsp/nonce-of-another-request", "nonce", |b, _| with_nonce(b, Some(&[7; 32]))),
     case("ocsp/nonce-cut", "nonce", |b, a| with_nonce(b, a.nonce.get(..31))),
     case("ocsp/nonce-longer", "nonce", |b, a| with_nonce(b, Some(&[&a.nonce[..], &[0]].concat()))),
-    case("ocsp/signature-altered", "signature", |b, a| altered(good(b, a)?, |length| length - 1)),
+    case("ocsp/signature-altered", "signature", |b, a| Ok(altered(good(b, a)?))),
     case("ocsp/named-by-another-key", "signature", |b, a| by(&OcspResponder { certificate: b.sibling.clone(), by_name: false, ..b.issuing.responder() }, &[b.good()?], a)),
     case("ocsp/by-the-root", "signature", |b, a| by(&b.root.responder(), &[b.good()?], a)),
     case("ocsp/by-the-signer-itself", "signature", |b, a| by(&OcspResponder { include: vec![b.signer.certificate.clone()], ..b.signer.responder() }, &[b.good()?], a)),
@@ -171,10 +170,10 @@ const HONEST_RESPONSES: &[Case] = &[
 const LISTS: &[Case] = &[
     case("crl/silent", "deadline", |_, _| Ok(Served::Silence)),
     case("crl/one-octet-a-second", "deadline", |b, _| Ok(Served::Slowly(List::of(&b.issuing).der()?))),
-    case("crl/cut-short", "unreachable", |b, _| cut_short("application/pkix-crl", &List::of(&b.issuing).der()?)),
+    case("crl/cut-short", "unreachable", |b, _| Ok(cut_short("application/pkix-crl", &List::of(&b.issuing).der()?))),
     case("crl/chunks-without-their-end", "unreachable", |b, _| { let list = List::of(&b.issuing).der()?; Ok(Served::Octets([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", format!("{:x}\r\n", list.len()).as_bytes(), &list, b"\r\n"].concat())) }),
-    case("crl/status-403", "status", |b, _| status("403 Forbidden", "", &List::of(&b.issuing).der()?)),
-    case("crl/not-modified", "status", |_, _| status("304 Not Modified", "", b"")),
+    case("crl/status-403", "status", |b, _| Ok(status("403 Forbidden", "", &List::of(&b.issuing).der()?))),
+    case("crl/not-modified", "status", |_, _| Ok(status("304 Not Modified", "", b""))),
     case("crl/larger-than-any-list", "too-large", |_, _| Ok(Served::Body(vec![0x30; (16 << 20) + 1]))),
     case("crl/without-end", "too-large", |_, _| Ok(Served::Endlessly(vec![0x30; 64 << 10]))),
     case("crl/empty", "unreadable", |_, _| Ok(Served::Body(Vec::new()))),
@@ -190,7 +189,7 @@ const LISTS: &[Case] = &[
     case("crl/signed-by-another-key", "signature", |b, _| Ok(Served::Body(List { by: &b.other, ..List::of(&b.issuing) }.der()?))),
     case("crl/signed-by-another-of-the-same-name", "signature", |b, _| Ok(Served::Body(List::of(&b.namesake).der()?))),
     case("crl/signed-by-the-root", "signature", |b, _| Ok(Served::Body(List { by: &b.root, ..List::of(&b.issuing) }.der()?))),
-    case("crl/signature-altered", "signature", |b, _| altered(List::of(&b.issuing).der()?, |length| length - 1)),
+    case("crl/signature-altered", "signature", |b, _| Ok(altered(List::of(&b.issuing).der()?))),
 ];
 
 /// Beside a list in the store, number 9, on which the signer stands: without it again, as if it had never been.
@@ -248,9 +247,9 @@ pub(crate) async fn run(drill: &mut Drill, bench: Arc<Bench>) -> Result<Vec<Tria
     // A good list does not help where the responder decides or has to agree; without one, it would do alone.
     for (decides, listed) in [("ocsp", true), ("both", true), ("either", false)] {
         if listed {
-            list(bench.list_with_responder())?
+            list(bench.list_with_responder())?;
         } else {
-            no_list()?
+            no_list()?;
         }
         let common = [("signer", Value::from(decides)), ("fetch_ms", FETCH_MS.into()), nowhere()];
         let with = |more| common.iter().cloned().chain([more]).collect();
@@ -320,9 +319,10 @@ impl Round<'_> {
         for (name, url, refused) in places {
             let row = Row { name, stopped, subject: Subject::Fields, patient: false };
             let own = said.get(&url).map(String::as_str);
-            let problem = match own == refused {
-                true => drill.judge_alone(row, &reply)?,
-                false => Some(format!("fetching came to {own:?} and not to {refused:?}")),
+            let problem = if own == refused {
+                drill.judge_alone(row, &reply)?
+            } else {
+                Some(format!("fetching came to {own:?} and not to {refused:?}"))
             };
             trials.push(Trial { row, how: self.how, problem });
         }
