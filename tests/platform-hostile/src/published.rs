@@ -210,6 +210,13 @@ const HONEST_LISTS: &[Case] = &[
 const NOBODY: &str = "http://127.0.0.1:1/ocsp";
 const DOWN: &str = "ocsp/down";
 
+/// Names of these rows.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let tables = [RESPONSES, REVOKED, HONEST_RESPONSES, LISTS, OLD_LISTS, HONEST_LISTS];
+    tables.into_iter().flatten().map(|case| case.name).chain([DOWN])
+}
+
 /// One look at everything that some of the cases serve.
 struct Round<'a> {
     how: &'static str,

@@ -12,6 +12,12 @@ const ROWS: [(&str, &str, StepName, Reason); 2] = [
     ("restart/serial-of-an-earlier-answer", "serial/of-an-earlier-answer", StepName::Replay, Reason::PlatformReplay),
 ];
 
+/// Names of these rows.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|(name, ..)| *name)
+}
+
 pub(crate) async fn run(drill: &mut Drill) -> Result<Vec<Trial>, HarnessError> {
     drill.honest().await?;
     drill.stop()?;

@@ -98,6 +98,12 @@ const RESPONSES: &[Case] = &[
     case("response/revoked-and-expired", Of::Response, Revoked, |b| said(b, &[b.says(OcspStatus::Revoked, -2 * HOUR, -HOUR)?]).map(Some)),
 ];
 
+/// Names of these rows.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    LISTS.iter().chain(RESPONSES).map(|case| case.name)
+}
+
 /// Each list, and each response, in turn; the store is whole between two, so that it is known which of them stops an answer.
 pub(crate) async fn run(drill: &mut Drill, bench: &Bench) -> Result<Vec<Trial>, HarnessError> {
     let mut trials = replace_each(drill, bench, LISTS).await?;
