@@ -349,3 +349,19 @@ fn said_of(log: &std::path::Path, since: u64) -> Result<BTreeMap<String, String>
     let lines = text.lines().filter(|line| line.contains("revocation data not taken"));
     Ok(lines.filter_map(|line| Some((value(line, "url")?, value(line, "reason")?))).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yanqian_trust::FetchError;
+
+    #[test]
+    fn every_reason_for_which_nothing_is_taken_has_a_row() {
+        let cases = || [RESPONSES, LISTS, OLD_LISTS].into_iter().flatten();
+        // Two implementations that disagree, and the disk, are tried elsewhere.
+        let own = FetchError::CODES.into_iter().filter(|code| *code != "disputed");
+        for code in own.chain(["deadline", "unreachable", "status", "too-large"]) {
+            assert!(cases().any(|case| case.refused == Some(code)), "{code} has no row");
+        }
+    }
+}

@@ -74,3 +74,30 @@ impl Table {
         self.wrong.is_empty() && rows == refused && oddities == taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::{Row, Subject};
+
+    fn trial(problem: Option<&str>) -> Trial {
+        let row = Row { name: "honest/row", stopped: None, subject: Subject::Fields, patient: false };
+        Trial { row, how: "alone", problem: problem.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_row_that_failed_once_or_was_spared_a_transport_is_not_as_it_must_be() {
+        let table = |trials: &[(Transport, Option<&str>)]| {
+            let mut table = Table::new(2);
+            for (transport, problem) in trials {
+                table.add(*transport, Form::Reference, Ok(vec![trial(*problem)]));
+            }
+            table.print()
+        };
+        let (tls, national) = (Transport::Tls, Transport::Rfc8998);
+        assert!(table(&[(tls, None), (national, None)]));
+        assert!(!table(&[(tls, None)]));
+        assert!(!table(&[(tls, None), (tls, None)]));
+        assert!(!table(&[(tls, None), (national, None), (tls, Some("no"))]));
+    }
+}
