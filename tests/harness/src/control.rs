@@ -54,6 +54,11 @@ impl Control {
         self.order(json!({ "queue": names })).await
     }
 
+    /// The same for the answers to one step of an exchange of two: `application` or `check`.
+    pub async fn enqueue_to(&self, step: &str, names: &[Option<&str>]) -> Result<(), HarnessError> {
+        self.order(json!({ "queue": names, "to": step })).await
+    }
+
     /// Every request so far.
     pub async fn seen(&self) -> Result<Vec<Seen>, HarnessError> {
         self.call("GET", "/seen", Value::Null).await

@@ -1,15 +1,16 @@
 //! One site through the rows of its form: one after the other, and with many in flight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 use yanqian_harness::people::{self, NumberForm};
 use yanqian_harness::{Caller, File, Form, HarnessError, Options, Record, Reply, Site, Variant};
 
+use crate::judge::{Told, judge};
 use crate::rows::{Check, Row, Subject, befalls_applications, of};
 
 /// Checks under way at once.
@@ -31,16 +32,6 @@ pub(crate) struct Trial {
     pub(crate) how: &'static str,
     /// What is not as it must be.
     pub(crate) problem: Option<String>,
-}
-
-/// What the ledger says of a check.
-#[derive(Debug, Default, Clone)]
-struct Told {
-    nonces: Vec<String>,
-    reason: String,
-    verdict: String,
-    /// The last step, and the reason for which it refused.
-    last: (String, String),
 }
 
 pub(crate) struct Drill {
@@ -79,6 +70,26 @@ impl Drill {
         self.site.caller("core-banking")
     }
 
+    /// Ends the daemon in an orderly way.
+    pub(crate) fn stop(&mut self) -> Result<(), HarnessError> {
+        let ended = block_in_place(|| self.site.stop_daemon()).map(drop);
+        ended.ok_or_else(|| HarnessError::Unexpected("the daemon did not end".to_owned()))
+    }
+
+    /// Starts the daemon again, with these values of `[platform.revocation]`.
+    pub(crate) async fn restart_with(&mut self, revocation: &[(&str, toml::Value)]) -> Result<(), HarnessError> {
+        for (key, value) in revocation {
+            self.site.reconfigure(&format!("platform.revocation.{key}"), value.clone())?;
+        }
+        self.site.start_daemon().await
+    }
+
+    /// How often the daemon took revocation data that it fetched.
+    pub(crate) async fn fetched(&self) -> Result<usize, HarnessError> {
+        let results = self.site.metrics().await?.by_label("yanqian_revocation_fetches_total", "result");
+        Ok(results.get("ok").copied().and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
+    }
+
     fn request(&self, subject: Subject) -> Result<&Value, HarnessError> {
         self.requests.get(&subject).ok_or_else(|| HarnessError::Unexpected(format!("{subject:?} in {}", self.form)))
     }
@@ -99,22 +110,35 @@ impl Drill {
     /// Every row of the form.
     pub(crate) async fn run(&self) -> Result<Vec<Trial>, HarnessError> {
         let rows = of(self.form);
+        let mut trials = self.try_all(&rows).await?;
+        let tried: BTreeSet<_> = trials.iter().map(|trial| trial.row.name).collect();
+        let missed = rows.into_iter().filter(|row| !tried.contains(row.name));
+        trials.extend(missed.map(|row| Trial { row, how: "at all", problem: Some("never tried".to_owned()) }));
+        Ok(trials)
+    }
+
+    async fn try_all(&self, rows: &[Row]) -> Result<Vec<Trial>, HarnessError> {
         let (patient, prompt): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| row.patient);
         let (connections, answers): (Vec<_>, Vec<_>) = rows.iter().copied().partition(Row::is_about_connections);
         if self.form == Form::TwoStep {
             // An honest answer to the application, and then the row; and the row in place of that answer.
             let mut trials = self.one_by_one(&prompt, &[None], "alone").await?;
-            let applications: Vec<_> = prompt.into_iter().filter(|row| befalls_applications(*row)).collect();
+            let applications: Vec<_> = prompt.iter().copied().filter(|row| befalls_applications(*row)).collect();
             trials.extend(self.one_by_one(&applications, &[], "application").await?);
+            trials.extend(self.side_by_side(&applications, Some("application"), "applications in flight").await?);
+            trials.extend(self.side_by_side(&prompt, Some("check"), "in flight").await?);
             return Ok(trials);
         }
         let mut trials = self.one_by_one(&prompt, &[], "alone").await?;
         let patient: Vec<_> = patient.into_iter().filter(|row| !row.is_about_connections()).collect();
-        trials.extend(self.side_by_side(&patient, "side by side").await?);
-        trials.extend(self.unconnected(&connections).await?);
+        trials.extend(self.side_by_side(&patient, None, "side by side").await?);
+        for reason in connections.iter().map(|row| row.stopped).collect::<BTreeSet<_>>() {
+            let alike: Vec<_> = connections.iter().copied().filter(|row| row.stopped == reason).collect();
+            trials.extend(self.unconnected(&alike).await?);
+        }
         for subject in Subject::ALL {
             let rows: Vec<_> = answers.iter().copied().filter(|row| row.subject == subject).collect();
-            trials.extend(self.side_by_side(&rows, "in flight").await?);
+            trials.extend(self.side_by_side(&rows, None, "in flight").await?);
         }
         Ok(trials)
     }
@@ -150,8 +174,14 @@ impl Drill {
         Ok(ended.into_iter().map(trial).collect())
     }
 
-    /// All at once as far as [`IN_FLIGHT`] allows. Which check met which row is known by the nonce that both ends saw.
-    async fn side_by_side(&self, rows: &[Row], how: &'static str) -> Result<Vec<Trial>, HarnessError> {
+    /// All at once as far as [`IN_FLIGHT`] allows, in the answers to one step where there are two. Which check met which row is
+    /// known by the nonce that both ends saw.
+    async fn side_by_side(
+        &self,
+        rows: &[Row],
+        step: Option<&str>,
+        how: &'static str,
+    ) -> Result<Vec<Trial>, HarnessError> {
         let Some(first) = rows.first() else { return Ok(Vec::new()) };
         let mut orders: Vec<Option<&str>> = Vec::new();
         for (index, row) in shuffled(rows).into_iter().enumerate() {
@@ -160,18 +190,18 @@ impl Drill {
             }
             orders.push(Some(row.name));
         }
-        let replies = self.flood(&orders, first.subject).await?;
+        let replies = self.flood(&orders, step, first.subject).await?;
         self.sort_out(rows, &replies, how).await
     }
 
-    /// Every new connection is refused, so none of the checks is sent.
+    /// Every new connection is refused, or ends in its first request, for these rows alike.
     async fn unconnected(&self, rows: &[Row]) -> Result<Vec<Trial>, HarnessError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         tokio::time::sleep(FORGOTTEN).await;
         let orders: Vec<_> = rows.iter().map(|row| Some(row.name)).collect();
-        let replies = self.flood(&orders, Subject::Fields).await?;
+        let replies = self.flood(&orders, None, Subject::Fields).await?;
         let told = self.told()?;
         // Which met which nobody knows; they are all to end alike.
         let trial = |(row, reply): (&Row, &Reply)| {
@@ -182,8 +212,16 @@ impl Drill {
     }
 
     /// Orders these, and asks as often.
-    async fn flood(&self, orders: &[Option<&str>], subject: Subject) -> Result<Vec<Reply>, HarnessError> {
-        self.site.sim().enqueue(orders).await?;
+    async fn flood(
+        &self,
+        orders: &[Option<&str>],
+        step: Option<&str>,
+        subject: Subject,
+    ) -> Result<Vec<Reply>, HarnessError> {
+        match step {
+            Some(step) => self.site.sim().enqueue_to(step, orders).await?,
+            None => self.site.sim().enqueue(orders).await?,
+        }
         let (caller, request) = (self.caller()?, self.request(subject)?.clone());
         let gate = Arc::new(Semaphore::new(IN_FLIGHT));
         let mut checks = JoinSet::new();
@@ -213,9 +251,9 @@ impl Drill {
         let mut waiting: BTreeMap<&str, Row> = rows.iter().map(|row| (row.name, *row)).collect();
         for reply in replies {
             let record = told.get(&reply.id());
-            let name = record.and_then(|told| told.nonces.iter().find_map(|nonce| orders.get(nonce)));
-            let row = match name.map(String::as_str) {
-                Some("") | None => Row { subject, ..HONEST_ANSWER },
+            let met = record.into_iter().flat_map(|told| &told.nonces).filter_map(|nonce| orders.get(nonce));
+            let row = match met.map(String::as_str).find(|name| !name.is_empty()) {
+                None => Row { subject, ..HONEST_ANSWER },
                 Some(name) => waiting.remove(name).unwrap_or(HONEST_ANSWER),
             };
             trials.push(Trial { row, how, problem: judge(row, &reply.code(), record) });
@@ -228,10 +266,11 @@ impl Drill {
     /// By verification.
     fn told(&self) -> Result<BTreeMap<String, Told>, HarnessError> {
         let mut all: BTreeMap<String, Told> = BTreeMap::new();
-        for record in self.site.ledger_records()? {
+        for record in block_in_place(|| self.site.ledger_records())? {
             let told = all.entry(record.verification()).or_default();
             match record.kind().as_str() {
                 "intent" => told.nonces.push(record.text("/body/nonce")),
+                "exchange" => told.nonces.push(record.text("/body/next/nonce")),
                 "outcome" => {
                     told.last = record.steps().pop().unwrap_or_default();
                     (told.reason, told.verdict) = (record.reason(), record.verdict());
@@ -244,33 +283,19 @@ impl Drill {
 
     /// The revocation lists that an answer rests on.
     pub(crate) fn lists(&self, reply: &Reply) -> Result<String, HarnessError> {
-        Ok(self.site.records_of(&reply.id())?.last().map(|last| last.text("/body/revocation")).unwrap_or_default())
+        Ok(block_in_place(|| self.site.records_of(&reply.id()))?
+            .last()
+            .map(|last| last.text("/body/revocation"))
+            .unwrap_or_default())
     }
 
     /// The last record's end, for a check that was made alone.
     pub(crate) fn judge_alone(&self, row: Row, reply: &Reply) -> Result<Option<String>, HarnessError> {
-        let records = self.site.records_of(&reply.id())?;
+        let records = block_in_place(|| self.site.records_of(&reply.id()))?;
         let last = records.last().map(Record::steps).and_then(|mut steps| steps.pop()).unwrap_or_default();
         let (reason, verdict) = records.last().map(|last| (last.reason(), last.verdict())).unwrap_or_default();
         Ok(judge(row, &reply.code(), Some(&Told { nonces: Vec::new(), reason, verdict, last })))
     }
-}
-
-/// What is wrong with how a row ended: with what the caller was told, or with what the ledger says of it.
-fn judge(row: Row, code: &str, told: Option<&Told>) -> Option<String> {
-    let Some(told) = told else { return Some(format!("caller: {code}; no record")) };
-    let came = format!("caller: {code}; record: {}{}, last step {:?}", told.verdict, told.reason, told.last);
-    let right = match row.stopped {
-        None => code == row.subject.verdict() && told.verdict == code,
-        Some((check, reason)) => {
-            let stopped = match check {
-                Check::Store | Check::Transport => told.last.1.is_empty() && told.last.0.is_empty(),
-                Check::Step(_) | Check::Unseal => told.last == (check.name().to_owned(), reason.code().to_owned()),
-            };
-            code == reason.code() && told.reason == reason.code() && stopped
-        }
-    };
-    (!right).then_some(came)
 }
 
 /// A nonce as the ledger writes it: one form sends 22 digits of base64url.

@@ -5,27 +5,45 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // telling is what it is for
 
+mod authority;
 mod drill;
+mod judge;
+mod published;
+mod responder;
 mod restart;
 mod rows;
 mod store;
 mod table;
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use yanqian_harness::{Binaries, Form, HarnessError, Options};
 
-use crate::drill::Drill;
+use crate::authority::Bench;
+use crate::drill::{Drill, Trial};
 use crate::table::Table;
 
 /// What carries the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Transport {
     /// TLS 1.2 or later as both sides come to it.
     Tls,
     /// TLS 1.3 with SM2, SM3 and SM4 alone, and certificates on both sides.
     Rfc8998,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if *self == Self::Tls { "tls" } else { "rfc8998" })
+    }
 }
 
 impl Transport {
@@ -47,6 +65,9 @@ struct Arguments {
     /// Only this transport; repeat for more
     #[arg(long)]
     transport: Vec<Transport>,
+    /// So many sites at once: one alone leaves half of two cores idle
+    #[arg(long, default_value = "2")]
+    sites: NonZeroUsize,
 }
 
 #[tokio::main]
@@ -77,25 +98,88 @@ async fn run(arguments: &Arguments) -> Result<bool, HarnessError> {
         [] => Transport::value_variants(),
         chosen => chosen,
     };
-    let mut table = Table::default();
-    for (index, transport) in transports.iter().enumerate() {
-        // A transport knows nothing of forms: one of them tries it, and the first transport tries them all.
-        let tried = if index == 0 || !arguments.form.is_empty() { forms.as_slice() } else { &[Form::Reference] };
-        for form in tried {
-            let options = transport.set(Options::new(Binaries::beside_this_program()?));
-            let mut drill = Drill::begin(options, *form).await?;
-            // What failed half-way is told beside what was found.
-            table.add(*form, drill.run().await);
-            if *form == Form::Reference {
-                table.add(*form, store::run(&drill).await);
-                table.add(*form, restart::run(&mut drill).await);
+    let table = Arc::new(Mutex::new(Table::new(transports.len())));
+    let gate = Arc::new(Semaphore::new(arguments.sites.get()));
+    let mut sites = JoinSet::new();
+    for form in forms {
+        for transport in transports.iter().copied() {
+            let site = Job { options: transport.set(Options::new(Binaries::beside_this_program()?)), form, transport };
+            let gate = Arc::clone(&gate);
+            if form == Form::Reference {
+                // They wait for the daemon to look, and to fetch, and take nobody's place.
+                sites.spawn(stored(site.clone(), Arc::clone(&table)));
+                sites.spawn(fetched(site.clone(), Arc::clone(&table)));
             }
-            let stats = drill.site.sim().stats().await?;
-            table.told(*form, &format!("{transport:?}"), stats.requests);
-            if stats.duplicates != 0 {
-                table.wrong(format!("{form}: {} nonces were sent twice", stats.duplicates));
-            }
+            sites.spawn(answers(site, gate, Arc::clone(&table)));
         }
     }
-    Ok(table.print(transports.len()))
+    while let Some(ended) = sites.join_next().await {
+        ended.map_err(|error| HarnessError::Unexpected(error.to_string()))??;
+    }
+    let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(table.print())
+}
+
+/// One form over one transport, with a site of its own.
+#[derive(Clone)]
+struct Job {
+    options: Options,
+    form: Form,
+    transport: Transport,
+}
+
+/// The rows of the form.
+async fn answers(job: Job, gate: Arc<Semaphore>, table: Arc<Mutex<Table>>) -> Result<(), HarnessError> {
+    // Nobody closes the gate.
+    let _place = gate.acquire().await;
+    let began = Instant::now();
+    let mut drill = Drill::begin(job.options.clone(), job.form).await?;
+    let mut trials = vec![drill.run().await];
+    if job.form == Form::Reference {
+        trials.push(restart::run(&mut drill).await);
+    }
+    job.end(&drill, trials, began, &table).await
+}
+
+/// The rows about revocation data in the trust store; neither these nor the next know anything of forms.
+async fn stored(job: Job, table: Arc<Mutex<Table>>) -> Result<(), HarnessError> {
+    let began = Instant::now();
+    let mut drill = Drill::begin(job.options.clone(), job.form).await?;
+    let bench = Bench::of(&drill.site.places().pki())?;
+    let trials = vec![store::run(&mut drill, &bench).await];
+    job.end(&drill, trials, began, &table).await
+}
+
+/// The rows about revocation data that the daemon fetches.
+async fn fetched(job: Job, table: Arc<Mutex<Table>>) -> Result<(), HarnessError> {
+    let began = Instant::now();
+    let mut drill = Drill::begin(job.options.clone(), job.form).await?;
+    let bench = Arc::new(Bench::of(&drill.site.places().pki())?);
+    let trials = vec![published::run(&mut drill, bench).await];
+    job.end(&drill, trials, began, &table).await
+}
+
+impl Job {
+    async fn end(
+        &self,
+        drill: &Drill,
+        trials: Vec<Result<Vec<Trial>, HarnessError>>,
+        began: Instant,
+        table: &Mutex<Table>,
+    ) -> Result<(), HarnessError> {
+        let stats = drill.site.sim().stats().await?;
+        let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = BTreeSet::new();
+        for trials in trials {
+            rows.extend(trials.iter().flatten().map(|trial| trial.row.name));
+            // What failed half-way is told beside what was found.
+            table.add(self.transport, self.form, trials);
+        }
+        let (transport, form, rows, took) = (self.transport, self.form.name(), rows.len(), began.elapsed().as_secs());
+        println!("{transport:<10} {form:<16} {rows:>5} rows {:>6} requests {took:>5} s", stats.requests);
+        if stats.duplicates != 0 {
+            table.wrong(self.transport, self.form, &format!("{} nonces were sent twice", stats.duplicates));
+        }
+        Ok(())
+    }
 }

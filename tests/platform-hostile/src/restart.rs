@@ -12,12 +12,16 @@ const ROWS: [(&str, &str, StepName, Reason); 2] = [
     ("restart/serial-of-an-earlier-answer", "serial/of-an-earlier-answer", StepName::Replay, Reason::PlatformReplay),
 ];
 
+/// Names of these rows.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|(name, ..)| *name)
+}
+
 pub(crate) async fn run(drill: &mut Drill) -> Result<Vec<Trial>, HarnessError> {
     drill.honest().await?;
-    if drill.site.stop_daemon().is_none() {
-        return Err(HarnessError::Unexpected("the daemon did not end".to_owned()));
-    }
-    drill.site.start_daemon().await?;
+    drill.stop()?;
+    drill.restart_with(&[]).await?;
     let mut trials = Vec::new();
     for (name, order, step, reason) in ROWS {
         drill.site.sim().enqueue(&[Some(order)]).await?;

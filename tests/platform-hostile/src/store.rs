@@ -1,110 +1,42 @@
-//! Revocation lists as an authority, or somebody on the way, may leave them in the trust store. The daemon follows the store;
-//! each list is put in place of the good one, seen to stop every answer, and taken away again.
+//! Revocation lists and responses as an authority, or somebody on the way, may leave them in the trust store. The daemon follows
+//! the store; each is put in place of the good one, seen to stop every answer, and taken away again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use openssl::asn1::{Asn1Integer, Asn1Object, Asn1OctetString, Asn1Time};
-use openssl::bn::BigNum;
-use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::x509::extension::CrlNumber;
-use openssl::x509::{X509, X509CrlBuilder, X509Extension, X509RevokedBuilder};
-use time::OffsetDateTime;
+use openssl::x509::X509Crl;
+use yanqian_devpki::{DevPkiError, OcspSingle, OcspStatus, ocsp_error};
 use yanqian_harness::{HarnessError, Reply};
 use yanqian_platform::StepName;
 use yanqian_vocabulary::Reason;
 
+use crate::authority::{AUTHORITIES_ONLY, Bench, DELTA, HOUR, INDIRECT, List, SOME_REASONS, failed, moment, thousands};
 use crate::drill::{Drill, Trial};
 use crate::rows::{Check, Row, Subject};
 
 /// How long the daemon may take to see a change.
 const SOON: Duration = Duration::from_secs(20);
-const HOUR: i64 = 3600;
 
-/// A certificate with its key.
-struct Authority {
-    certificate: X509,
-    key: PKey<Private>,
-}
-
-/// What lists are made of.
-struct Bench {
-    root: Authority,
-    issuing: Authority,
-    other: Authority,
-    signer: BigNum,
-}
-
-/// A list before it is signed.
-struct List<'a> {
-    /// In whose name.
-    issuer: &'a Authority,
-    /// Whose key signs.
-    by: &'a Authority,
-    revoked: Vec<BigNum>,
-    /// Seconds from now.
-    last: i64,
-    next: i64,
-    delta: bool,
-}
-
-impl<'a> List<'a> {
-    fn of(issuer: &'a Authority) -> Self {
-        Self { issuer, by: issuer, revoked: Vec::new(), last: -60, next: 24 * HOUR, delta: false }
-    }
-
-    fn pem(self) -> Result<Vec<u8>, ErrorStack> {
-        let at = |seconds| Asn1Time::from_unix(OffsetDateTime::now_utc().unix_timestamp() + seconds);
-        let mut builder = X509CrlBuilder::new()?;
-        builder.set_issuer_name(self.issuer.certificate.subject_name())?;
-        let last = at(self.last)?;
-        builder.set_last_update(&last)?;
-        builder.set_next_update(&*at(self.next)?)?;
-        for serial in &self.revoked {
-            let mut revoked = X509RevokedBuilder::new()?;
-            revoked.set_serial_number(&*Asn1Integer::from_bn(serial)?)?;
-            revoked.set_revocation_date(&last)?;
-            builder.add_revoked(revoked.build())?;
-        }
-        if !self.revoked.is_empty() {
-            builder.sort()?;
-        }
-        let id = self.issuer.certificate.subject_key_id().map(|id| id.as_slice().to_vec()).unwrap_or_default();
-        let length = u8::try_from(id.len()).unwrap_or(0);
-        let der = [&[0x30, length + 2, 0x80, length][..], &id].concat();
-        let (oid, value) = (Asn1Object::from_str("2.5.29.35")?, Asn1OctetString::new_from_bytes(&der)?);
-        builder.append_extension(X509Extension::new_from_der(&oid, false, &value)?)?;
-        builder.append_extension(CrlNumber::new(BigNum::from_u32(2)?)?.build()?)?;
-        if self.delta {
-            // RFC 5280 §5.2.4: base number 1.
-            let (oid, base) = (Asn1Object::from_str("2.5.29.27")?, Asn1OctetString::new_from_bytes(&[2, 1, 1])?);
-            builder.append_extension(X509Extension::new_from_der(&oid, true, &base)?)?;
-        }
-        builder.sign(&self.by.key, MessageDigest::sm3())?;
-        builder.build()?.to_pem()
-    }
-}
-
-/// Which list is replaced.
-#[derive(Clone, Copy)]
+/// What is replaced.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
     Root,
     Issuing,
+    /// What the responder said of the signer.
+    Response,
 }
 
-/// None: the list is missing.
-type Content = Option<Vec<u8>>;
+/// None: it is missing.
+type Content = Result<Option<Vec<u8>>, DevPkiError>;
 
 struct Case {
     name: &'static str,
     of: Of,
     stopped: Option<(Check, Reason)>,
-    make: fn(&Bench) -> Result<Content, ErrorStack>,
+    make: fn(&Bench) -> Content,
 }
 
-const fn case(name: &'static str, of: Of, reason: Reason, make: fn(&Bench) -> Result<Content, ErrorStack>) -> Case {
+const fn case(name: &'static str, of: Of, reason: Reason, make: fn(&Bench) -> Content) -> Case {
     let check = match reason {
         Reason::PlatformTrustUnusable => Check::Store,
         _ => Check::Step(StepName::Revocation),
@@ -112,41 +44,84 @@ const fn case(name: &'static str, of: Of, reason: Reason, make: fn(&Bench) -> Re
     Case { name, of, stopped: Some((check, reason)), make }
 }
 
+fn pem(list: List<'_>) -> Content {
+    Ok(Some(list.pem()?))
+}
+
+/// The issuing authority's own word, in its own name.
+fn said(bench: &Bench, singles: &[OcspSingle]) -> Result<Vec<u8>, DevPkiError> {
+    bench.issuing.responder().answer(singles, None, moment())
+}
+
 use Reason::{PlatformRevocationStale as Stale, PlatformSignerRevoked as Revoked, PlatformTrustUnusable as Unusable};
 
 #[rustfmt::skip]
-const CASES: &[Case] = &[
+const LISTS: &[Case] = &[
     case("list/missing", Of::Issuing, Stale, |_| Ok(None)),
     case("list/of-the-root-missing", Of::Root, Stale, |_| Ok(None)),
-    case("list/expired", Of::Issuing, Stale, |b| List { last: -2 * HOUR, next: -HOUR, ..List::of(&b.issuing) }.pem().map(Some)),
-    case("list/of-the-root-expired", Of::Root, Stale, |b| List { last: -2 * HOUR, next: -HOUR, ..List::of(&b.root) }.pem().map(Some)),
-    case("list/from-the-future", Of::Issuing, Stale, |b| List { last: HOUR, ..List::of(&b.issuing) }.pem().map(Some)),
-    case("list/of-another-issuer", Of::Issuing, Stale, |b| List::of(&b.other).pem().map(Some)),
-    case("list/of-the-issuers-issuer", Of::Issuing, Stale, |b| List::of(&b.root).pem().map(Some)),
-    case("list/signed-by-another-key", Of::Issuing, Stale, |b| List { by: &b.other, ..List::of(&b.issuing) }.pem().map(Some)),
-    case("list/signed-by-the-root", Of::Issuing, Stale, |b| List { by: &b.root, ..List::of(&b.issuing) }.pem().map(Some)),
-    case("list/signature-altered", Of::Issuing, Stale, |b| { let mut der = openssl::x509::X509Crl::from_pem(&List::of(&b.issuing).pem()?)?.to_der()?; if let Some(last) = der.last_mut() { *last ^= 1; } Ok(Some(der)) }),
-    case("list/delta-only", Of::Issuing, Unusable, |b| List { delta: true, ..List::of(&b.issuing) }.pem().map(Some)),
+    case("list/expired", Of::Issuing, Stale, |b| pem(List::of(&b.issuing).expired())),
+    case("list/of-the-root-expired", Of::Root, Stale, |b| pem(List::of(&b.root).expired())),
+    case("list/from-the-future", Of::Issuing, Stale, |b| pem(List { last: HOUR, ..List::of(&b.issuing) })),
+    case("list/of-another-issuer", Of::Issuing, Stale, |b| pem(List::of(&b.other))),
+    case("list/of-the-issuers-issuer", Of::Issuing, Stale, |b| pem(List::of(&b.root))),
+    case("list/signed-by-another-key", Of::Issuing, Stale, |b| pem(List { by: &b.other, ..List::of(&b.issuing) })),
+    case("list/signed-by-another-of-the-same-name", Of::Issuing, Stale, |b| pem(List::of(&b.namesake))),
+    case("list/signed-by-the-root", Of::Issuing, Stale, |b| pem(List { by: &b.root, ..List::of(&b.issuing) })),
+    case("list/signature-altered", Of::Issuing, Stale, |b| { let mut der = X509Crl::from_pem(&List::of(&b.issuing).pem()?)?.to_der()?; if let Some(last) = der.last_mut() { *last ^= 1; } Ok(Some(der)) }),
+    case("list/delta-only", Of::Issuing, Unusable, |b| pem(List { critical: DELTA, ..List::of(&b.issuing) })),
+    case("list/indirect", Of::Issuing, Unusable, |b| pem(List { critical: INDIRECT, ..List::of(&b.issuing) })),
+    case("list/of-some-reasons-only", Of::Issuing, Unusable, |b| pem(List { critical: SOME_REASONS, ..List::of(&b.issuing) })),
+    case("list/of-authorities-only", Of::Issuing, Unusable, |b| pem(List { critical: AUTHORITIES_ONLY, ..List::of(&b.issuing) })),
     case("list/garbage", Of::Issuing, Unusable, |_| Ok(Some(b"0\x82\xff\xffnot a list".to_vec()))),
     case("list/empty-file", Of::Issuing, Unusable, |_| Ok(Some(Vec::new()))),
     case("list/larger-than-a-file-may-be", Of::Issuing, Unusable, |_| Ok(Some(vec![b' '; (16 << 20) + 1]))),
-    case("list/with-the-signer", Of::Issuing, Revoked, |b| List { revoked: vec![b.signer.to_owned()?], ..List::of(&b.issuing) }.pem().map(Some)),
-    case("list/with-the-signer-and-expired", Of::Issuing, Revoked, |b| List { revoked: vec![b.signer.to_owned()?], last: -2 * HOUR, next: -HOUR, ..List::of(&b.issuing) }.pem().map(Some)),
-    case("list/with-the-signer-among-thousands", Of::Issuing, Revoked, |b| { let mut revoked = thousands()?; revoked.push(b.signer.to_owned()?); List { revoked, ..List::of(&b.issuing) }.pem().map(Some) }),
-    case("list/with-the-intermediate", Of::Root, Revoked, |b| { let serial = b.issuing.certificate.serial_number().to_bn()?; List { revoked: vec![serial], ..List::of(&b.root) }.pem().map(Some) }),
-    Case { name: "honest/list-of-thousands-of-others", of: Of::Issuing, stopped: None, make: |b| List { revoked: thousands()?, ..List::of(&b.issuing) }.pem().map(Some) },
+    case("list/with-the-signer", Of::Issuing, Revoked, |b| pem(List { revoked: vec![b.serial()?], ..List::of(&b.issuing) })),
+    case("list/with-the-signer-and-expired", Of::Issuing, Revoked, |b| pem(List { revoked: vec![b.serial()?], ..List::of(&b.issuing).expired() })),
+    case("list/with-the-signer-among-thousands", Of::Issuing, Revoked, |b| { let mut revoked = thousands()?; revoked.push(b.serial()?); pem(List { revoked, ..List::of(&b.issuing) }) }),
+    case("list/with-the-intermediate", Of::Root, Revoked, |b| { let serial = b.issuing.certificate.serial_number().to_bn()?; pem(List { revoked: vec![serial], ..List::of(&b.root) }) }),
+    Case { name: "honest/list-of-thousands-of-others", of: Of::Issuing, stopped: None, make: |b| pem(List { revoked: thousands()?, ..List::of(&b.issuing) }) },
 ];
 
-fn thousands() -> Result<Vec<BigNum>, ErrorStack> {
-    (1..=20_000).map(BigNum::from_u32).collect()
+/// Where the responder decides. What travels to it, and whose word counts, is tried over HTTP.
+#[rustfmt::skip]
+const RESPONSES: &[Case] = &[
+    case("response/missing", Of::Response, Stale, |_| Ok(None)),
+    case("response/expired", Of::Response, Stale, |b| said(b, &[b.says(OcspStatus::Good, -2 * HOUR, -HOUR)?]).map(Some)),
+    case("response/from-the-future", Of::Response, Stale, |b| said(b, &[b.says(OcspStatus::Good, HOUR, 2 * HOUR)?]).map(Some)),
+    case("response/unknown", Of::Response, Stale, |b| said(b, &[b.says(OcspStatus::Unknown, -60, HOUR)?]).map(Some)),
+    case("response/good-and-revoked", Of::Response, Stale, |b| said(b, &[b.good()?, b.says(OcspStatus::Revoked, -60, HOUR)?]).map(Some)),
+    case("response/signed-by-another-key", Of::Response, Stale, |b| b.namesake.responder().answer(&[b.good()?], None, moment()).map(Some)),
+    case("response/signature-altered", Of::Response, Stale, |b| { let mut der = said(b, &[b.good()?])?; if let Some(last) = der.last_mut() { *last ^= 1; } Ok(Some(der)) }),
+    case("response/an-error", Of::Response, Unusable, |_| Ok(Some(ocsp_error(3)))),
+    case("response/garbage", Of::Response, Unusable, |_| Ok(Some(b"not a response".to_vec()))),
+    case("response/revoked", Of::Response, Revoked, |b| said(b, &[b.says(OcspStatus::Revoked, -60, HOUR)?]).map(Some)),
+    case("response/revoked-and-expired", Of::Response, Revoked, |b| said(b, &[b.says(OcspStatus::Revoked, -2 * HOUR, -HOUR)?]).map(Some)),
+];
+
+/// Names of these rows.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    LISTS.iter().chain(RESPONSES).map(|case| case.name)
 }
 
-/// Each list in turn; the store is whole between two, so that it is known which of them stops an answer.
-pub(crate) async fn run(drill: &Drill) -> Result<Vec<Trial>, HarnessError> {
-    let bench = bench(drill)?;
+/// Each list, and each response, in turn; the store is whole between two, so that it is known which of them stops an answer.
+pub(crate) async fn run(drill: &mut Drill, bench: &Bench) -> Result<Vec<Trial>, HarnessError> {
+    let mut trials = replace_each(drill, bench, LISTS).await?;
+    let folder = drill.site.places().trust().join("ocsp");
+    let response = said(bench, &[bench.good().map_err(|error| failed("response", &error))?]);
+    let response = response.map_err(|error| failed("response", &error))?;
+    std::fs::create_dir(&folder).map_err(|error| failed("ocsp/", &error))?;
+    std::fs::write(folder.join("signer.der"), response).map_err(|error| failed("ocsp/", &error))?;
+    drill.restart_with(&[("signer", "ocsp".into())]).await?;
+    trials.extend(replace_each(drill, bench, RESPONSES).await?);
+    std::fs::remove_dir_all(&folder).map_err(|error| failed("ocsp/", &error))?;
+    Ok(trials)
+}
+
+async fn replace_each(drill: &Drill, bench: &Bench, cases: &[Case]) -> Result<Vec<Trial>, HarnessError> {
     let mut trials = Vec::new();
-    for case in CASES {
-        let content = (case.make)(&bench).map_err(|error| failed(case.name, &error))?;
+    for case in cases {
+        let content = (case.make)(bench).map_err(|error| failed(case.name, &error))?;
         let place = Place::of(drill, case.of)?;
         let good = drill.lists(&drill.ask(Subject::Fields).await?)?;
         place.put(content)?;
@@ -160,7 +135,10 @@ pub(crate) async fn run(drill: &Drill) -> Result<Vec<Trial>, HarnessError> {
 }
 
 /// The first reply after the daemon saw a change, or the last when it never did.
-async fn changed(drill: &Drill, is: impl Fn(&Reply) -> Result<bool, HarnessError>) -> Result<Reply, HarnessError> {
+pub(crate) async fn changed(
+    drill: &Drill,
+    is: impl Fn(&Reply) -> Result<bool, HarnessError>,
+) -> Result<Reply, HarnessError> {
     let began = Instant::now();
     loop {
         let reply = drill.ask(Subject::Fields).await?;
@@ -171,7 +149,7 @@ async fn changed(drill: &Drill, is: impl Fn(&Reply) -> Result<bool, HarnessError
     }
 }
 
-/// A list in the daemon's trust store.
+/// A list or response in the daemon's trust store.
 struct Place {
     file: PathBuf,
     good: Vec<u8>,
@@ -180,15 +158,16 @@ struct Place {
 impl Place {
     fn of(drill: &Drill, of: Of) -> Result<Self, HarnessError> {
         let name = match of {
-            Of::Root => "root",
-            Of::Issuing => "issuing",
+            Of::Root => "crls/root.pem",
+            Of::Issuing => "crls/issuing.pem",
+            Of::Response => "ocsp/signer.der",
         };
-        let file = drill.site.places().trust().join(format!("crls/{name}.pem"));
+        let file = drill.site.places().trust().join(name);
         let good = std::fs::read(&file).map_err(|error| failed(name, &error))?;
         Ok(Self { file, good })
     }
 
-    fn put(&self, content: Content) -> Result<(), HarnessError> {
+    fn put(&self, content: Option<Vec<u8>>) -> Result<(), HarnessError> {
         let done = match content {
             None => std::fs::remove_file(&self.file),
             Some(content) => {
@@ -198,23 +177,4 @@ impl Place {
         };
         done.map_err(|error| failed(&self.file.display().to_string(), &error))
     }
-}
-
-fn failed(what: &str, error: &dyn std::fmt::Display) -> HarnessError {
-    HarnessError::Unexpected(format!("{what}: {error}"))
-}
-
-fn bench(drill: &Drill) -> Result<Bench, HarnessError> {
-    let pki = drill.site.places().pki();
-    let read =
-        |file: &std::path::Path| std::fs::read(file).map_err(|error| failed(&file.display().to_string(), &error));
-    let authority = |name: &str| {
-        let pair = pki.platform(name);
-        let (certificate, key) = (read(&pair.certificate)?, read(&pair.key)?);
-        let made = || Ok::<_, ErrorStack>((X509::from_pem(&certificate)?, PKey::private_key_from_pem(&key)?));
-        let (certificate, key) = made().map_err(|error| failed(name, &error))?;
-        Ok::<_, HarnessError>(Authority { certificate, key })
-    };
-    let signer = authority("signing")?.certificate.serial_number().to_bn().map_err(|error| failed("serial", &error))?;
-    Ok(Bench { root: authority("root")?, issuing: authority("issuing")?, other: authority("other-ca")?, signer })
 }

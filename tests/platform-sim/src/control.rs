@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::chip::{Files, Variant};
 use crate::fault::Order;
+use crate::orders::To;
 use crate::platform::Platform;
 
 /// Room for some thousands of names.
@@ -34,6 +35,8 @@ struct Orders {
     times: Option<u32>,
     /// One for each of the answers to come, `null` for an honest one.
     queue: Option<Vec<Option<String>>>,
+    /// Which answers the queue is for, in an exchange of two steps; without it, all.
+    to: Option<To>,
     delay_ms: Option<u64>,
     address: Option<Address>,
 }
@@ -134,7 +137,7 @@ fn obey(platform: &Platform, body: &[u8]) -> Result<(), String> {
         platform.misbehave(named(name.as_deref())?, order.times);
     }
     if let Some(names) = order.queue {
-        platform.enqueue(names.iter().map(|name| named(name.as_deref())).collect::<Result<_, _>>()?);
+        platform.enqueue(names.iter().map(|name| named(name.as_deref())).collect::<Result<_, _>>()?, order.to);
     }
     if let Some(delay) = order.delay_ms {
         platform.delay(Duration::from_millis(delay));

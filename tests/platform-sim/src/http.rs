@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_openssl::SslStream;
 
 use crate::answer::{Delivery, Reply, compose};
-use crate::fault::{Order, Script, refuse};
+use crate::fault::{Connection, Order, Script, close_in_the_request, refuse};
 use crate::flow::Flow;
 use crate::form::Outcome;
 use crate::platform::{Judgement, Platform};
@@ -124,8 +124,11 @@ async fn connection(
     control: SocketAddr,
 ) {
     let _ = stream.set_nodelay(true);
-    if let Some(connection) = platform.take_connection() {
-        return refuse(stream, connection, &platform.pki).await;
+    let mut cut = None;
+    match platform.take_connection() {
+        Some(Connection::ClosedInTheRequest { dropped }) => cut = Some(dropped),
+        Some(connection) => return refuse(stream, connection, &platform.pki).await,
+        None => {}
     }
     let Ok(mut stream) = Ssl::new(&context).and_then(|ssl| SslStream::new(ssl, stream)) else { return };
     match tokio::time::timeout(HANDSHAKE, Pin::new(&mut stream).accept()).await {
@@ -135,6 +138,9 @@ async fn connection(
             return;
         }
         Err(_) => return,
+    }
+    if let Some(dropped) = cut {
+        return close_in_the_request(stream, dropped).await;
     }
     let (log, scripted) = (Log::default(), Scripted::default());
     let shaken = handshake(stream.ssl());
@@ -173,7 +179,7 @@ async fn handle(
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes);
     let raw = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
-    let orders = platform.take_orders();
+    let orders = platform.take_orders(platform.form.asked_at(head.uri.path()));
     let now = OffsetDateTime::now_utc();
     let wanted = platform.form.content_type().as_bytes();
     let typed = head.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(wanted));

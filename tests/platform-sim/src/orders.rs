@@ -1,7 +1,25 @@
 //! What the platform is told to do: in every answer, in one after the other, on new connections.
 
+use serde::Deserialize;
+
 use crate::fault::{Connection, Order};
 use crate::platform::{KEPT, Platform};
+
+/// What an answer is to, where an exchange has two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum To {
+    Application,
+    Check,
+}
+
+/// An order for one answer; none: an honest answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queued {
+    pub(crate) order: Option<Order>,
+    /// None: whichever answer comes next.
+    pub(crate) to: Option<To>,
+}
 
 /// What to do with the answers to come.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,10 +32,11 @@ pub(crate) struct Orders {
 
 impl Platform {
     /// The orders for one answer; a counted one is used up.
-    pub(crate) fn take_orders(&self) -> Orders {
+    pub(crate) fn take_orders(&self, to: To) -> Orders {
         let mut state = self.state();
         let orders = state.orders;
-        if let Some(order) = state.queue.pop_front() {
+        let first = state.queue.iter().position(|queued| queued.to.is_none_or(|wanted| wanted == to));
+        if let Some(Queued { order, .. }) = first.and_then(|at| state.queue.remove(at)) {
             return Orders { order, ..orders };
         }
         match orders.times {
@@ -60,13 +79,14 @@ impl Platform {
         }
     }
 
-    /// One order for each of the answers to come; those about connections are for the new connections to come.
-    pub(crate) fn enqueue(&self, orders: Vec<Option<Order>>) {
+    /// One order for each of the answers to come, or of those to these requests; orders about connections are for the new
+    /// connections to come.
+    pub(crate) fn enqueue(&self, orders: Vec<Option<Order>>, to: Option<To>) {
         let mut state = self.state();
         for order in orders {
             match order.and_then(Order::connection) {
                 Some(connection) => state.connections.push_back(connection),
-                None => state.queue.push_back(order),
+                None => state.queue.push_back(Queued { order, to }),
             }
         }
     }

@@ -10,13 +10,13 @@ use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
 use crate::chip::{self, Finding, Issuers};
-use crate::fault::{Connection, Order};
+use crate::fault::Connection;
 use crate::form::{
     ChipInquiry, Field, FieldResult, Inquiry, Outcome, Printed, Proof, Reading, Request, Service, Step, Wire,
 };
 use crate::http::Gate;
 use crate::numbers::canonical;
-use crate::orders::Orders;
+use crate::orders::{Orders, Queued};
 use crate::pki::Pki;
 use crate::registry::{self, Holder};
 use crate::seen::{NONCE_TWICE, Seen, Stats};
@@ -45,8 +45,8 @@ pub(crate) struct State {
     seen: VecDeque<Seen>,
     stats: Stats,
     pub(crate) orders: Orders,
-    /// Orders for one answer each, which come first; none: an honest answer.
-    pub(crate) queue: VecDeque<Option<Order>>,
+    /// Orders for one answer each, which come first.
+    pub(crate) queue: VecDeque<Queued>,
     /// Orders for one new connection each.
     pub(crate) connections: VecDeque<Connection>,
     /// Serial of the first honest answer.

@@ -157,7 +157,7 @@ impl Fetcher {
     async fn attempt(self, job: Job, file: PathBuf) -> (RevocationKind, Result<Fetched, Failure>) {
         let result = self.fetch(&job, &file).await;
         if let Err(problem) = &result {
-            tracing::warn!(url = %job.url(), %problem, "revocation data not taken");
+            tracing::warn!(url = %job.url(), reason = problem.code(), %problem, "revocation data not taken");
         }
         (job.kind(), result)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use yanqian_harness::{File, Reply, Site};
+use yanqian_harness::{File, Link, Reply, Seen, Site};
 
 use crate::support::{assert_problem, assert_verdict, good, site_with};
 
@@ -55,15 +55,18 @@ async fn killed_in_turn(site: &Site) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_survive_endpoints_killed_in_turn() {
-    for http2 in [false, true] {
+    for (http2, rfc8998) in [(false, false), (true, false), (false, true)] {
         let site = site_with(|mut options| {
-            (options.link.endpoints, options.link.http2) = (3, http2);
+            options.link = Link { endpoints: 3, http2, rfc8998 };
             options
         })
         .await;
         killed_in_turn(&site).await;
         let protocol = if http2 { "h2" } else { "http/1.1" };
-        assert!(site.sim().seen().await.unwrap().iter().all(|seen| seen.handshake.protocol == protocol));
+        let is_as_asked = |seen: &Seen| {
+            seen.handshake.protocol == protocol && (!rfc8998 || seen.handshake.suite == "TLS_SM4_GCM_SM3")
+        };
+        assert!(site.sim().seen().await.unwrap().iter().all(is_as_asked));
     }
 }
 

@@ -92,4 +92,5 @@ pub(super) const TAKEN: &[&str] = &[
     "honest/no-signing-time", "honest/sign-first", "honest/white-space-around", "honest/names-of-the-envelope-escaped",
     "honest/slashes-escaped", "honest/chunked", "honest/until-the-end", "honest/http-1.0", "honest/no-reason-phrase",
     "honest/fields-nobody-knows", "honest/early-hints-first", "honest/type-in-another-case", "honest/octet-by-octet",
+    "honest/another-answer-behind-it",
 ];

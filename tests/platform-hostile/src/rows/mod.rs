@@ -92,9 +92,9 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether it strikes before any request.
+    /// Whether it strikes before there is a request to answer.
     pub(crate) fn is_about_connections(&self) -> bool {
-        self.name.starts_with("tls/")
+        self.name.starts_with("tls/") || self.name.starts_with("close/in-the-request")
     }
 }
 

@@ -13,6 +13,40 @@ fn every_misbehaviour_of_the_simulator_has_exactly_one_row_and_every_row_is_one(
     assert_eq!(names(), known);
 }
 
+/// Rows beside the simulator's: what lies in the store or is fetched, and what comes after a restart.
+fn others() -> impl Iterator<Item = &'static str> {
+    crate::store::names().chain(crate::published::names()).chain(crate::restart::names())
+}
+
+#[test]
+fn no_row_has_the_name_of_another() {
+    let mut all = names();
+    for name in others() {
+        assert!(all.insert(name), "{name}");
+    }
+}
+
+#[test]
+fn every_kind_of_misbehaviour_that_the_readme_names_has_its_rows() {
+    let readme = include_str!("../../README.md");
+    let kinds: Vec<_> = readme.lines().skip_while(|line| *line != "| Kind | Rows |").skip(2).collect();
+    let kinds: Vec<_> = kinds.into_iter().take_while(|line| line.starts_with('|')).collect();
+    assert!(kinds.len() >= 25, "{}", kinds.len());
+    let all: Vec<_> = names().into_iter().chain(others()).collect();
+    for line in kinds {
+        // Tests of other rooms are written with underscores, which rows never have.
+        let patterns: Vec<_> = line.split('`').skip(1).step_by(2).filter(|pattern| !pattern.contains('_')).collect();
+        assert!(!patterns.is_empty(), "{line}");
+        for pattern in patterns {
+            let found = match pattern.strip_suffix('…') {
+                Some(start) => all.iter().any(|name| name.starts_with(start)),
+                None => all.contains(&pattern),
+            };
+            assert!(found, "no row {pattern}: {line}");
+        }
+    }
+}
+
 #[test]
 fn every_check_has_a_row_that_it_stops_for_a_reason_of_its_own() {
     let stopped: BTreeSet<Check> = groups().filter(|group| !group.names.is_empty()).map(|group| group.check).collect();

@@ -53,6 +53,7 @@ pub(super) const ALL: &[Group] = &[
         "head/field-with-space-before-colon", "head/field-with-nul", "head/field-folded", "head/field-name-empty",
         "head/more-than-fits", "head/thousands-of-fields", "head/without-end", "head/one-line-without-end", "head/flood-of-100",
         "head/flood-of-103", "head/one-octet-a-second",
+        "close/in-the-request", "close/in-the-request-without-a-word",
         "close/instead-of-an-answer", "close/instead-of-an-answer-without-a-word", "close/in-the-status-line",
         "close/in-the-head", "close/after-the-head", "close/in-the-body", "close/before-the-last-octet", "close/in-a-chunk",
         "close/hangs",

@@ -9,6 +9,8 @@ pub(crate) enum Connection {
     Closed,
     /// Closed when the client has spoken.
     ClosedInTheHandshake,
+    /// Closed, as TLS wants it or without a word, when the first octets of a request have come.
+    ClosedInTheRequest { dropped: bool },
     /// No handshake, and no end.
     Silent,
     /// HTTP without TLS.
@@ -60,4 +62,6 @@ pub(super) const ALL: &[Fault] = &[
     row("tls/certificate-for-clients", Connection::Certificate(Shown::ForClients)),
     row("tls/certificate-for-signing-messages", Connection::Certificate(Shown::ForSigning)),
     row("tls/certificate-without-its-issuer", Connection::Certificate(Shown::WithoutItsIssuer)),
+    row("close/in-the-request", Connection::ClosedInTheRequest { dropped: false }),
+    row("close/in-the-request-without-a-word", Connection::ClosedInTheRequest { dropped: true }),
 ];

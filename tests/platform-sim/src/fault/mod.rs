@@ -26,7 +26,7 @@ pub(crate) use self::reading::Sealing;
 pub(crate) use self::script::Script;
 pub(crate) use self::signature::Pen;
 pub(crate) use self::statement::Statement;
-pub(crate) use self::tls::refuse;
+pub(crate) use self::tls::{close_in_the_request, refuse};
 pub(crate) use self::wire::Ready;
 use crate::signed_data::Message;
 use crate::{Misbehaviour, SimError};

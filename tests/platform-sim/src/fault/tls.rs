@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) async fn refuse(mut stream: TcpStream, connection: Connection, pki: &Pki) {
     let mut hello = [0; 2048];
     let answer: &[u8] = match connection {
-        Connection::Closed => return,
+        // That one comes with the request.
+        Connection::Closed | Connection::ClosedInTheRequest { .. } => return,
         Connection::ClosedInTheHandshake => b"",
         Connection::Silent => {
             let reading = async { while stream.read(&mut hello).await.is_ok_and(|count| count > 0) {} };
@@ -48,6 +49,14 @@ pub(crate) async fn refuse(mut stream: TcpStream, connection: Connection, pki: &
     };
     if stream.read(&mut hello).await.is_ok() {
         let _ = stream.write_all(answer).await;
+    }
+}
+
+/// Ends a connection over which a request has begun to come.
+pub(crate) async fn close_in_the_request(mut stream: SslStream<TcpStream>, dropped: bool) {
+    let read = stream.read(&mut [0; 16]).await;
+    if read.is_ok() && !dropped {
+        let _ = stream.shutdown().await;
     }
 }
 

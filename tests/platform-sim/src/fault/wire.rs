@@ -199,6 +199,9 @@ pub(super) const ALL: &[Fault] = &[
     // The first is of another request; the right one comes too late.
     row("twice/the-previous-answer-first", |r| { let length = format!("content-length: {}", r.previous.len()); Script::octets([&r.head(OK, &[&length])[..], &r.previous, &r.whole()].concat()) }),
 
+    // Nobody asked for the second, which is of another request.
+    row("honest/another-answer-behind-it", |r| { let length = format!("content-length: {}", r.previous.len()); Script::octets([&r.whole()[..], &r.head(OK, &[&length]), &r.previous].concat()) }),
+
     headers("field/signature-missing", |h| h.retain(|(name, _)| *name != "x-signature")),
     headers("field/signature-twice", |h| twice(h, "x-signature")),
     headers("field/signature-empty", |h| set(h, "x-signature", |_| String::new())),

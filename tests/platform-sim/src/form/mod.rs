@@ -16,6 +16,7 @@ pub use self::wire::{Parts, Proof, Wire};
 use self::writing::told;
 pub(crate) use self::writing::{object, quoted};
 use crate::numbers::DocumentKind;
+use crate::orders::To;
 use crate::{Refusal, SimError};
 
 /// A wire form.
@@ -304,6 +305,11 @@ impl Form {
             Self::Second => true,
             _ => reference::service_at(path).is_some(),
         }
+    }
+
+    /// Which step is asked for at a path.
+    pub(crate) fn asked_at(self, path: &str) -> To {
+        if self == Self::TwoStep && path == reference::APPLY { To::Application } else { To::Check }
     }
 
     /// Reads a request.

@@ -1,167 +1,21 @@
 //! The profiles against the simulator, honest and hostile. The simulator shares no code with this crate.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+mod altered;
+mod support;
+
 use std::num::NonZeroU32;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use openssl::ec::{EcGroup, EcKey};
-use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
-use openssl::sign::Signer;
-use openssl::x509::{X509NameBuilder, X509ReqBuilder};
-use yanqian_devpki::{Layout, Options, generate, issue_entity_signing};
-use yanqian_messages::{Certificate, certificates_from_pem_or_der, pem_encode};
-use yanqian_platform::{
-    AnswerChecker, CheckedAnswer, Expected, Outbound, PlatformClient, PlatformVerdict, Profile, RawAnswer, ReplayError,
-    ReplayGuard, RequestContext, SendError, SignedRequest, StepName,
-};
-use yanqian_platform_sim::form::Service;
-use yanqian_platform_sim::registry::{Holder, first_with, seeded};
-use yanqian_platform_sim::{Config, DEFAULT_SEED, Misbehaviour, Running, Simulator, form::Form, numbers::NumberForm};
-use yanqian_sm::{Signature, sm3};
+use yanqian_devpki::Layout;
+use yanqian_platform::{PlatformClient, SendError, StepName};
+use yanqian_platform_sim::Misbehaviour;
+use yanqian_platform_sim::form::{Form, Service};
+use yanqian_sm::sm3;
 use yanqian_trust::{SecondOpinion, SignedContent, Subject, TrustStore, Verifier, VerifierSettings};
-use yanqian_vocabulary::{
-    BirthDate, CivilDate, Claim, DocumentClaim, DocumentNumber, DocumentType, Field, FieldVerdict, Mode, Nonce,
-    PersonalName, Reason, Timestamp, Verdict,
-};
+use yanqian_vocabulary::{DocumentNumber, Field, FieldVerdict, PersonalName, Reason, Verdict};
 
-const SETTINGS: VerifierSettings = VerifierSettings { table_octets: 4 << 20, shadow_every: NonZeroU32::MIN };
-const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
-
-#[derive(Default)]
-struct Memory(Mutex<BTreeSet<String>>);
-
-impl ReplayGuard for Memory {
-    fn accept_once(&self, nonce: Nonce, serial: &str, _expires: Timestamp) -> Result<bool, ReplayError> {
-        let mut seen = self.0.lock().map_err(|_| ReplayError)?;
-        Ok(seen.insert(format!("n{nonce}")) & seen.insert(format!("s{serial}")))
-    }
-}
-
-struct Site {
-    directory: tempfile::TempDir,
-    profile: Arc<Profile>,
-    trust: TrustStore,
-    key: PKey<Private>,
-    certificate: Certificate,
-    simulator: Running,
-    client: PlatformClient,
-    memory: Memory,
-    verifier: Verifier,
-}
-
-fn entity(layout: &Layout, now: time::OffsetDateTime) -> (PKey<Private>, Certificate) {
-    let group = EcGroup::from_curve_name(Nid::SM2).unwrap();
-    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
-    let mut name = X509NameBuilder::new().unwrap();
-    name.append_entry_by_text("CN", "entity").unwrap();
-    let mut request = X509ReqBuilder::new().unwrap();
-    request.set_subject_name(&name.build()).unwrap();
-    request.set_pubkey(&key).unwrap();
-    request.sign(&key, MessageDigest::sm3()).unwrap();
-    let pem = issue_entity_signing(layout, &request.build().to_pem().unwrap(), now, 30).unwrap();
-    (key, certificates_from_pem_or_der(&pem).unwrap().remove(0))
-}
-
-async fn site(form: Form) -> Site {
-    let directory = tempfile::tempdir().unwrap();
-    let options = Options::default();
-    let layout = generate(&directory.path().join("pki"), &options).unwrap();
-    let (key, certificate) = entity(&layout, options.now);
-    let registered = directory.path().join("entity.pem");
-    std::fs::write(&registered, pem_encode("CERTIFICATE", certificate.as_der())).unwrap();
-    let config = Config { entity_signing: Some(registered), ..Config::new(layout.directory(), form) };
-    let simulator = Simulator::start(config).await.unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../platform-profiles/{form}.toml"));
-    // The tests' own limits, so that hanging answers are told from slow machines within seconds.
-    let text = std::fs::read_to_string(&file).unwrap();
-    let text = text.replace("head_ms = 10000", "head_ms = 2000").replace("body_ms = 5000", "body_ms = 1500");
-    let profile = Arc::new(Profile::parse(&text, &file).unwrap());
-    let client = PlatformClient::new(Arc::clone(&profile), &format!("https://{}", simulator.https_addr)).unwrap();
-    let trust = TrustStore::load(&layout.trust(), 0).unwrap();
-    Site {
-        directory,
-        profile,
-        trust,
-        key,
-        certificate,
-        simulator,
-        client,
-        memory: Memory::default(),
-        verifier: Verifier::new(SETTINGS),
-    }
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_utc(time::OffsetDateTime::now_utc()).unwrap()
-}
-
-fn holder() -> Holder {
-    first_with(&seeded(DEFAULT_SEED), NumberForm::ALL[0]).unwrap().clone()
-}
-
-fn claim_of(holder: &Holder) -> DocumentClaim {
-    let date = holder.birth_date.to_string();
-    DocumentClaim {
-        document_type: DocumentType::PrcPassport,
-        number: DocumentNumber::new(holder.number.clone()),
-        name: PersonalName::new(holder.name.clone()),
-        birth_date: BirthDate(CivilDate::parse_iso(&date).unwrap()),
-        nationality: None,
-        expiry: None,
-    }
-}
-
-impl Site {
-    fn outbound(&self, claim: &DocumentClaim) -> Outbound {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).unwrap();
-        let context = RequestContext {
-            customer: "YQ000001",
-            application: "yanqian",
-            purpose_code: "P001",
-            mode: Mode::RealName,
-            now: now(),
-            nonce: Nonce::new(nonce),
-            applied: None,
-            certificate: &self.certificate,
-        };
-        let recipient = self.trust.encryption_certificate().into();
-        self.profile.encode(&context, &Claim::RealName(claim.clone()), recipient, &mut getrandom::SysRng).unwrap()
-    }
-
-    fn request(&self, claim: &DocumentClaim) -> SignedRequest {
-        let outbound = self.outbound(claim);
-        let mut signer = Signer::new(MessageDigest::sm3(), &self.key).unwrap();
-        signer.update(outbound.to_be_signed()).unwrap();
-        let signature = Signature::from_der(&signer.sign_to_vec().unwrap()).unwrap();
-        outbound.finish(&self.profile, &signature, &self.certificate).unwrap()
-    }
-
-    fn check(&self, request: &SignedRequest, answer: &RawAnswer) -> CheckedAnswer<PlatformVerdict> {
-        let checker = AnswerChecker {
-            profile: &self.profile,
-            trust: &self.trust,
-            verifier: &self.verifier,
-            replay: &self.memory,
-        };
-        checker.check(
-            answer,
-            &Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipients: &[] },
-            now(),
-        )
-    }
-
-    /// Asks once and proves the answer.
-    async fn ask(&self, claim: &DocumentClaim) -> Result<CheckedAnswer<PlatformVerdict>, SendError> {
-        let request = self.request(claim);
-        let answer = self.client.send(&request, &self.trust).await?;
-        Ok(self.check(&request, &answer))
-    }
-}
+use crate::support::{SETTINGS, claim_of, holder, site};
 
 async fn honest_checks(form: Form) {
     let site = site(form).await;
@@ -291,58 +145,6 @@ async fn an_answer_is_accepted_once() {
     let again = site.check(&request, &answer);
     assert_eq!(again.result, Err(Reason::PlatformReplay));
     assert_eq!(again.found.steps.last().map(|step| step.name), Some(StepName::Replay));
-}
-
-impl Site {
-    /// As [`Site::check`], remembering nothing, so that replay does not hide an acceptance.
-    fn check_afresh(&self, request: &SignedRequest, answer: &RawAnswer) -> CheckedAnswer<PlatformVerdict> {
-        let memory = Memory::default();
-        let checker =
-            AnswerChecker { profile: &self.profile, trust: &self.trust, verifier: &self.verifier, replay: &memory };
-        let expected = Expected { nonce: request.nonce(), digest: request.digest(), fields: FIELDS, recipients: &[] };
-        checker.check(answer, &expected, now())
-    }
-}
-
-async fn no_altered_octet_changes_a_verdict(form: Form) {
-    let site = site(form).await;
-    let request = site.request(&claim_of(&holder()));
-    let answer = site.client.send(&request, &site.trust).await.unwrap();
-    let verdict = site.check_afresh(&request, &answer).result.unwrap();
-    let mut refused = 0;
-    let mut same_or_refused =
-        |altered: &RawAnswer, what: &dyn std::fmt::Display| match site.check_afresh(&request, altered).result {
-            Ok(accepted) => assert_eq!(accepted, verdict, "{form}: {what}"),
-            Err(_) => refused += 1,
-        };
-    // Every octet, each with three alterations.
-    for index in 0..answer.body.len() {
-        for flip in [0x01u8, 0x20, 0x80] {
-            let mut altered = answer.clone();
-            altered.body[index] ^= flip;
-            same_or_refused(&altered, &format_args!("octet {index} ^ {flip:#x}"));
-        }
-    }
-    for (name, value) in &answer.headers {
-        for index in 0..value.len() {
-            let mut octets = value.as_bytes().to_vec();
-            octets[index] ^= 1;
-            let Ok(changed) = http::HeaderValue::from_bytes(&octets) else { continue };
-            let mut altered = answer.clone();
-            altered.headers.insert(name, changed);
-            same_or_refused(&altered, &format_args!("{name}, octet {index}"));
-        }
-    }
-    assert!(refused > answer.body.len(), "{form}: {refused} of {} octets", answer.body.len());
-    let disputed = site.verifier.stats().disputed;
-    assert_eq!(disputed, [0; 4], "{form}: whatever was altered, both implementations said the same of it");
-}
-
-#[tokio::test]
-async fn no_altered_octet_of_an_answer_changes_a_verdict() {
-    for form in ONE_STEP {
-        no_altered_octet_changes_a_verdict(form).await;
-    }
 }
 
 /// An implementation that says the same of everything.
