@@ -235,5 +235,6 @@ fn proof(answer: RawAnswer, found: Found, trust: TrustHash) -> Proof {
             .map(|step| Step { name: Label::new(step.name.as_str()), refused: step.refused })
             .collect(),
         trust,
+        code: found.code,
     }
 }

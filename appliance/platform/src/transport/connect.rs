@@ -64,6 +64,25 @@ impl Connector {
         Err(failed)
     }
 
+    /// Every address of the endpoint, as far as HTTP would begin, each within `limit`.
+    pub(crate) async fn look(
+        &self,
+        endpoint: &Endpoint,
+        trust: &TrustStore,
+        limit: Duration,
+    ) -> Result<Vec<(SocketAddr, Result<Opened, ConnectError>)>, ConnectError> {
+        let ways = timeout(limit, self.ways(endpoint)).await;
+        let ways = ways.unwrap_or(Err((ConnectStage::Resolve, "no answer in time")))?;
+        let mut looked = Vec::with_capacity(ways.len());
+        for way in &ways {
+            let mut stage = ConnectStage::Tcp;
+            let opened = timeout(limit, self.open(way, endpoint, trust, &mut stage)).await;
+            let opened = opened.unwrap_or(Err("not in time"));
+            looked.push((way.address, opened.map_err(|problem| (stage, problem))));
+        }
+        Ok(looked)
+    }
+
     /// The addresses to connect to, each with the target that a proxy is asked for.
     async fn ways(&self, endpoint: &Endpoint) -> Result<Vec<Way>, ConnectError> {
         if let Some(proxy) = &self.proxy {
@@ -94,6 +113,23 @@ impl Connector {
         counts: &Counts,
         stage: &mut ConnectStage,
     ) -> Result<Connection, &'static str> {
+        let (http2, stream): (bool, Box<dyn Stream>) = match self.open(way, endpoint, trust, stage).await? {
+            Opened::Plain(stream) => (false, Box::new(stream)),
+            Opened::Tls(stream) => (stream.ssl().selected_alpn_protocol() == Some(b"h2"), Box::new(stream)),
+        };
+        *stage = ConnectStage::Http;
+        let (stream, meter) = Metered::new(stream);
+        let sender = begin_http(stream, http2, counts).await?;
+        Ok(Connection::new(sender, meter, *trust.hash()))
+    }
+
+    async fn open(
+        &self,
+        way: &Way,
+        endpoint: &Endpoint,
+        trust: &TrustStore,
+        stage: &mut ConnectStage,
+    ) -> Result<Opened, &'static str> {
         let mut stream = TcpStream::connect(way.address).await.map_err(|_| "no TCP connection")?;
         // Requests are one write each; waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
@@ -101,24 +137,17 @@ impl Connector {
             *stage = ConnectStage::Proxy;
             proxy.tunnel(&mut stream, target).await?;
         }
-        let mut http2 = false;
-        let stream: Box<dyn Stream> = if endpoint.is_secure() {
-            *stage = ConnectStage::Tls;
-            let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
-            let stream = self.handshake(ssl, stream).await?;
-            let peer = stream.ssl().peer_certificate().and_then(|peer| peer.to_der().ok());
-            if !trust.allows_tls(&peer.unwrap_or_default()) {
-                return Err("the TLS certificate is not pinned");
-            }
-            http2 = stream.ssl().selected_alpn_protocol() == Some(b"h2");
-            Box::new(stream)
-        } else {
-            Box::new(stream)
-        };
-        *stage = ConnectStage::Http;
-        let (stream, meter) = Metered::new(stream);
-        let sender = begin_http(stream, http2, counts).await?;
-        Ok(Connection::new(sender, meter, *trust.hash()))
+        if !endpoint.is_secure() {
+            return Ok(Opened::Plain(stream));
+        }
+        *stage = ConnectStage::Tls;
+        let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
+        let stream = self.handshake(ssl, stream).await?;
+        let peer = stream.ssl().peer_certificate().and_then(|peer| peer.to_der().ok());
+        if !trust.allows_tls(&peer.unwrap_or_default()) {
+            return Err("the TLS certificate is not pinned");
+        }
+        Ok(Opened::Tls(stream))
     }
 
     async fn handshake(&self, ssl: Ssl, stream: TcpStream) -> Result<SslStream<TcpStream>, &'static str> {
@@ -132,6 +161,12 @@ impl Connector {
         }
         Ok(stream)
     }
+}
+
+/// A stream to an endpoint, secured as the endpoint wants it.
+pub(crate) enum Opened {
+    Plain(TcpStream),
+    Tls(SslStream<TcpStream>),
 }
 
 /// One address, and what a proxy there is asked for.
