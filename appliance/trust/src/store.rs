@@ -155,6 +155,11 @@ impl TrustStore {
         !self.pins.restrict(PinRole::Tls) || named(der)
     }
 
+    /// Whether pins of that role restrict which certificates they are.
+    pub fn pins_tls(&self) -> bool {
+        self.pins.restrict(PinRole::Tls)
+    }
+
     /// When the first authority is left without a list in force, grace included: seconds since 1970. None without a list.
     pub fn revocation_deadline(&self) -> Option<i64> {
         let mut newest = BTreeMap::<&[u8], i64>::new();

@@ -136,7 +136,7 @@ impl InScope {
 }
 
 /// Which part of the request an agreement's refusal is about.
-fn field_of(reason: Reason) -> Option<&'static str> {
+pub(super) fn field_of(reason: Reason) -> Option<&'static str> {
     match reason {
         Reason::AgreementPurpose | Reason::AgreementCallerPurpose => Some("purpose"),
         Reason::AgreementDocumentType => Some("document.type"),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use yanqian_agreement::{Agreement, Decision, Request};
 use yanqian_evidence::Record;
 use yanqian_ledger::{Archived, read_record_at};
-use yanqian_vocabulary::{CallerId, Mode, Reason, VerificationId};
+use yanqian_vocabulary::{CallerId, DocumentType, Mode, Reason, Timestamp, VerificationId};
 use zeroize::Zeroizing;
 
 use super::departure::Departure;
 use super::dossier::{Dossier, Place};
-use super::{scope, way};
+use super::{claim, scope, way};
 use crate::core::Core;
 
 /// A check to be made.
@@ -26,6 +27,26 @@ pub struct Trial {
 impl std::fmt::Debug for Trial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Trial({}, {})", self.caller, self.mode)
+    }
+}
+
+impl Trial {
+    /// What the check is about; or the reason for which it would be refused before anything is signed, and the field of the API.
+    /// Decodes pictures.
+    pub fn examine(
+        &self,
+        agreement: &Agreement,
+        now: Timestamp,
+    ) -> Result<DocumentType, (Reason, Option<&'static str>)> {
+        let caller = agreement.callers().find(|known| known.id == self.caller);
+        let caller = caller.ok_or((Reason::AgreementCallerPurpose, None))?;
+        let read = claim::judge(self.mode, &self.body, now).map_err(|fault| (fault.reason, fault.field))?;
+        let (document_type, fields) = (read.claim.document_type(), read.claim.fields());
+        let asked = Request { mode: self.mode, document_type, purpose: &read.purpose, fields: &fields };
+        match yanqian_agreement::decide(agreement, caller, &asked, now) {
+            Decision::Allow { .. } => Ok(document_type),
+            Decision::Refuse { reason, .. } => Err((reason, scope::field_of(reason))),
+        }
     }
 }
 

@@ -1,0 +1,104 @@
+//! What a check's end means for its step.
+
+use yanqian_agreement::Agreement;
+use yanqian_vocabulary::{FieldVerdicts, Mode, Reason, Verdict};
+
+use super::cases::{Case, Cases, RefusalCase};
+use super::facts::Ending;
+use super::report::{CheckFacts, ClockFacts, StepResult};
+
+/// Every service of the agreement is either asked about as one that works, or left out by the cases file.
+pub(super) fn coverage(cases: &Cases, agreement: &Agreement) -> Result<String, String> {
+    let matches = |mode: &Mode| cases.cases.iter().any(|case| case.mode == *mode && case.expect == Verdict::Match);
+    let words = |modes: Vec<&Mode>| modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
+    let missing: Vec<_> =
+        agreement.modes.iter().filter(|mode| !matches(mode) && !cases.left_out.contains(mode)).collect();
+    if !missing.is_empty() {
+        return Err(format!("no case is expected to match: {}", words(missing)));
+    }
+    let left_out: Vec<_> = agreement.modes.iter().filter(|mode| cases.left_out.contains(mode)).collect();
+    let all = words(agreement.modes.iter().filter(|mode| !cases.left_out.contains(mode)).collect());
+    Ok(if left_out.is_empty() { all } else { format!("{all}; left out by the cases file: {}", words(left_out)) })
+}
+
+/// The check that refused an answer, if one did.
+fn refusing(facts: &CheckFacts) -> Option<&str> {
+    let last = facts.exchanges.last()?.checks.last()?;
+    (last.result == StepResult::Fail).then_some(last.name.as_str())
+}
+
+fn refused(reason: Reason, field: Option<&str>, facts: &CheckFacts) -> String {
+    match (refusing(facts), field) {
+        (Some(check), _) => format!("the answer's check `{check}` refused it: {}", reason.code()),
+        (None, Some(field)) => format!("{}, field {field}", reason.code()),
+        (None, None) => reason.code().to_owned(),
+    }
+}
+
+/// A check must end as its case says, within the time that the file allows.
+pub(super) fn case(
+    case: &Case,
+    ending: Option<&Ending>,
+    facts: &CheckFacts,
+    max_latency: Option<i64>,
+) -> Result<String, String> {
+    let (overall, fields) = match ending {
+        Some(Ending::Verdict { overall, fields }) => (*overall, fields),
+        Some(Ending::Refused { reason, field, .. }) => return Err(refused(*reason, field.as_deref(), facts)),
+        None => return Err("the ledger has no end of it".to_owned()),
+    };
+    if overall != case.expect {
+        return Err(format!("expected {}, found {overall}", case.expect));
+    }
+    if let Some(problem) = other_field(&case.expect_fields, fields) {
+        return Err(problem);
+    }
+    let latency = facts.latency_ms.unwrap_or_default();
+    if let Some(most) = max_latency.filter(|most| latency > *most) {
+        return Err(format!("{overall}, but after {latency} ms, and at most {most} ms are allowed"));
+    }
+    let checks: usize = facts.exchanges.iter().map(|exchange| exchange.checks.len()).sum();
+    Ok(format!("{overall} after {latency} ms, {checks} checks passed"))
+}
+
+fn other_field(expected: &FieldVerdicts, found: &FieldVerdicts) -> Option<String> {
+    let (field, wanted) = expected.iter().find(|(field, wanted)| found.get(field) != Some(wanted))?;
+    let found = found.get(field).map_or("nothing", |verdict| verdict.as_str());
+    Some(format!("{field}: expected {wanted}, found {found}"))
+}
+
+/// A wrong request must be refused by the platform, in words that are its own where the file says which.
+pub(super) fn refusal(case: &RefusalCase, ending: Option<&Ending>, facts: &CheckFacts) -> Result<String, String> {
+    let code = facts.code.as_deref().unwrap_or("none");
+    match (ending, &case.code) {
+        (Some(Ending::Refused { reason: Reason::PlatformRefused, .. }), Some(wanted)) if wanted != code => {
+            Err(format!("refused with code {code}, expected {wanted}"))
+        }
+        (Some(Ending::Refused { reason: Reason::PlatformRefused, .. }), _) => {
+            Ok(format!("refused with code {code}, signed by the platform"))
+        }
+        (Some(Ending::Refused { reason: Reason::PlatformStatus, http_status: Some(status @ 400..=499), .. }), None) => {
+            Ok(format!("refused with HTTP {status}, which nobody signed"))
+        }
+        (Some(Ending::Verdict { overall, .. }), _) => Err(format!("the platform performed it and answered {overall}")),
+        (Some(Ending::Refused { reason, field, .. }), _) => {
+            Err(format!("no refusal of the platform's: {}", refused(*reason, field.as_deref(), facts)))
+        }
+        (None, _) => Err("the ledger has no end of it".to_owned()),
+    }
+}
+
+/// Judged by the answer that took least time, which says most.
+pub(super) fn clock(differences: &[(i64, i64)], most: i64) -> (Result<String, String>, Option<ClockFacts>) {
+    let Some((low, high)) = differences.iter().min_by_key(|(low, high)| high - low).copied() else {
+        return (Err("no proven answer told the platform's time".to_owned()), None);
+    };
+    let facts = ClockFacts { at_least_ms: low, at_most_ms: high, answers: differences.len() };
+    let told = format!("the platform's clock is {low} to {high} ms ahead");
+    let ended = if low >= -most && high <= most {
+        Ok(told)
+    } else {
+        Err(format!("{told}, and at most {} s are allowed", most / 1000))
+    };
+    (ended, Some(facts))
+}
