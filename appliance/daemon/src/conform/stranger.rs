@@ -64,7 +64,7 @@ mod tests {
         let public = certificate.public_key().unwrap();
         let der = Signer::new(MessageDigest::sm3(), &key).unwrap().sign_oneshot_to_vec(b"content").unwrap();
         let e = E::of_message(public, &DistinguishingId::default(), &[b"content"]);
-        assert!(public.verify(&e, &Signature::from_der(&der).unwrap()).is_ok());
+        assert!(yanqian_sm::verify(public, &e, &Signature::from_der(&der).unwrap()).is_ok());
         assert!(certificate.key_usage().unwrap().digital_signature && !certificate.is_ca());
         assert!(make().is_ok());
     }

@@ -39,8 +39,8 @@ fn the_sample_is_read_and_the_agreement_allows_its_cases() {
 fn every_fault_names_file_line_and_key() {
     let number = "number = \"E12345678\"";
     for (from, to, place, problem) in [
-        ("format_version = 1", "format_version = 2", ":6: key `format_version`", "reads format_version = 1"),
-        ("caller = \"core-banking\"", "caller = \"nobody\"", ":7: key `caller`", "no caller"),
+        ("format_version = 1", "format_version = 2", ":5: key `format_version`", "reads format_version = 1"),
+        ("caller = \"core-banking\"", "caller = \"nobody\"", ":6: key `caller`", "no caller"),
         ("https://auth.", "https://other.", "key `endpoints`", "nothing is sent"),
         ("max_clock_difference_seconds = 5", "max_clock_difference_seconds = 0", "key `max_clock", "1 to 3600"),
         ("mode = \"real-name\"", "mode = \"real-nam\"", "key `mode`", "real-name"),
@@ -66,7 +66,7 @@ fn every_fault_names_file_line_and_key() {
         ),
         ("code = \"2005\"", "code = \"20 05\"", "refusal 1: key `code`", "printable"),
         ("departure = \"stale-time\"", "departure = \"late\"", "key `departure`", "repeated-nonce"),
-        ("left_out", "leave_out", ":11: key `leave_out`", "left_out"),
+        ("left_out", "leave_out", ":10: key `leave_out`", "left_out"),
     ] {
         let error = refused(from, to);
         assert!(error.starts_with(FILE) && error.contains(place) && error.contains(problem), "{to}: {error}");
