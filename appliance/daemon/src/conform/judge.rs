@@ -102,3 +102,73 @@ pub(super) fn clock(differences: &[(i64, i64)], most: i64) -> (Result<String, St
     };
     (ended, Some(facts))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::cases::Wrong;
+    use super::*;
+
+    fn facts(code: Option<&str>) -> CheckFacts {
+        CheckFacts {
+            mode: String::new(),
+            document_type: String::new(),
+            purpose: String::new(),
+            expected: String::new(),
+            found: String::new(),
+            fields: BTreeMap::new(),
+            verification: String::new(),
+            latency_ms: None,
+            code: code.map(str::to_owned),
+            exchanges: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    fn refusal_with(code: Option<&str>) -> RefusalCase {
+        RefusalCase { name: "r".to_owned(), case: 0, wrong: Wrong::RepeatedNonce, code: code.map(str::to_owned) }
+    }
+
+    const fn ended(reason: Reason, http_status: Option<u16>) -> Ending {
+        Ending::Refused { reason, field: None, http_status }
+    }
+
+    #[test]
+    fn only_a_refusal_of_the_platforms_own_passes() {
+        let any = refusal_with(None);
+        let signed = ended(Reason::PlatformRefused, Some(200));
+        assert!(refusal(&any, Some(&signed), &facts(Some("2004"))).is_ok());
+        assert!(refusal(&any, Some(&ended(Reason::PlatformStatus, Some(400))), &facts(None)).is_ok());
+        for status in [200, 302, 399, 500, 503] {
+            assert!(refusal(&any, Some(&ended(Reason::PlatformStatus, Some(status))), &facts(None)).is_err());
+        }
+        for reason in [Reason::OutcomeUnknown, Reason::PlatformUnreachable, Reason::PlatformSignature] {
+            assert!(refusal(&any, Some(&ended(reason, Some(400))), &facts(None)).is_err(), "{reason:?}");
+        }
+        let performed = Ending::Verdict { overall: Verdict::Match, fields: FieldVerdicts::new() };
+        let said = refusal(&any, Some(&performed), &facts(Some("0000")));
+        assert_eq!(said, Err("the platform performed it and answered match".to_owned()));
+        assert!(refusal(&any, None, &facts(None)).is_err());
+    }
+
+    #[test]
+    fn a_code_that_is_asked_for_must_come_signed() {
+        let asked = refusal_with(Some("2004"));
+        let signed = ended(Reason::PlatformRefused, Some(200));
+        assert!(refusal(&asked, Some(&signed), &facts(Some("2004"))).is_ok());
+        assert!(refusal(&asked, Some(&signed), &facts(Some("2005"))).is_err());
+        assert!(refusal(&asked, Some(&signed), &facts(None)).is_err());
+        assert!(refusal(&asked, Some(&ended(Reason::PlatformStatus, Some(400))), &facts(None)).is_err());
+    }
+
+    #[test]
+    fn clocks_are_judged_by_the_answer_that_took_least_time() {
+        let (ended, told) = clock(&[(-4000, 900), (-40, 10), (-900, 200)], 50);
+        assert!(ended.is_ok());
+        assert_eq!(told.map(|told| (told.at_least_ms, told.at_most_ms, told.answers)), Some((-40, 10, 3)));
+        assert!(clock(&[(-40, 10)], 39).0.is_err());
+        assert!(clock(&[(10, 60)], 59).0.is_err());
+        assert!(clock(&[], 1000).0.is_err());
+    }
+}

@@ -158,3 +158,14 @@ fn write_exchange(out: &mut String, exchange: &ExchangeFacts) -> fmt::Result {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cell;
+
+    #[test]
+    fn what_others_wrote_stays_in_its_cell() {
+        let told = Cell("a|b\n# c <script> [x](y) `z` \u{7}").to_string();
+        assert_eq!(told, "a\\|b \\# c \\<script\\> \\[x\\](y) \\`z\\`  ");
+    }
+}

@@ -18,7 +18,8 @@ use super::{facts, judge, stranger};
 use crate::admin::Readiness;
 use crate::clock::ClockTrust;
 use crate::config::Config;
-use crate::fetch::{FetchMetrics, Fetcher};
+use crate::fetch::FetchMetrics;
+use crate::gauges::Gauges;
 use crate::parts;
 use crate::serve;
 
@@ -42,9 +43,8 @@ struct Run<'a> {
 pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
     let verifier = Arc::new(Verifier::new(config.verification));
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).and_then(|all| Ok((all, FetchMetrics::register(&registry)?)));
-    let (metrics, fetches) = match metrics {
-        Ok(metrics) => metrics,
+    let (metrics, fetches, gauges) = match registered(config, &registry) {
+        Ok(registered) => registered,
         Err(error) => return drop(script.end(KEYS, Err(error.to_string()))),
     };
     let readiness = Readiness::default();
@@ -58,14 +58,8 @@ pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
         Ok(started) => started,
         Err(why) => return drop(script.end(KEYS, Err(why))),
     };
-    let fetcher = Fetcher {
-        settings: config.platform.revocation.clone(),
-        directory: parts::fetched_directory(config),
-        trust: Arc::clone(&trust),
-        verifier,
-        metrics: fetches,
-    };
-    let fetching = config.platform.revocation.fetches().then(|| tokio::spawn(fetcher.run()));
+    // What is known of the clock counts for half a minute, and a run may take longer.
+    let watch = tokio::spawn(clock.watch(Arc::clone(&core), gauges));
     tell_keys(script, &core, &tokens, now);
     let state = Management::ServiceState { state: JOINT_DEBUGGING, reason: None };
     match core.append(state.into()).await {
@@ -75,12 +69,16 @@ pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
         }
         Err(error) => drop(script.end(KEYS, Err(format!("the ledger does not take the run's record: {error}")))),
     }
-    if let Some(fetching) = fetching {
-        fetching.abort();
-        let _ = fetching.await;
-    }
+    watch.abort();
+    let _ = watch.await;
     drop((core, ledger));
     let _ = tokio::time::timeout(LONGEST_END, tokio::task::spawn_blocking(|| state_thread.join())).await;
+}
+
+/// What the daemon's parts count in; nobody asks for it here.
+fn registered(config: &Config, registry: &Registry) -> Result<(Metrics, FetchMetrics, Gauges), prometheus::Error> {
+    let names: Vec<_> = config.hsm.tokens.iter().map(|token| token.name.clone()).collect();
+    Ok((Metrics::register(registry)?, FetchMetrics::register(registry)?, Gauges::register(registry, &names)?))
 }
 
 fn tell_keys(script: &mut Script, core: &Core, tokens: &TokenPool, now: Timestamp) {
