@@ -28,6 +28,9 @@ use yanqian_vocabulary::{
     PersonalName, Reason, Timestamp, Verdict,
 };
 
+#[path = "simulator/encodings.rs"]
+mod encodings;
+
 const SETTINGS: VerifierSettings = VerifierSettings { table_octets: 4 << 20, shadow_every: NonZeroU32::MIN };
 const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
 

@@ -24,10 +24,13 @@ pub enum Departure {
     UnregisteredCertificate(Arc<Stranger>),
 }
 
+/// Signs octets with Z of the default distinguishing id.
+type Sign = dyn Fn(&[u8]) -> Option<Signature> + Send + Sync;
+
 /// A key pair that is not the entity's, and who signs with it.
 pub struct Stranger {
     pair: Arc<KeyPair>,
-    sign: Box<dyn Fn(&[u8]) -> Option<Signature> + Send + Sync>,
+    sign: Box<Sign>,
 }
 
 impl fmt::Debug for Stranger {

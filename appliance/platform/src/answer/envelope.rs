@@ -96,7 +96,10 @@ fn open_whole<'a>(answer: &'a RawAnswer, envelope: &Envelope) -> Result<Opened<'
         Layout::Attached { attributes, text } => {
             let octets = match text {
                 MessageText::Der => Cow::Borrowed(body),
-                MessageText::Base64 { lax } => Cow::Owned(read_base64(body, *lax).ok_or(REFUSED)?),
+                MessageText::Text(how) => {
+                    let text = std::str::from_utf8(body).map_err(|_| REFUSED)?;
+                    Cow::Owned(how.read(text).ok_or(REFUSED)?)
+                }
             };
             let message = SignedData::parse(&octets).map_err(|_| REFUSED)?;
             let object = message.content().map(<[u8]>::to_vec).ok_or(REFUSED)?;

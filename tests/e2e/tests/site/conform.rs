@@ -29,33 +29,33 @@ struct Desk {
     personal: BTreeSet<String>,
 }
 
+/// Gives a file or directory to the daemon's user.
+fn give(site: &Site, path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    if let Some(user) = site.options().users.daemon {
+        chown(path, Some(user.uid), Some(user.gid)).unwrap();
+    }
+}
+
 impl Desk {
     fn at(site: &Site) -> Self {
         let directory = site.places().root().join("conform");
         std::fs::create_dir(&directory).unwrap();
         let cases = format!("format_version = 1\ncaller = \"core-banking\"\nendpoints = [{:?}]\n", site.endpoint());
-        let desk = Self { directory, cases, personal: BTreeSet::new() };
-        desk.give(site, &desk.directory, 0o700);
-        desk
-    }
-
-    fn give(&self, site: &Site, path: &Path, mode: u32) {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-        if let Some(user) = site.options().users.daemon {
-            chown(path, Some(user.uid), Some(user.gid)).unwrap();
-        }
+        give(site, &directory, 0o700);
+        Self { directory, cases, personal: BTreeSet::new() }
     }
 
     fn put(&self, site: &Site, name: &str, octets: &[u8]) {
         let path = self.directory.join(name);
         std::fs::write(&path, octets).unwrap();
-        self.give(site, &path, 0o600);
+        give(site, &path, 0o600);
     }
 
-    fn case(&mut self, name: &str, mode: &str, expect: &str, more: &str) -> &mut Self {
+    fn case(&mut self, name: &str, mode: &str, expect: &str, rest: &str) -> &mut Self {
         write!(
             self.cases,
-            "\n[[case]]\nname = \"{name}\"\nmode = \"{mode}\"\npurpose = \"account-opening\"\nexpect = \"{expect}\"\n{more}\n"
+            "\n[[case]]\nname = \"{name}\"\nmode = \"{mode}\"\npurpose = \"account-opening\"\nexpect = \"{expect}\"\n{rest}\n"
         )
         .unwrap();
         self
