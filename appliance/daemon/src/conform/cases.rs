@@ -33,7 +33,7 @@ pub(crate) struct Cases {
     pub(crate) left_out: BTreeSet<Mode>,
     pub(crate) max_clock_difference_millis: i64,
     pub(crate) max_latency_millis: Option<i64>,
-    pub(crate) cases: Vec<Case>,
+    pub(crate) checks: Vec<Case>,
     pub(crate) refusals: Vec<RefusalCase>,
 }
 
@@ -285,7 +285,7 @@ impl Cases {
             max_clock_difference_millis: i64::from(raw.max_clock_difference_seconds) * 1000,
             max_latency_millis: raw.max_latency_ms.map(i64::from),
             caller: raw.caller.clone(),
-            cases,
+            checks: cases,
             refusals,
         })
     }

@@ -5,11 +5,11 @@ use yanqian_vocabulary::{FieldVerdicts, Mode, Reason, Verdict};
 
 use super::cases::{Case, Cases, RefusalCase};
 use super::facts::Ending;
-use super::report::{CheckFacts, ClockFacts, StepResult};
+use super::report::{AddressFacts, CheckFacts, ClockFacts, StepResult};
 
 /// Every service of the agreement is either asked about as one that works, or left out by the cases file.
 pub(super) fn coverage(cases: &Cases, agreement: &Agreement) -> Result<String, String> {
-    let matches = |mode: &Mode| cases.cases.iter().any(|case| case.mode == *mode && case.expect == Verdict::Match);
+    let matches = |mode: &Mode| cases.checks.iter().any(|case| case.mode == *mode && case.expect == Verdict::Match);
     let words = |modes: Vec<&Mode>| modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
     let missing: Vec<_> =
         agreement.modes.iter().filter(|mode| !matches(mode) && !cases.left_out.contains(mode)).collect();
@@ -19,6 +19,16 @@ pub(super) fn coverage(cases: &Cases, agreement: &Agreement) -> Result<String, S
     let left_out: Vec<_> = agreement.modes.iter().filter(|mode| cases.left_out.contains(mode)).collect();
     let all = words(agreement.modes.iter().filter(|mode| !cases.left_out.contains(mode)).collect());
     Ok(if left_out.is_empty() { all } else { format!("{all}; left out by the cases file: {}", words(left_out)) })
+}
+
+/// One address that requests can go to is enough; what keeps them from the others is told.
+pub(super) fn endpoint(addresses: &[AddressFacts]) -> Result<String, String> {
+    let problem = |one: &AddressFacts| Some(format!("{} {}", one.address, one.problem.as_ref()?));
+    let problems = addresses.iter().filter_map(problem).collect::<Vec<_>>().join("; ");
+    let Some(good) = addresses.iter().find(|one| one.connected) else { return Err(problems) };
+    let suite = good.suite.as_ref().map(|suite| format!(", {suite}")).unwrap_or_default();
+    let told = format!("{}{suite} at {}", good.tls.as_deref().unwrap_or("plain HTTP"), good.address);
+    Ok(if problems.is_empty() { told } else { format!("{told}; not at {problems}") })
 }
 
 /// The check that refused an answer, if one did.

@@ -266,7 +266,7 @@ impl Report {
         let mut sums = String::new();
         for (name, text) in [("report.json", json), ("report.md", markdown::render(self))] {
             put(&directory.join(name), &text)?;
-            sums.push_str(&format!("{}  {name}\n", hex::encode(sm3(&[text.as_bytes()]))));
+            sums.extend([hex::encode(sm3(&[text.as_bytes()])).as_str(), "  ", name, "\n"]);
         }
         put(&directory.join("SM3SUMS"), &sums)
     }

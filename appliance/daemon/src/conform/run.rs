@@ -45,7 +45,7 @@ pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
     let registry = Registry::new();
     let (metrics, fetches, gauges) = match registered(config, &registry) {
         Ok(registered) => registered,
-        Err(error) => return drop(script.end(KEYS, Err(error.to_string()))),
+        Err(error) => return script.fail(KEYS, error),
     };
     let readiness = Readiness::default();
     let clock = ClockTrust::begin(config.clock).await;
@@ -56,7 +56,7 @@ pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
     };
     let (core, ledger, state_thread, trust, _, tokens, now) = match started {
         Ok(started) => started,
-        Err(why) => return drop(script.end(KEYS, Err(why))),
+        Err(why) => return script.fail(KEYS, why),
     };
     // What is known of the clock counts for half a minute, and a run may take longer.
     let watch = tokio::spawn(clock.watch(Arc::clone(&core), gauges));
@@ -67,7 +67,7 @@ pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
             let mut run = Run { core: &core, cases, script, differences: Vec::new(), nonces: Vec::new() };
             run.steps(config, &trust).await;
         }
-        Err(error) => drop(script.end(KEYS, Err(format!("the ledger does not take the run's record: {error}")))),
+        Err(error) => script.fail(KEYS, format_args!("the ledger does not take the run's record: {error}")),
     }
     watch.abort();
     let _ = watch.await;
@@ -87,7 +87,8 @@ fn tell_keys(script: &mut Script, core: &Core, tokens: &TokenPool, now: Timestam
     let told = |wanted: PairState| pairs.told(now).filter(move |(_, _, state)| *state == wanted).count();
     let names: Vec<_> = tokens.view().into_iter().map(|token| token.name).collect();
     let reason = format!("grade {grade}, {} in use, token {}", told(PairState::InUse), names.join(", "));
-    let Some(step) = script.end(KEYS, Ok(reason)) else { return };
+    script.end(KEYS, Ok(reason));
+    let Some(step) = script.step(KEYS) else { return };
     step.keys = pairs
         .told(now)
         .map(|(usage, pair, state)| KeyFacts {
@@ -104,14 +105,15 @@ fn tell_keys(script: &mut Script, core: &Core, tokens: &TokenPool, now: Timestam
 impl Run<'_> {
     async fn steps(&mut self, config: &Config, trust: &SharedTrust) {
         self.endpoints(trust).await;
-        for case in &self.cases.cases {
+        for case in &self.cases.checks {
             self.case(case).await;
         }
         for refusal in &self.cases.refusals {
             self.refusal(refusal).await;
         }
         let (ended, clock) = judge::clock(&self.differences, self.cases.max_clock_difference_millis);
-        if let Some(step) = self.script.end(CLOCK, ended) {
+        self.script.end(CLOCK, ended);
+        if let Some(step) = self.script.step(CLOCK) {
             step.clock = clock;
         }
         self.ledger(config).await;
@@ -120,32 +122,18 @@ impl Run<'_> {
     async fn endpoints(&mut self, trust: &SharedTrust) {
         let store = match trust.current() {
             Ok(store) => store,
-            Err(error) => {
-                self.script.end(&script::endpoint(0), Err(error.to_string()));
-                return;
-            }
+            Err(error) => return self.script.fail(&script::endpoint(0), error),
         };
         for (index, looked) in self.core.platform_client().look(&store).await.iter().enumerate() {
             let addresses: Vec<_> = match &looked.addresses {
                 Ok(all) => all.iter().map(|one| facts::address(one, &store)).collect(),
                 Err(failed) => {
-                    self.script.end(&script::endpoint(index), Err(facts::failure(*failed)));
+                    self.script.fail(&script::endpoint(index), facts::failure(*failed));
                     continue;
                 }
             };
-            let (good, bad): (Vec<_>, Vec<_>) = addresses.iter().partition(|one| one.connected);
-            let problems: Vec<_> =
-                bad.iter().filter_map(|one| Some(format!("{} {}", one.address, one.problem.as_ref()?))).collect();
-            let reason = match (good.first(), problems.as_slice()) {
-                (None, problems) => Err(problems.join("; ")),
-                (Some(first), problems) => {
-                    let protection = first.tls.as_deref().unwrap_or("plain HTTP");
-                    let suite = first.suite.as_ref().map(|suite| format!(", {suite}")).unwrap_or_default();
-                    let not: String = problems.iter().map(|problem| format!("; not at {problem}")).collect();
-                    Ok(format!("{} at {}{suite}{not}", protection, first.address))
-                }
-            };
-            if let Some(step) = self.script.end(&script::endpoint(index), reason) {
+            self.script.end(&script::endpoint(index), judge::endpoint(&addresses));
+            if let Some(step) = self.script.step(&script::endpoint(index)) {
                 step.addresses = addresses;
             }
         }
@@ -161,13 +149,13 @@ impl Run<'_> {
 
     async fn refusal(&mut self, refusal: &RefusalCase) {
         let name = script::refusal(refusal);
-        let Some(case) = self.cases.cases.get(refusal.case) else { return };
+        let Some(case) = self.cases.checks.get(refusal.case) else { return };
         let departure = match refusal.wrong {
             Wrong::BrokenSignature => Departure::BrokenSignature,
             Wrong::StaleTime { millis } => Departure::StaleTime { millis },
             Wrong::UnregisteredCertificate => match stranger::make() {
                 Ok(stranger) => Departure::UnregisteredCertificate(Arc::new(stranger)),
-                Err(why) => return drop(self.script.end(&name, Err(why))),
+                Err(why) => return self.script.fail(&name, why),
             },
             Wrong::RepeatedNonce => match self.nonces.get(refusal.case).copied().flatten() {
                 Some(nonce) => Departure::RepeatedNonce(nonce),
@@ -181,9 +169,9 @@ impl Run<'_> {
         // Before its intent, so that nobody who reads the ledger takes it for a fault.
         let state = Management::ServiceState { state: label(refusal.wrong), reason: None };
         if let Err(error) = self.core.append(state.into()).await {
-            return drop(
-                self.script.end(&name, Err(format!("nothing was sent: the ledger does not take its record: {error}"))),
-            );
+            return self
+                .script
+                .fail(&name, format_args!("nothing was sent: the ledger does not take its record: {error}"));
         }
         let mut trial = case.trial();
         trial.departure = Some(departure);
@@ -201,31 +189,32 @@ impl Run<'_> {
     ) {
         let tried = match tried {
             Ok(tried) => tried,
-            Err(error) => return drop(self.script.end(name, Err(error.to_string()))),
+            Err(error) => return self.script.fail(name, error),
         };
         self.differences.extend(facts::clock_differences(&tried));
         let facts = facts::check(case, expected, &tried);
         let ended = judge(facts::ending(&tried).as_ref(), &facts);
-        if let Some(step) = self.script.end(name, ended) {
+        self.script.end(name, ended);
+        if let Some(step) = self.script.step(name) {
             step.check = Some(facts);
         }
     }
 
     async fn ledger(&mut self, config: &Config) {
         if let Err(error) = self.core.append(Management::Stopped { cause: JOINT_DEBUGGING }.into()).await {
-            self.script.end(LEDGER, Err(format!("the ledger does not take the end's record: {error}")));
-            return;
+            return self.script.fail(LEDGER, format_args!("the ledger does not take the end's record: {error}"));
         }
         let directory = parts::ledger_directory(config);
         let verified = tokio::task::spawn_blocking(move || verify_dir(&directory)).await;
         let verified = match verified {
             Ok(Ok(verified)) => verified.summary,
-            Ok(Err(error)) => return drop(self.script.end(LEDGER, Err(error.to_string()))),
-            Err(error) => return drop(self.script.end(LEDGER, Err(error.to_string()))),
+            Ok(Err(error)) => return self.script.fail(LEDGER, error),
+            Err(error) => return self.script.fail(LEDGER, error),
         };
         let told = format!("{} records, {} checks without an end", verified.records, verified.open_intents);
         let ended = if verified.open_intents == 0 { Ok(told) } else { Err(told) };
-        if let Some(step) = self.script.end(LEDGER, ended) {
+        self.script.end(LEDGER, ended);
+        if let Some(step) = self.script.step(LEDGER) {
             step.ledger = Some(LedgerFacts {
                 records: verified.records,
                 last_sequence: verified.last_sequence,

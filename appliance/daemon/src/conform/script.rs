@@ -61,7 +61,7 @@ impl Script {
         }
         let exchange =
             if two_steps { "an application, and the check that follows from its answer" } else { "one check" };
-        for one in &cases.cases {
+        for one in &cases.checks {
             let claim = format!(
                 "{} of a {} ends with `{}`, and the answer passes every check",
                 one.mode, one.document_type, one.expect
@@ -70,7 +70,7 @@ impl Script {
             steps.push(step(case(one), claim, done));
         }
         for one in &cases.refusals {
-            let about = cases.cases.get(one.case).map_or("", |case| case.name.as_str());
+            let about = cases.checks.get(one.case).map_or("", |case| case.name.as_str());
             let claim = format!("the platform refuses a request with `{}`", one.wrong.as_str());
             let done = format!("the data of case `{about}` sent so, under a durable intent and once");
             steps.push(step(refusal(one), claim, done));
@@ -89,19 +89,26 @@ impl Script {
         Self { steps }
     }
 
-    /// Notes a step's end; gives it for what else there is to tell of it.
-    pub(super) fn end(&mut self, name: &str, ended: Result<String, String>) -> Option<&mut Step> {
-        let step = self.steps.iter_mut().find(|step| step.name == name)?;
+    pub(super) fn step(&mut self, name: &str) -> Option<&mut Step> {
+        self.steps.iter_mut().find(|step| step.name == name)
+    }
+
+    /// Notes a step's end.
+    pub(super) fn end(&mut self, name: &str, ended: Result<String, String>) {
+        let Some(step) = self.step(name) else { return };
         (step.result, step.reason) = match ended {
             Ok(reason) => (StepResult::Pass, reason),
             Err(reason) => (StepResult::Fail, reason),
         };
-        Some(step)
+    }
+
+    pub(super) fn fail(&mut self, name: &str, reason: impl std::fmt::Display) {
+        self.end(name, Err(reason.to_string()));
     }
 
     /// Says why a step was not made.
     pub(super) fn leave(&mut self, name: &str, reason: &str) {
-        if let Some(step) = self.steps.iter_mut().find(|step| step.name == name) {
+        if let Some(step) = self.step(name) {
             reason.clone_into(&mut step.reason);
         }
     }

@@ -11,7 +11,6 @@ use yanqian_sm::Signature;
 use yanqian_vocabulary::Reason;
 
 use super::{AnswerChecker, Expected};
-use crate::encoding::read_base64;
 use crate::profile::{Envelope, Layout, MessageText, SignatureForm};
 use crate::transport::RawAnswer;
 

@@ -29,9 +29,9 @@ fn refused(from: &str, to: &str) -> String {
 #[test]
 fn the_sample_is_read_and_the_agreement_allows_its_cases() {
     let cases = parse(SAMPLE).unwrap();
-    assert_eq!((cases.cases.len(), cases.refusals.len()), (2, 4));
+    assert_eq!((cases.checks.len(), cases.refusals.len()), (2, 4));
     assert_eq!(cases.refusals[0].wrong, Wrong::StaleTime { millis: 3_600_000 });
-    assert_eq!(cases.cases[1].expect_fields.len(), 2);
+    assert_eq!(cases.checks[1].expect_fields.len(), 2);
     assert_eq!(cases.max_clock_difference_millis, 5000);
 }
 
