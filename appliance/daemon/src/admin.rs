@@ -46,6 +46,11 @@ impl Readiness {
         self.0.read().is_ok_and(|state| state.key_reasons.is_empty())
     }
 
+    /// All reasons, for a command that waits.
+    pub(crate) fn reasons(&self) -> String {
+        self.0.read().map(|state| state.reasons.join("; ")).unwrap_or_default()
+    }
+
     fn page(&self) -> (StatusCode, String) {
         let Ok(state) = self.0.read() else { return (StatusCode::SERVICE_UNAVAILABLE, "internal error\n".to_owned()) };
         let mut lines: Vec<&str> = state.reasons.iter().chain(&state.key_reasons).map(String::as_str).collect();

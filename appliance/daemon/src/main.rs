@@ -6,6 +6,7 @@ mod admin;
 mod cli;
 mod clock;
 mod config;
+mod conform;
 mod families;
 mod fetch;
 mod gauges;

@@ -44,7 +44,7 @@ use crate::watch::{Watch, follow_store};
 
 /// Why the daemon ended or did not start.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+pub(crate) enum ServeError {
     /// Starting again without a change would fail again.
     #[error("{0}")]
     Configuration(String),
@@ -210,9 +210,10 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, Timestamp);
+pub(crate) type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, Timestamp);
 
-async fn start(
+/// Everything behind the listeners, in the order in which things depend on each other. Waits for the worker for as long as it takes.
+pub(crate) async fn start(
     config: &Config,
     registry: &Registry,
     metrics: Metrics,

@@ -13,7 +13,7 @@ const LAX: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-pub(crate) fn read_base64(text: &[u8], lax: bool) -> Option<Vec<u8>> {
+fn read_base64(text: &[u8], lax: bool) -> Option<Vec<u8>> {
     if lax {
         let dense: Vec<u8> = text.iter().copied().filter(|octet| !octet.is_ascii_whitespace()).collect();
         LAX.decode(dense).ok()

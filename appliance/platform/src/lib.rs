@@ -22,6 +22,6 @@ pub use request::{EncodeError, Outbound, RequestContext, SignedRequest};
 pub use route::{Route, Stop};
 pub use transport::{
     AttemptResult, BreakerSettings, ClientKey, ClientKeyError, ConnectStage, Endpoint, EndpointError, EndpointState,
-    EndpointStats, LinkSettings, LinkStats, PROTOCOLS, PlatformClient, Proxy, ProxyError, RawAnswer, RetrySettings,
-    Security, SendError,
+    EndpointStats, LinkSettings, LinkStats, LookFailure, Looked, LookedAddress, PROTOCOLS, PlatformClient, Proxy,
+    ProxyError, RawAnswer, RetrySettings, Security, SendError, TlsFacts,
 };

@@ -246,7 +246,7 @@ impl Outbound {
                 let message = message.map_err(|_| EncodeError::Message)?;
                 self.body = match text {
                     MessageText::Der => message,
-                    MessageText::Base64 { .. } => STANDARD.encode(message).into_bytes(),
+                    MessageText::Text(text) => text.write(&message).into_bytes(),
                 };
             }
             Layout::Header { name, digest, signature: form } => {

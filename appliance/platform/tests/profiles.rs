@@ -48,7 +48,7 @@ fn a_key_that_means_nothing_in_its_form_or_is_missing_there_is_refused() {
         (REFERENCE, "attributes = true", "attributes = true\nlax = true", "lax"),
         (ATTACHED, "attributes = true ", "attributes = true\nsignature = \"sign\" ", "request.signature"),
         (ATTACHED, "attributes = true ", "encoding = \"raw\" ", "request.encoding"),
-        (ATTACHED, "text = \"der\"", "text = \"hex\"", "request.text"),
+        (ATTACHED, "text = \"der\"", "text = \"raw\"", "text"),
         (SORTED_PAIRS, "canonical = \"sorted-pairs\"", "canonical = \"rfc8785\"", "request.empty"),
         (SORTED_PAIRS, "canonical = \"sorted-pairs\"", "", "request.empty"),
         (SORTED_PAIRS, "signature = \"sign\"", "signature = \"nonce\"", "request.signature"),

@@ -161,6 +161,11 @@ impl TrustStore {
         &self.tls_anchors
     }
 
+    /// Whether pins of that role restrict which certificates may be the platform's end of a TLS connection.
+    pub fn pins_tls(&self) -> bool {
+        self.pins.restrict(PinRole::Tls)
+    }
+
     /// When the first authority is left without a list in force, grace included: seconds since 1970. None without a list.
     pub fn revocation_deadline(&self) -> Option<i64> {
         let first = self.newest_of_lists(Crl::next_update).min();

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE_NO_PAD};
+use base64::{Engine as _, alphabet};
 use yanqian_evidence::{Answer, Der};
 use yanqian_messages::{
     CanonicalForm, Certificate, Members, PlainVerifier, SignatureVerifier, SignedAttributes, SignedData,
@@ -39,15 +40,27 @@ pub(crate) fn open<'a>(answer: &'a Answer, signer: &Certificate) -> Result<Signe
     Err("the platform's signature covers neither the answer, nor an object in it, nor its other members".to_owned())
 }
 
-/// A `SignedData` that is the whole answer, as its octets or in base64.
+/// A `SignedData` that is the whole answer, as its octets or as text.
 fn carried(octets: &[u8]) -> Option<SignedData> {
-    SignedData::parse(octets).ok().or_else(|| SignedData::parse(&dense(octets)?).ok())
+    SignedData::parse(octets).ok().or_else(|| message(octets))
 }
 
-/// Base64 without the white space that some peers put in.
-fn dense(text: &[u8]) -> Option<Vec<u8>> {
+/// A `SignedData` in one of the spellings that profiles know.
+fn message(text: &[u8]) -> Option<SignedData> {
+    spelled(text).find_map(|octets| SignedData::parse(&octets).ok())
+}
+
+/// Base64 as some peers write it, without padding.
+const UNPADDED: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a text may mean: hexadecimal of either case, and base64 with white space or without padding, which many a hexadecimal
+/// text is too.
+fn spelled(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let dense: Vec<u8> = text.iter().copied().filter(|octet| !octet.is_ascii_whitespace()).collect();
-    STANDARD.decode(dense).ok()
+    [UNPADDED.decode(dense).ok(), hex::decode(text).ok()].into_iter().flatten()
 }
 
 /// One object and one text, and otherwise only the places of attachments that were sealed to the entity and are not kept.
@@ -106,9 +119,8 @@ impl Recorded<'_> {
         if self.is_bare(&text) {
             return self.covers(object.as_bytes());
         }
-        let message = dense(text.as_bytes()).or_else(|| hex::decode(&text).ok());
-        let message = message.ok_or("the answer's signature is not base64")?;
-        let message = SignedData::parse(&message).map_err(|error| format!("the answer's signature: {error}"))?;
+        let message =
+            message(text.as_bytes()).ok_or("the answer's signature is no message in base64 or hexadecimal")?;
         self.is_of(&message)?;
         if message.content().is_some() {
             return Err("the answer's signature carries a content of its own".to_owned());
@@ -118,8 +130,7 @@ impl Recorded<'_> {
 
     /// Whether a text is r and s of the recorded signature, in one of the spellings that profiles know.
     fn is_bare(&self, text: &str) -> bool {
-        let octets = [dense(text.as_bytes()), hex::decode(text).ok()];
-        octets.into_iter().flatten().any(|octets| {
+        spelled(text.as_bytes()).any(|octets| {
             let raw = octets.as_slice().try_into().ok().and_then(|raw| Signature::from_raw(raw).ok());
             let read = raw.or_else(|| Signature::from_der_lax(&octets).ok());
             read.is_some_and(|read| self.signature() == Some(read.to_der().as_slice()))
@@ -130,8 +141,8 @@ impl Recorded<'_> {
     fn inside(&self, members: &Members<'_>, octets: &[u8]) -> bool {
         members.keys().any(|key| {
             let Some(text) = members.text(key) else { return false };
-            let message = || SignedData::parse(&dense(text.as_bytes())?).ok();
-            let recorded = self.is_bare(&text) || message().is_some_and(|message| self.is_of(&message).is_ok());
+            let is_message = || message(text.as_bytes()).is_some_and(|message| self.is_of(&message).is_ok());
+            let recorded = self.is_bare(&text) || is_message();
             let signed = || CanonicalForm::ALL.into_iter().filter_map(|form| form.octets(octets, key).ok());
             recorded && signed().any(|signed| self.covers(&signed).is_ok())
         })

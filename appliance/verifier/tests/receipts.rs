@@ -191,3 +191,31 @@ fn a_report_prints_signs_and_sentences_and_nothing_that_moves_a_cursor() {
         assert!(!text.contains(secret) && !report.to_json().to_string().contains(secret));
     }
 }
+
+#[test]
+fn a_signature_in_any_spelling_that_a_profile_may_declare_is_read() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+    use yanqian_evidence::Octets;
+    use yanqian_messages::SignedData;
+    let site = Site::new();
+    let story = Story::of(&site);
+    let octets = story.outcome.answer.as_ref().unwrap().octets.as_bytes().to_vec();
+    let text = String::from_utf8(octets).unwrap();
+    let (object, signature) = text.rsplit_once(r#","sign":""#).unwrap();
+    let message = STANDARD.decode(signature.strip_suffix("\"}").unwrap()).unwrap();
+    assert!(SignedData::parse(&message).is_ok());
+    let mut lines = STANDARD.encode(&message);
+    lines.insert_str(64, "\\r\\n");
+    let hex = hex::encode(&message);
+    for spelled in [STANDARD_NO_PAD.encode(&message), lines, hex.to_uppercase(), hex.clone()] {
+        let mut other = story.clone();
+        let mut respell = |text: &str| {
+            let octets = Octets::new(format!(r#"{object},"sign":"{text}"}}"#));
+            other.outcome.answer.as_mut().unwrap().octets = octets;
+            failures(&other.report(&site))
+        };
+        assert_eq!(respell(&spelled), [""; 0], "{spelled}");
+        assert!(respell(&spelled[4..]).contains(&"answer-signature"), "{spelled}");
+    }
+}

@@ -36,7 +36,7 @@ const OTHER_FILES: u64 = 64;
 
 /// How a piece was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Ok,
     Warn,
     Fail,
@@ -53,7 +53,7 @@ impl Level {
 }
 
 /// What was found, and why it matters or what to do about it.
-pub(super) struct Found(pub(super) Level, pub(super) String);
+pub(crate) struct Found(pub(crate) Level, pub(crate) String);
 
 impl From<Result<String, String>> for Found {
     fn from(result: Result<String, String>) -> Self {
@@ -69,9 +69,9 @@ pub(super) fn warn_if(condition: bool, note: String) -> Found {
 }
 
 /// One line of the table. `key` is stable.
-pub(super) struct Row {
-    pub(super) key: String,
-    pub(super) found: Found,
+pub(crate) struct Row {
+    pub(crate) key: String,
+    pub(crate) found: Found,
 }
 
 pub(super) fn row(key: &str, found: impl Into<Found>) -> Row {
@@ -107,7 +107,8 @@ pub(super) fn run(file: &Path, worker: Option<&Path>, as_json: bool) -> ExitCode
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) }
 }
 
-fn rows(config: &Config) -> Vec<Row> {
+/// Every piece that the configuration names. Blocks, and asks the workers.
+pub(crate) fn rows(config: &Config) -> Vec<Row> {
     let text = |error: parts::PartError| error.to_string();
     let agreement = parts::agreement(config).map_err(text);
     let profile = Profile::load(&config.platform.profile).map_err(|error| error.to_string());

@@ -2,13 +2,13 @@
 //! (as `sysexits.h` has it).
 
 mod bench;
-mod check;
+pub(crate) mod check;
 mod check_tokens;
 mod enveloped;
 mod hsm;
 mod hsm_reload;
 mod ledger;
-mod output;
+pub(crate) mod output;
 mod platform;
 mod probe;
 mod reload;
@@ -94,6 +94,11 @@ enum SchemaFile {
     Worker,
     #[value(name = "agreement.toml")]
     Agreement,
+    #[value(name = "conform-cases.toml")]
+    ConformCases,
+    /// The report of `yanqian platform conform`
+    #[value(name = "report.json")]
+    Report,
 }
 
 impl SchemaFile {
@@ -102,6 +107,8 @@ impl SchemaFile {
             Self::Daemon => crate::config::schema(),
             Self::Worker => yanqian_hsm::worker::WorkerConfig::schema(),
             Self::Agreement => yanqian_agreement::Agreement::schema(),
+            Self::ConformCases => crate::conform::cases_schema(),
+            Self::Report => crate::conform::report_schema(),
         }
     }
 }
@@ -152,8 +159,13 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 
 /// Logs to standard error: JSON when `YANQIAN_LOG_FORMAT=json`, plain lines otherwise; level by `YANQIAN_LOG`.
 pub(crate) fn start_logging() {
+    start_logging_at("info");
+}
+
+/// As [`start_logging`], at this level unless `YANQIAN_LOG` sets another.
+pub(crate) fn start_logging_at(level: &str) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("YANQIAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("YANQIAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     let started = if std::env::var_os("YANQIAN_LOG_FORMAT").is_some_and(|format| format == "json") {
         builder.json().try_init()

@@ -20,11 +20,12 @@ Both programs log to standard error: `YANQIAN_LOG` sets the level (`info`, or by
 `YANQIAN_LOG_FORMAT=json` writes one JSON object a line.
 ";
 
-fn schemas() -> [(Schema, &'static str); 3] {
+fn schemas() -> [(Schema, &'static str); 4] {
     [
         (super::schema(), include_str!("../../../../samples/yanqian.toml")),
         (yanqian_hsm::worker::WorkerConfig::schema(), include_str!("../../../../samples/hsm-worker.toml")),
         (yanqian_agreement::Agreement::schema(), include_str!("../../../../samples/agreement.toml")),
+        (crate::conform::cases_schema(), include_str!("../../../../samples/conform-cases.toml")),
     ]
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn read(
     })
 }
 
-fn judge(mode: Mode, octets: &[u8], now: Timestamp) -> Result<ReadCheck, Fault> {
+pub(super) fn judge(mode: Mode, octets: &[u8], now: Timestamp) -> Result<ReadCheck, Fault> {
     let request = CheckRequest::read(mode, octets).map_err(|fault| Fault {
         reason: fault.reason,
         field: fault.field,

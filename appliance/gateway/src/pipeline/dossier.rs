@@ -10,6 +10,7 @@ use yanqian_vocabulary::{
     Timestamp, TrustHash, VerificationId,
 };
 
+use super::departure::Departure;
 use crate::core::Core;
 use crate::keys::InForce;
 use crate::reply::Shed;
@@ -51,6 +52,8 @@ pub(crate) struct Dossier {
     pub(super) proof: Option<Proof>,
     /// SM3 of the sealed reading that the reply carries opened.
     pub(super) reading: Option<ContentDigest>,
+    /// How its requests depart from what the platform may expect. Only a trial has one.
+    pub(super) departure: Option<Departure>,
 }
 
 /// Where a record stands in the ledger.
@@ -81,6 +84,8 @@ pub(crate) struct Proof {
     pub(super) platform_serial: Option<PlatformSerial>,
     pub(super) steps: Vec<Step>,
     pub(super) trust: TrustHash,
+    /// The platform's result code. It is not recorded: the answer itself is.
+    pub(super) code: Option<String>,
 }
 
 impl Proof {
@@ -131,6 +136,7 @@ impl Dossier {
             attributes: None,
             proof: None,
             reading: None,
+            departure: None,
         }
     }
 

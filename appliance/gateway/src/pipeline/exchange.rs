@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use yanqian_evidence::Der;
 use yanqian_hsm::WorkerError;
-use yanqian_platform::{RawAnswer, SendError, SignedRequest};
-use yanqian_sm::DistinguishingId;
+use yanqian_platform::{Outbound, RawAnswer, SendError, SignedRequest};
+use yanqian_sm::{DistinguishingId, PublicKey, Signature};
 use yanqian_vocabulary::{ContentDigest, Nonce, Reason};
 
+use super::departure::Departure;
 use super::dossier::{Dossier, Refused};
 use super::intent::RecordedIntent;
 use crate::core::Core;
@@ -35,28 +36,40 @@ impl<S> RecordedIntent<S> {
         let Self { mut dossier, outbound, step } = self;
         let _timer = core.metrics.stage("sign");
         let pair = Arc::clone(&dossier.in_force.signing);
-        let e = outbound.e(&pair.public_key, &DistinguishingId::default());
-        let signature = match core.signing.tokens.sign(&pair.public_key, &e, outbound.to_be_signed()).await {
-            Ok(signature) => signature,
-            Err(error) => {
-                tracing::warn!(%error, "no token signed");
-                let reason = match error {
-                    WorkerError::Busy => Reason::SignerBusy,
-                    WorkerError::Defective => Reason::SignatureDefective,
-                    _ => Reason::SignerUnavailable,
-                };
-                return Err(dossier.refused(reason, None));
-            }
+        let departure = dossier.departure.as_ref();
+        let signed = match departure.and_then(Departure::stranger) {
+            Some(stranger) => stranger.sign(outbound.to_be_signed()).ok_or(Reason::SignerUnavailable),
+            None => signature(core, &pair.public_key, &outbound).await,
         };
-        core.metrics.signatures.inc();
+        let signature = match signed {
+            Ok(signature) => signature,
+            Err(reason) => return Err(dossier.refused(reason, None)),
+        };
         dossier.signed_at = Some(core.clock.now());
         dossier.signature = Der::new(signature.to_der()).ok();
         dossier.attributes = outbound.attributes().and_then(|der| Der::new(der).ok());
-        match outbound.finish(&core.platform.profile, &signature, &pair.certificate) {
+        let sent = dossier.departure.as_ref().map_or(signature, |departure| departure.signature(signature));
+        match outbound.finish(&core.platform.profile, &sent, &pair.certificate) {
             Ok(request) => Ok(Signed { dossier, request, step }),
             Err(_) => Err(dossier.refused(Reason::PlatformEncoding, None)),
         }
     }
+}
+
+/// Asks the tokens for a signature by the entity's key.
+async fn signature(core: &Core, key: &PublicKey, outbound: &Outbound) -> Result<Signature, Reason> {
+    let e = outbound.e(key, &DistinguishingId::default());
+    let signed = core.signing.tokens.sign(key, &e, outbound.to_be_signed()).await;
+    let signature = signed.map_err(|error| {
+        tracing::warn!(%error, "no token signed");
+        match error {
+            WorkerError::Busy => Reason::SignerBusy,
+            WorkerError::Defective => Reason::SignatureDefective,
+            _ => Reason::SignerUnavailable,
+        }
+    })?;
+    core.metrics.signatures.inc();
+    Ok(signature)
 }
 
 impl<S> Signed<S> {

@@ -12,6 +12,7 @@ use yanqian_platform::{Applied, Outbound, RequestContext};
 use yanqian_sm::DistinguishingId;
 use yanqian_vocabulary::{Claim, DocumentNumber, DocumentType, Mode, Nonce, Reason, Timestamp};
 
+use super::departure::Departure;
 use super::dossier::{Dossier, Place, Refused};
 use super::scope::InScope;
 use crate::core::Core;
@@ -141,6 +142,9 @@ impl Dossier {
     fn take_pairs(&mut self, core: &Core) -> Timestamp {
         let now = core.clock.now();
         self.in_force = core.in_force_at(now);
+        if let Some(stranger) = self.departure.as_ref().and_then(Departure::stranger) {
+            self.in_force = stranger.in_place_of(&self.in_force);
+        }
         now
     }
 }
@@ -172,13 +176,14 @@ fn context<'a>(
     applied: Option<&'a Applied>,
     now: Timestamp,
 ) -> RequestContext<'a> {
+    let departure = dossier.departure.as_ref();
     RequestContext {
         customer: &core.platform.customer_number,
         application: &core.platform.application,
         purpose_code,
         mode: dossier.mode,
-        now,
-        nonce: Nonce::new(core.random()),
+        now: departure.map_or(now, |departure| departure.time(now)),
+        nonce: departure.and_then(Departure::nonce).unwrap_or_else(|| Nonce::new(core.random())),
         applied,
         certificate: &dossier.in_force.signing.certificate,
     }

@@ -10,6 +10,7 @@
 //! stage after authentication leaves the way with the [`Dossier`] gathered so far, and becomes an outcome too.
 
 mod claim;
+mod departure;
 mod dossier;
 mod exchange;
 mod intent;
@@ -17,12 +18,15 @@ mod receipt;
 mod received;
 mod record;
 mod scope;
+mod trial;
 mod verify;
 
+pub use departure::{Departure, Stranger};
 pub use dossier::Place;
 pub(crate) use receipt::receipt;
 pub(crate) use received::{Authenticated, Received};
 pub(crate) use record::{lookup, unknown_reply};
+pub use trial::{Trial, TrialError, Tried};
 
 use std::sync::Arc;
 

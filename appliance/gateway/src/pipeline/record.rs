@@ -19,8 +19,8 @@ use crate::secrets::ReplyOwner;
 use crate::state::{Finish, KeptReceipt, Orphan, StoredReply};
 
 /// A durable end. Only [`close`] makes one, and only from the ledger's own acknowledgement (I1).
-struct RecordedOutcome {
-    dossier: Dossier,
+pub(super) struct RecordedOutcome {
+    pub(super) dossier: Dossier,
     ending: Ending,
     appended: Appended,
 }
@@ -34,6 +34,10 @@ enum Ending {
 impl Refused {
     /// Records the refusal and answers it.
     pub(crate) async fn conclude(self: Box<Self>, core: &Arc<Core>) -> Result<Reply, Shed> {
+        Ok(self.record(core).await?.into_reply(core).await)
+    }
+
+    pub(super) async fn record(self: Box<Self>, core: &Arc<Core>) -> Result<RecordedOutcome, Shed> {
         let Self { dossier, reason, field, shed } = *self;
         let held =
             dossier.key.filter(|_| !dossier.reached_platform()).map(|tag| (dossier.caller.clone(), tag, dossier.id));
@@ -41,21 +45,22 @@ impl Refused {
             Some(shed) => Err(shed),
             None => close(core, dossier, Ending::Refused { reason, field }).await,
         };
-        match closed {
-            Ok(recorded) => recorded.into_reply(core).await,
-            Err(shed) => {
-                release(core, held).await;
-                Err(shed)
-            }
+        if closed.is_err() {
+            release(core, held).await;
         }
+        closed
     }
 }
 
 impl Unsealed {
     /// Records the verdict and answers it.
     pub(crate) async fn conclude(self, core: &Arc<Core>) -> Result<Reply, Shed> {
+        Ok(self.record(core).await?.into_reply(core).await)
+    }
+
+    pub(super) async fn record(self, core: &Arc<Core>) -> Result<RecordedOutcome, Shed> {
         let Self { dossier, overall, fields, reading } = self;
-        close(core, dossier, Ending::Verdict { overall, fields, reading }).await?.into_reply(core).await
+        close(core, dossier, Ending::Verdict { overall, fields, reading }).await
     }
 }
 
@@ -195,7 +200,7 @@ struct RecordPart {
 }
 
 impl RecordedOutcome {
-    async fn into_reply(self, core: &Arc<Core>) -> Result<Reply, Shed> {
+    pub(super) async fn into_reply(self, core: &Arc<Core>) -> Reply {
         let Self { dossier, ending, appended } = self;
         let reply = match &ending {
             Ending::Verdict { overall, fields, reading } => {
@@ -211,7 +216,7 @@ impl RecordedOutcome {
             }
         };
         keep(core, &dossier, &ending, &reply).await;
-        Ok(reply)
+        reply
     }
 }
 

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use yanqian_agreement::{Decision, Request};
+use yanqian_agreement::{Caller, Decision, Request};
 use yanqian_vocabulary::{CallerReference, Claim, Reason};
+use zeroize::Zeroizing;
 
 use super::claim::{self, ReadCheck};
 use super::dossier::{Dossier, Refused};
@@ -33,7 +34,7 @@ impl Authenticated {
     pub(crate) async fn scope(self, core: &Arc<Core>) -> Result<Entry, Box<Refused>> {
         let Self { id, caller, mode, received_at, headers, body } = self;
         let deadline = Instant::now() + core.check_limit;
-        let mut dossier = Dossier::new(id, caller.id.clone(), mode, received_at, deadline, core.in_force());
+        let dossier = Dossier::new(id, caller.id.clone(), mode, received_at, deadline, core.in_force());
 
         let key = match check_content(&headers).and_then(|()| idempotency_key(&headers)) {
             Ok(key) => key,
@@ -49,32 +50,7 @@ impl Authenticated {
             Err(reason) => return Err(dossier.refused(reason, None)),
         };
         drop(timer);
-        let now = core.clock.now();
-        let timer = core.metrics.stage("documents");
-        let ReadCheck { purpose, reference, claim } = match claim::read(core, &caller.id, mode, octets, now).await {
-            Ok(read) => read,
-            Err(fault) => {
-                dossier.document_type = fault.document_type;
-                return Err(dossier.refused(fault.reason, fault.field));
-            }
-        };
-        drop(timer);
-        dossier.document_type = Some(claim.document_type());
-        dossier.fields = claim.fields();
-        let asked = Request { mode, document_type: claim.document_type(), purpose: &purpose, fields: &dossier.fields };
-        let platform_code = match yanqian_agreement::decide(&core.agreement, &caller, &asked, now) {
-            Decision::Allow { rule, purpose } => {
-                dossier.rule = Some(rule);
-                dossier.purpose = Some(purpose.code.clone());
-                purpose.platform_code.clone()
-            }
-            Decision::Refuse { rule, reason, purpose } => {
-                dossier.rule = Some(rule);
-                dossier.purpose = purpose.map(|purpose| purpose.code.clone());
-                return Err(dossier.refused(reason, field_of(reason)));
-            }
-        };
-        let scoped = InScope { dossier, claim, platform_code };
+        let (scoped, reference) = judge(core, &caller, dossier, octets).await?;
         match key {
             None => Ok(Entry::New(Box::new(scoped.with_reference(reference)))),
             Some(key) => scoped.claim_key(core, &key, reference).await,
@@ -82,8 +58,44 @@ impl Authenticated {
     }
 }
 
+/// Judges the document of a body as the API takes it, and asks the agreement.
+pub(super) async fn judge(
+    core: &Arc<Core>,
+    caller: &Caller,
+    mut dossier: Dossier,
+    octets: Zeroizing<Vec<u8>>,
+) -> Result<(InScope, CallerReference), Box<Refused>> {
+    let mode = dossier.mode;
+    let now = core.clock.now();
+    let timer = core.metrics.stage("documents");
+    let ReadCheck { purpose, reference, claim } = match claim::read(core, &caller.id, mode, octets, now).await {
+        Ok(read) => read,
+        Err(fault) => {
+            dossier.document_type = fault.document_type;
+            return Err(dossier.refused(fault.reason, fault.field));
+        }
+    };
+    drop(timer);
+    dossier.document_type = Some(claim.document_type());
+    dossier.fields = claim.fields();
+    let asked = Request { mode, document_type: claim.document_type(), purpose: &purpose, fields: &dossier.fields };
+    let platform_code = match yanqian_agreement::decide(&core.agreement, caller, &asked, now) {
+        Decision::Allow { rule, purpose } => {
+            dossier.rule = Some(rule);
+            dossier.purpose = Some(purpose.code.clone());
+            purpose.platform_code.clone()
+        }
+        Decision::Refuse { rule, reason, purpose } => {
+            dossier.rule = Some(rule);
+            dossier.purpose = purpose.map(|purpose| purpose.code.clone());
+            return Err(dossier.refused(reason, field_of(reason)));
+        }
+    };
+    Ok((InScope { dossier, claim, platform_code }, reference))
+}
+
 impl InScope {
-    fn with_reference(mut self, reference: CallerReference) -> Self {
+    pub(super) fn with_reference(mut self, reference: CallerReference) -> Self {
         self.dossier.reference = Some(reference);
         self
     }
@@ -124,7 +136,7 @@ impl InScope {
 }
 
 /// Which part of the request an agreement's refusal is about.
-fn field_of(reason: Reason) -> Option<&'static str> {
+pub(super) fn field_of(reason: Reason) -> Option<&'static str> {
     match reason {
         Reason::AgreementPurpose | Reason::AgreementCallerPurpose => Some("purpose"),
         Reason::AgreementDocumentType => Some("document.type"),

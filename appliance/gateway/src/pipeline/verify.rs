@@ -42,11 +42,13 @@ pub(crate) struct Unsealed {
 struct DurableReplay {
     state: StateHandle,
     platform: String,
+    /// Remembered instead, where a nonce was sent twice on purpose: the serial and the request's digest still bind the answer.
+    instead: Option<Nonce>,
 }
 
 impl ReplayGuard for DurableReplay {
     fn accept_once(&self, nonce: Nonce, serial: &str, expires: Timestamp) -> Result<bool, ReplayError> {
-        let (platform, serial) = (self.platform.clone(), serial.to_owned());
+        let (platform, serial, nonce) = (self.platform.clone(), serial.to_owned(), self.instead.unwrap_or(nonce));
         self.state
             .call_blocking(move |store| store.accept_answer(&platform, nonce, &serial, expires))
             .map_err(|_| ReplayError)
@@ -69,9 +71,11 @@ async fn prove<S, T: Send + 'static>(
     let asked = dossier.fields.clone();
     let trust_hash = TrustHash::new(*trust.hash());
     let (owned, id, mode, in_force) = (Arc::clone(core), dossier.id, dossier.mode, Arc::clone(&dossier.in_force));
+    let repeated = dossier.departure.as_ref().is_some_and(|departure| departure.nonce().is_some());
+    let instead = repeated.then(|| Nonce::new(core.random()));
     let checking = tokio::task::spawn_blocking(move || {
         let core = owned;
-        let replay = DurableReplay { state: core.state.clone(), platform: core.platform_id().to_string() };
+        let replay = DurableReplay { state: core.state.clone(), platform: core.platform_id().to_string(), instead };
         let rules =
             AnswerChecker { profile: &core.platform.profile, trust: &trust, verifier: &core.verifier, replay: &replay };
         let openers = in_force.openers.iter().filter(|_| mode == Mode::ChipReading);
@@ -235,5 +239,6 @@ fn proof(answer: RawAnswer, found: Found, trust: TrustHash) -> Proof {
             .map(|step| Step { name: Label::new(step.name.as_str()), refused: step.refused })
             .collect(),
         trust,
+        code: found.code,
     }
 }

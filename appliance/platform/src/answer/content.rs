@@ -16,6 +16,7 @@ impl AnswerChecker<'_> {
         expected: &Expected<'_>,
     ) -> Result<(Verdict, FieldVerdicts), Reason> {
         let code = walk.step(StepName::Schema, self.check_members(package, expected))?;
+        walk.note_code(&code);
         let form = &self.profile.answer;
         let overall = match form.verdicts.get(&code) {
             Some(verdict) => Ok(*verdict),
@@ -43,6 +44,7 @@ impl AnswerChecker<'_> {
         let code = check_shape(package, &named, &apply.constants, &apply.ignored)
             .and_then(|()| package.text(&form.code).ok_or(Reason::PlatformSchema));
         let code = walk.step(StepName::Schema, code)?;
+        walk.note_code(&code);
         let accepted = if code == apply.accepted {
             Ok(())
         } else if form.refused.contains(&code) {

@@ -11,7 +11,6 @@ use yanqian_sm::Signature;
 use yanqian_vocabulary::Reason;
 
 use super::{AnswerChecker, Expected};
-use crate::encoding::read_base64;
 use crate::profile::{Envelope, Layout, MessageText, SignatureForm};
 use crate::transport::RawAnswer;
 
@@ -96,7 +95,10 @@ fn open_whole<'a>(answer: &'a RawAnswer, envelope: &Envelope) -> Result<Opened<'
         Layout::Attached { attributes, text } => {
             let octets = match text {
                 MessageText::Der => Cow::Borrowed(body),
-                MessageText::Base64 { lax } => Cow::Owned(read_base64(body, *lax).ok_or(REFUSED)?),
+                MessageText::Text(how) => {
+                    let text = std::str::from_utf8(body).map_err(|_| REFUSED)?;
+                    Cow::Owned(how.read(text).ok_or(REFUSED)?)
+                }
             };
             let message = SignedData::parse(&octets).map_err(|_| REFUSED)?;
             let object = message.content().map(<[u8]>::to_vec).ok_or(REFUSED)?;

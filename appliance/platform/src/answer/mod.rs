@@ -142,6 +142,8 @@ pub struct Found {
     /// The platform's own serial and time; set only from octets whose signature verified.
     pub serial: Option<String>,
     pub time: Option<Timestamp>,
+    /// The platform's result code, of at most 64 printable ASCII characters; set where `time` is.
+    pub code: Option<String>,
     /// Where in the body the sealed reading stands.
     sealed: Option<Range<usize>>,
 }
@@ -194,6 +196,11 @@ impl Walk {
     fn step<T>(&mut self, name: StepName, result: Result<T, Reason>) -> Result<T, Reason> {
         self.found.steps.push(Step { name, refused: result.as_ref().err().copied() });
         result
+    }
+
+    fn note_code(&mut self, code: &str) {
+        let shown = (1..=64).contains(&code.len()) && code.bytes().all(|c| c.is_ascii_graphic());
+        self.found.code = shown.then(|| code.to_owned());
     }
 }
 

@@ -53,8 +53,8 @@ pub(crate) enum SignatureText {
 pub(crate) enum MessageText {
     /// Its octets.
     Der,
-    /// Base64 of them. `lax`: white space is skipped.
-    Base64 { lax: bool },
+    /// A text of them.
+    Text(SignatureText),
 }
 
 /// The keys of `[request]` and `[answer]` alike, as they stand in the file.
@@ -181,8 +181,8 @@ impl RawEnvelope {
                 attributes: self.attributes.ok_or((keys.attributes, "is needed in this form"))?,
                 text: match self.text {
                     None | Some(RawText::Der) => MessageText::Der,
-                    Some(RawText::Base64) => MessageText::Base64 { lax: self.lax },
-                    Some(RawText::Hex) => return Err((keys.text, "\"der\" or \"base64\" in this form")),
+                    Some(RawText::Base64) => MessageText::Text(SignatureText::Base64 { lax: self.lax }),
+                    Some(RawText::Hex) => MessageText::Text(SignatureText::Hex { lax: self.lax }),
                 },
             },
             RawForm::Member => Layout::Member {

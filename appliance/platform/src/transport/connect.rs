@@ -66,6 +66,25 @@ impl Connector {
         Err(failed)
     }
 
+    /// Every address of the endpoint, as far as HTTP would begin, each within `limit`.
+    pub(crate) async fn look(
+        &self,
+        endpoint: &Endpoint,
+        trust: &TrustStore,
+        limit: Duration,
+    ) -> Result<Vec<(SocketAddr, Result<Opened, ConnectError>)>, ConnectError> {
+        let ways = timeout(limit, self.ways(endpoint)).await;
+        let ways = ways.unwrap_or(Err((ConnectStage::Resolve, "no answer in time")))?;
+        let mut looked = Vec::with_capacity(ways.len());
+        for way in &ways {
+            let mut stage = ConnectStage::Tcp;
+            let opened = timeout(limit, self.open(way, endpoint, trust, &mut stage)).await;
+            let opened = opened.unwrap_or(Err("not in time"));
+            looked.push((way.address, opened.map_err(|problem| (stage, problem))));
+        }
+        Ok(looked)
+    }
+
     /// The addresses to connect to, each with the target that a proxy is asked for.
     async fn ways(&self, endpoint: &Endpoint) -> Result<Vec<Way>, ConnectError> {
         if let Some(proxy) = &self.proxy {
@@ -96,6 +115,26 @@ impl Connector {
         counts: &Counts,
         stage: &mut ConnectStage,
     ) -> Result<Connection, &'static str> {
+        let (http2, end, stream): (bool, Option<Instant>, Box<dyn Stream>) =
+            match self.open(way, endpoint, trust, stage).await? {
+                Opened::Plain(stream) => (false, None, Box::new(stream)),
+                Opened::Tls(stream, end) => {
+                    (stream.ssl().selected_alpn_protocol() == Some(b"h2"), end, Box::new(stream))
+                }
+            };
+        *stage = ConnectStage::Http;
+        let (stream, meter) = Metered::new(stream);
+        let sender = begin_http(stream, http2, counts).await?;
+        Ok(Connection::new(sender, meter, *trust.tls_hash(), end))
+    }
+
+    async fn open(
+        &self,
+        way: &Way,
+        endpoint: &Endpoint,
+        trust: &TrustStore,
+        stage: &mut ConnectStage,
+    ) -> Result<Opened, &'static str> {
         let mut stream = TcpStream::connect(way.address).await.map_err(|_| "no TCP connection")?;
         // Requests are one write each; waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
@@ -103,21 +142,14 @@ impl Connector {
             *stage = ConnectStage::Proxy;
             proxy.tunnel(&mut stream, target).await?;
         }
-        let (mut http2, mut end) = (false, None);
-        let stream: Box<dyn Stream> = if endpoint.is_secure() {
-            *stage = ConnectStage::Tls;
-            let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
-            let stream = self.handshake(ssl, stream).await?;
-            end = self.judge(stream.ssl(), trust)?;
-            http2 = stream.ssl().selected_alpn_protocol() == Some(b"h2");
-            Box::new(stream)
-        } else {
-            Box::new(stream)
-        };
-        *stage = ConnectStage::Http;
-        let (stream, meter) = Metered::new(stream);
-        let sender = begin_http(stream, http2, counts).await?;
-        Ok(Connection::new(sender, meter, *trust.tls_hash(), end))
+        if !endpoint.is_secure() {
+            return Ok(Opened::Plain(stream));
+        }
+        *stage = ConnectStage::Tls;
+        let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
+        let stream = self.handshake(ssl, stream).await?;
+        let end = self.judge(stream.ssl(), trust)?;
+        Ok(Opened::Tls(stream, end))
     }
 
     /// Whether the peer may be sent anything, and when that has to be looked at again.
@@ -151,6 +183,13 @@ impl Connector {
         }
         Ok(stream)
     }
+}
+
+/// A stream to an endpoint, secured as the endpoint wants it.
+pub(crate) enum Opened {
+    Plain(TcpStream),
+    /// Until when what vouches for the peer's certificates does so; none where nothing is asked about them.
+    Tls(SslStream<TcpStream>, Option<Instant>),
 }
 
 /// One address, and what a proxy there is asked for.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod altered;
+mod encodings;
 mod support;
 
 use std::num::NonZeroU32;

@@ -27,7 +27,7 @@ use yanqian_vocabulary::{
 };
 
 pub(crate) const SETTINGS: VerifierSettings = VerifierSettings { table_octets: 4 << 20, shadow_every: NonZeroU32::MIN };
-const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
+pub(crate) const FIELDS: &[Field] = &[Field::Number, Field::Name, Field::BirthDate];
 
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<BTreeSet<String>>);

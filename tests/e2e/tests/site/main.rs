@@ -9,6 +9,7 @@ mod access;
 mod bodies;
 mod check;
 mod checks;
+mod conform;
 mod crash;
 mod demo;
 mod dialects;
