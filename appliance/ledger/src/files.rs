@@ -275,6 +275,11 @@ impl Files {
         Ok(self.reserve_held)
     }
 
+    /// Whether the reserve that is held was removed by someone else.
+    pub(crate) fn has_lost_reserve(&self, storage: &dyn Storage) -> bool {
+        self.reserve_held && storage.state(RESERVE).is_err()
+    }
+
     /// Gives the reserve's space to the segment being written.
     pub(crate) fn release_reserve(&mut self, storage: &dyn Storage, config: &LedgerConfig) -> io::Result<()> {
         self.drop_reserve(storage)?;

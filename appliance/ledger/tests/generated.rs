@@ -93,15 +93,13 @@ impl Life {
         if self.ledger.is_some() {
             return Ok(());
         }
-        let opened = match self.start() {
-            Ok(opened) => opened,
-            Err(_) => {
-                self.disk.kill();
-                self.disk.set_capacity(None);
-                self.start().map_err(fail)?
-            }
+        let (ledger, recovery) = if let Ok(opened) = self.start() {
+            opened
+        } else {
+            self.disk.kill();
+            self.disk.set_capacity(None);
+            self.start().map_err(fail)?
         };
-        let (ledger, recovery) = opened;
         let dangling: Vec<_> = recovery.dangling.iter().map(|intent| intent.sequence).collect();
         let missed = self.open.keys().find(|sequence| !dangling.contains(sequence));
         if let Some(missed) = missed {
