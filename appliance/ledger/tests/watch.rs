@@ -143,3 +143,24 @@ async fn behind_a_disk_that_hangs_nothing_waits_longer_than_its_patience() {
     assert!(records.contains(&refusal(2).into()) && records.contains(&outcome(1, begun).into()), "{records:?}");
     assert!(!records.contains(&intent(3).into()), "what was refused at once was never queued");
 }
+
+#[tokio::test]
+async fn a_segment_is_sealed_at_its_age_without_any_append() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.segment_age = Duration::from_millis(3); // of a clock that moves with each look
+    config.watch = Duration::from_millis(5);
+    let (ledger, _) = Ledger::open(root.path(), config, clock()).unwrap();
+    ledger.append(context(), refusal(1)).await.unwrap();
+    let began = Instant::now();
+    while ledger.stats().segment == 1 {
+        assert!(began.elapsed() < NOTICED);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // One without records is not sealed, however old.
+    let sealed = ledger.stats().segment;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(ledger.stats().segment, sealed);
+    drop(ledger);
+    assert_eq!(yanqian_ledger::verify_dir(root.path()).unwrap().summary.records, 1);
+}

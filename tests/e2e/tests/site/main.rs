@@ -12,6 +12,7 @@ mod checks;
 mod crash;
 mod demo;
 mod dialects;
+mod disk;
 mod endpoints;
 mod frames;
 mod hardening;
