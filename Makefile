@@ -13,7 +13,7 @@ HOSTILE := -p yanqian-platform-hostile
 CRASHES := -p yanqian-drill-ledger
 ROUNDS ?= 20
 
-.PHONY: help demo run test test-long fuzz lint drill-hsm drill-platform drill-ledger bench bench-sm2 bench-sm2-instructions clean
+.PHONY: help demo run test test-long fuzz lint drill-hsm drill-platform drill-ledger bench-ledger bench bench-sm2 bench-sm2-instructions clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ drill-ledger: ## the ledger failed and killed at each of its system calls, the d
 
 bench: ## speeds as ratios to a named baseline of the same run
 	cargo bench --locked -p yanqian-sm -p yanqian-trust -p yanqian-ledger
+
+bench-ledger: ## appends beside the disk's own syncs, verification and a start over RECORDS (200000) records; YANQIAN_BENCH_DIR chooses the disk
+	RECORDS=$${RECORDS:-200000} cargo bench --locked -p yanqian-ledger
 
 bench-sm2: ## SM2 and SM3 of every back end against OpenSSL, RustCrypto and ECDSA P-256; ONLY=name measures what has it in its name
 	cargo bench --locked -p yanqian-sm --bench sm2 -- $(ONLY)

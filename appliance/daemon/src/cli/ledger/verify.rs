@@ -11,7 +11,7 @@ use crate::cli::output::say;
 use crate::record_json::summary_text;
 
 #[derive(Args, Debug)]
-pub(super) struct Verify {
+pub(in crate::cli) struct Verify {
     /// The ledger's directory
     #[arg(value_name = "DIR")]
     directory: PathBuf,
