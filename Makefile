@@ -10,8 +10,10 @@ SITE := -p yanqian -p yanqian-verify -p yanqian-platform-sim -p yanqian-devpki -
 # What the drill needs besides; its module is a library of its own, too.
 DRILL := -p yanqian-drill-hsm -p yanqian-p11-chaos
 HOSTILE := -p yanqian-platform-hostile
+CRASHES := -p yanqian-drill-ledger
+ROUNDS ?= 20
 
-.PHONY: help demo run test test-long fuzz lint drill-hsm drill-platform bench bench-sm2 bench-sm2-instructions clean
+.PHONY: help demo run test test-long fuzz lint drill-hsm drill-platform drill-ledger bench-ledger bench bench-sm2 bench-sm2-instructions clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +34,7 @@ test: ## everything, as CI runs it
 	@tools/suites \
 	  format 10 'cargo fmt --all --check' \
 	  clippy 480 'cargo clippy --profile $(PROFILE) --locked --workspace --all-targets -- -D warnings' \
-	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE) $(DRILL) $(HOSTILE)' \
+	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE) $(DRILL) $(HOSTILE) $(CRASHES)' \
 	  softhsm-sm2 240 'tests/softhsm-sm2/build || [ $$? -eq 3 ]' \
 	  openssl-cli 90 'tests/openssl-cli/build || [ $$? -eq 3 ]' \
 	  tests 420 'tools/tests $(PROFILE)' \
@@ -44,6 +46,7 @@ test: ## everything, as CI runs it
 	  no-std 60 'tools/no-std $(PROFILE)' \
 	  drill-hsm 120 'target/$(PROFILE)/yanqian-drill-hsm --short' \
 	  drill-platform 150 'target/$(PROFILE)/yanqian-drill-platform' \
+	  drill-ledger 90 'target/$(PROFILE)/yanqian-drill-ledger' \
 	  units 20 'tools/check-units' \
 	  dependencies 30 'cargo deny --all-features check bans licenses sources'
 
@@ -72,8 +75,16 @@ drill-platform: ## everything wrong that a platform can answer, in every form, o
 	cargo build --release --locked $(SITE) $(HOSTILE)
 	@target/release/yanqian-drill-platform
 
+drill-ledger: ## the ledger failed and killed at each of its system calls, the daemon killed under load ROUNDS (20) times; what was lost
+	@tools/prerequisites test
+	cargo build --release --locked $(SITE) $(CRASHES)
+	@target/release/yanqian-drill-ledger --rounds $(ROUNDS)
+
 bench: ## speeds as ratios to a named baseline of the same run
 	cargo bench --locked -p yanqian-sm -p yanqian-trust -p yanqian-ledger
+
+bench-ledger: ## appends beside the disk's own syncs, verification and a start over RECORDS (200000) records; YANQIAN_BENCH_DIR chooses the disk
+	RECORDS=$${RECORDS:-200000} cargo bench --locked -p yanqian-ledger
 
 bench-sm2: ## SM2 and SM3 of every back end against OpenSSL, RustCrypto and ECDSA P-256; ONLY=name measures what has it in its name
 	cargo bench --locked -p yanqian-sm --bench sm2 -- $(ONLY)

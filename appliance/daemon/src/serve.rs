@@ -25,7 +25,7 @@ use yanqian_vocabulary::{Timestamp, VerificationId};
 use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::clock::ClockTrust;
-use crate::config::Config;
+use crate::config::{Config, LedgerFiles};
 use crate::fetch::{FetchMetrics, Fetcher};
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
@@ -308,8 +308,15 @@ fn open_ledger(config: &Config) -> Result<(Ledger, yanqian_ledger::Recovery), St
     create_private(&directory).map_err(|error| error.to_string())?;
     let origin = Origin::new(format!("{}/{}", config.entity, config.node)).map_err(|error| error.to_string())?;
     let clock = yanqian_ledger::Clock::new(|| SystemClock.now());
-    Ledger::open(&directory, LedgerConfig::new(config.node.clone(), origin), clock)
-        .map_err(|error| format!("{}: {error}", directory.display()))
+    let LedgerFiles { segment_octets, segment_age, reserve_octets, patience } = config.ledger;
+    let settings = LedgerConfig {
+        segment_octets,
+        segment_age,
+        reserve_octets,
+        patience,
+        ..LedgerConfig::new(config.node.clone(), origin)
+    };
+    Ledger::open(&directory, settings, clock).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 fn create_private(directory: &Path) -> std::io::Result<()> {

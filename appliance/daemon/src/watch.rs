@@ -158,7 +158,10 @@ impl Watch {
     }
 
     async fn reopen_ledger(&self) {
-        if let LedgerState::Failed(_) = self.ledger.state() {
+        let state = self.ledger.state();
+        if let LedgerState::Failed(_) = state
+            && !state.needs_operator()
+        {
             match self.ledger.reopen().await {
                 Ok(_) => tracing::warn!("ledger opened again after a failure"),
                 Err(error) => tracing::error!(%error, "ledger cannot be opened again; no check is served"),

@@ -51,6 +51,10 @@ pub enum ArchiveError {
     Damaged,
     #[error("more than {MAX_ARCHIVED} octets")]
     TooLarge,
+    /// A file in the archive's folders, by its path there, whose octets are not those that its name promises, or whose name
+    /// promises nothing.
+    #[error("{0}: not what its name says")]
+    OtherContent(String),
 }
 
 trait Doing<T> {
@@ -149,9 +153,43 @@ impl Archive {
         if sm3(&[&octets]) == *hash { Ok(octets) } else { Err(ArchiveError::Damaged) }
     }
 
+    /// Reads every file and compares it with its name; gives their number. An unfinished file of a killed process is none.
+    pub fn verify(&self) -> Result<u64, ArchiveError> {
+        let mut whole = 0;
+        for kind in [Archived::Certificate, Archived::Crl, Archived::Ocsp] {
+            let entries = match std::fs::read_dir(self.directory.join(kind.folder())) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.doing("listing the archive")?,
+            };
+            for entry in entries {
+                let name = entry.doing("listing the archive")?.file_name();
+                let name = name.to_string_lossy();
+                if name.ends_with(".new") {
+                    continue;
+                }
+                let other = || ArchiveError::OtherContent(format!("{}/{name}", kind.folder()));
+                let hash = name.strip_suffix(".der").and_then(hash_of).ok_or_else(other)?;
+                match self.get(kind, &hash) {
+                    Ok(_) => whole += 1,
+                    Err(ArchiveError::Damaged | ArchiveError::TooLarge) => return Err(other()),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(whole)
+    }
+
     fn path(&self, kind: Archived, hash: &[u8; 32]) -> PathBuf {
         self.directory.join(kind.folder()).join(hex(hash) + ".der")
     }
+}
+
+fn hash_of(name: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    for (at, octet) in hash.iter_mut().enumerate() {
+        *octet = u8::from_str_radix(name.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    (hex(&hash) == name).then_some(hash)
 }
 
 fn hex(hash: &[u8; 32]) -> String {

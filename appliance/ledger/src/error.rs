@@ -71,6 +71,9 @@ pub enum OpenError {
     /// acknowledged, is not there. They are not cut.
     #[error("segment {}, offset {}: {} octets are no record, and durable.mark is missing", .0.segment, .0.offset, .0.octets)]
     TailWithoutMark(Tail),
+    /// A slot of the mark is neither empty nor whole. A power failure may leave one so until the next start writes it anew.
+    #[error("durable.mark, slot {0}: not as it was written")]
+    MarkDamaged(usize),
     #[error("segment {segment} of {octets} octets is larger than any that this program writes")]
     SegmentTooLarge { segment: u64, octets: u64 },
 }
@@ -85,6 +88,7 @@ impl OpenError {
             Self::OtherLedger => "other-ledger",
             Self::Damaged(error) => error.code(),
             Self::TailWithoutMark(_) => "tail-without-mark",
+            Self::MarkDamaged(_) => "mark-damaged",
             Self::SegmentTooLarge { .. } => "segment-too-large",
         }
     }

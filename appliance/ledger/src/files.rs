@@ -75,6 +75,12 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// An error after which the files are not known to be as they were, even if it says that the disk is full: once a segment has
+/// its name, going on in the one before would contradict it.
+fn unsure(error: io::Error) -> io::Error {
+    io::Error::other(error)
+}
+
 fn changed(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
@@ -134,9 +140,12 @@ pub(crate) fn create_segment(storage: &dyn Storage, header: SegmentHeader, space
         let _ = storage.remove(&unfinished); // a full disk gets its space back; the next start removes it otherwise
         return Err(error);
     }
-    storage.rename(&unfinished, &name)?;
-    storage.sync_names()?;
-    let id = file.state()?.ok_or_else(|| changed("a new segment vanished"))?.id;
+    if let Err(error) = storage.rename(&unfinished, &name) {
+        let untouched = storage.state(&name).is_err_and(|state| state.kind() == io::ErrorKind::NotFound);
+        return Err(if untouched { error } else { unsure(error) });
+    }
+    storage.sync_names().map_err(unsure)?;
+    let id = file.state().map_err(unsure)?.ok_or_else(|| changed("a new segment vanished"))?.id;
     let mut hasher = Sm3::new();
     hasher.update(&octets);
     let (start, length) = (ChainValue::of_header(&octets), wide(octets.len()));
@@ -241,10 +250,11 @@ impl Files {
         let next = create_segment(storage, header, step(config))?;
         let sealed = std::mem::replace(&mut self.current, next);
         self.last.chain = self.current.start;
-        let state = sealed.file.state()?.ok_or_else(|| changed("a segment vanished while it was sealed"))?;
+        let state = sealed.file.state().map_err(unsure)?;
+        let state = state.ok_or_else(|| changed("a segment vanished while it was sealed"))?;
         self.watched.insert(file_name(sealed.header.segment), state);
-        self.check_watched(storage)?;
-        self.stamp = storage.stamp()?;
+        self.check_watched(storage).map_err(unsure)?;
+        self.stamp = storage.stamp().map_err(unsure)?;
         Ok(())
     }
 
@@ -263,6 +273,11 @@ impl Files {
         }
         self.stamp = storage.stamp()?;
         Ok(self.reserve_held)
+    }
+
+    /// Whether the reserve that is held was removed by someone else.
+    pub(crate) fn has_lost_reserve(&self, storage: &dyn Storage) -> bool {
+        self.reserve_held && storage.state(RESERVE).is_err()
     }
 
     /// Gives the reserve's space to the segment being written.

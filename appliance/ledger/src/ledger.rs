@@ -72,7 +72,7 @@ impl Ledger {
         clock: Clock,
     ) -> Result<(Self, Recovery), OpenError> {
         let shared = Arc::new(Shared::new());
-        let (files, recovery) = recovery::open(&*storage, &config, &clock)?;
+        let (files, recovery) = recovery::open(&*storage, &config, &clock, 0)?;
         let writer = Writer::new(storage, files, config.clone(), clock, Arc::clone(&shared));
         let (queue, commands) = sync_channel(config.queue.max(1));
         let thread = std::thread::Builder::new()
@@ -83,10 +83,16 @@ impl Ledger {
     }
 
     /// Queues a record. Its sequence and time are given when it is written. All records that wait together share one
-    /// write and one sync. Never blocks.
+    /// write and one sync. Never blocks. No check is begun behind a write that has already taken longer than the configured
+    /// patience.
     pub fn submit(&self, context: Arc<Context>, body: impl Into<Body>) -> Result<Append, LedgerError> {
+        let body = body.into();
+        if matches!(body, Body::Intent(_)) && self.shared.stalled() >= self.config.patience {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(LedgerError::Slow);
+        }
         let (reply, receiver) = oneshot::channel();
-        let draft = Draft { context, body: Box::new(body.into()), reply: Some(reply) };
+        let draft = Draft { context, body: Box::new(body), reply: Some(reply) };
         self.shared.queue.fetch_add(1, Ordering::Relaxed);
         self.queue.try_send(Command::Append(draft)).map_err(|error| {
             self.shared.queue.fetch_sub(1, Ordering::Relaxed);

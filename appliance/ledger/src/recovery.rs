@@ -30,16 +30,23 @@ pub struct Recovery {
     pub dangling: Vec<OpenIntent>,
 }
 
-/// Reads what must be read, repairs a torn tail, and makes everything that is kept durable.
+/// Reads what must be read, repairs a torn tail, and makes everything that is kept durable. `acknowledged` is the sequence up to
+/// which this process has promised records; 0 for none.
 pub(crate) fn open(
     storage: &dyn Storage,
     config: &LedgerConfig,
     clock: &Clock,
+    acknowledged: u64,
 ) -> Result<(Files, Recovery), OpenError> {
     remove_unfinished(storage).doing("removing an unfinished segment")?;
     let segments = contiguous_segments(storage)?;
     let mark = read_mark(storage)?;
-    let Some((&newest, sealed)) = segments.split_last() else { return begin(storage, config, clock, mark) };
+    let Some((&newest, sealed)) = segments.split_last() else {
+        if acknowledged > 0 {
+            return Err(OpenError::SegmentMissing(1));
+        }
+        return begin(storage, config, clock, mark);
+    };
     if let Some(mark) = mark
         && mark.segment > newest
     {
@@ -59,7 +66,7 @@ pub(crate) fn open(
         verifier.segment(&read_segment(storage, *segment)?, Place::Sealed, |_| {})?;
     }
     let octets = read_segment(storage, newest)?;
-    let place = Place::Last { durable: mark.map_or(0, |mark| mark.sequence) };
+    let place = Place::Last { durable: mark.map_or(0, |mark| mark.sequence).max(acknowledged) };
     let found = verifier.segment(&octets, place, |_| {})?;
     if let Some(tail) = found.tail
         && mark.is_none()

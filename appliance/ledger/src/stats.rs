@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the ledger can take at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,23 @@ pub enum Failure {
 }
 
 impl LedgerState {
+    /// All of them, for metrics.
+    pub const ALL: [Self; 7] = [
+        Self::Writing,
+        Self::RefusalsOnly,
+        Self::Failed(Failure::Write),
+        Self::Failed(Failure::Sync),
+        Self::Failed(Failure::Rotate),
+        Self::Failed(Failure::FileChanged),
+        Self::Failed(Failure::Reopen),
+    ];
+
+    /// Whether it may heal by itself. Who changes files behind the ledger's back may do worse than what was noticed, so an
+    /// operator has to look first.
+    pub fn needs_operator(self) -> bool {
+        self == Self::Failed(Failure::FileChanged)
+    }
+
     /// Stable word for metrics, health and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -111,9 +128,13 @@ impl Shared {
         *self.busy_since.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = since;
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    /// How long the write under way has been taking; zero when none is.
+    pub(crate) fn stalled(&self) -> Duration {
         let busy_since = *self.busy_since.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let stalled = busy_since.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
+        busy_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             appends: self.appends.load(Ordering::Relaxed),
             syncs: self.syncs.load(Ordering::Relaxed),
@@ -123,7 +144,7 @@ impl Shared {
             open_intents: self.open_intents.load(Ordering::Relaxed),
             last_sequence: self.last_sequence.load(Ordering::Relaxed),
             segment: self.segment.load(Ordering::Relaxed),
-            stalled_milliseconds: stalled,
+            stalled_milliseconds: u64::try_from(self.stalled().as_millis()).unwrap_or(u64::MAX),
             state: self.state(),
         }
     }

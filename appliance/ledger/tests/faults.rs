@@ -125,6 +125,14 @@ fn no_acknowledged_record_is_lost_when_any_operation_fails() {
     at_every_operation(Fault::Half, &[None, Some(8)]);
 }
 
+/// Found by `yanqian-drill-ledger`: a directory's sync that said "disk full" after a new segment had its name let the ledger go
+/// on in the segment before, and nothing verified any more.
+#[test]
+fn no_acknowledged_record_is_lost_when_any_operation_says_that_the_disk_is_full() {
+    at_every_operation(Fault::Full, &[None, Some(9)]);
+    at_every_operation(Fault::FullAfter, &[None, Some(10)]);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 150, failure_persistence: None, ..Default::default() })]
 

@@ -143,7 +143,7 @@ pub(crate) fn rows(config: &Config) -> Vec<Row> {
         row("internal-tls", internal_tls(config)),
         row("state-key", parts::state_keys(config).map(|_| config.state_key_file.display().to_string()).map_err(text)),
         row("state-directory", state_directory(&config.state_dir)),
-        row("disk", disk(&config.state_dir)),
+        row("disk", disk(config)),
         row("open-files", open_files(config)),
     ];
     if config.platform.revocation.asks_responders() {
@@ -315,7 +315,8 @@ fn state_directory(directory: &Path) -> Result<String, String> {
 }
 
 /// Room, and a write that reaches the disk.
-fn disk(directory: &Path) -> Found {
+fn disk(config: &Config) -> Found {
+    let directory = config.state_dir.as_path();
     let probe = || -> std::io::Result<()> {
         let mut file = tempfile_in(directory)?;
         std::io::Write::write_all(&mut file, &[0; 4096])?;
@@ -326,8 +327,25 @@ fn disk(directory: &Path) -> Found {
     }
     match free_space(directory) {
         None => Found(Level::Warn, "the free space is not known".to_owned()),
-        Some(free) => warn_if(free < SPACE_SOON, format!("{} MB free, writes reach the disk", free / 1_000_000)),
+        Some(free) => {
+            let days = days_of_room(&parts::ledger_directory(config), free);
+            let forecast =
+                days.map_or_else(String::new, |days| format!(", full in {days} days at the ledger's pace so far"));
+            let soon = free < SPACE_SOON || days.is_some_and(|days| days < SOON);
+            warn_if(soon, format!("{} MB free{forecast}, writes reach the disk", free / 1_000_000))
+        }
     }
+}
+
+/// Days until `free` octets are used, when the ledger has been growing for a day or more.
+fn days_of_room(ledger: &Path, free: u64) -> Option<i64> {
+    let growth = yanqian_ledger::growth(ledger).ok()??;
+    let seconds = timestamp().millis_since(growth.since) / 1000;
+    if seconds < DAY {
+        return None;
+    }
+    let octets_a_day = i128::from(growth.octets) * i128::from(DAY) / i128::from(seconds);
+    i64::try_from(i128::from(free) / octets_a_day.max(1)).ok()
 }
 
 /// A file without a name: nothing is left behind, whatever happens.

@@ -1,31 +1,26 @@
+mod verify;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use yanqian_ledger::{read_records, verify_dir};
+use yanqian_ledger::read_records;
 
 use super::output::{complain, say};
 use crate::record_json::record_json;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
-    /// Prove every record, the chain and the tree of a ledger; says exactly where it does not hold
+    /// Prove every record, the chain and the tree of a ledger, and its archive; says exactly where it does not hold
     #[command(
-        after_help = "Reads only; works beside a running daemon. Exits with 1 when the ledger does not verify.\n\nExample:\n  yanqian ledger verify /var/lib/yanqian/ledger"
+        after_help = "Reads only; works beside a running daemon. Exits with 1 when the ledger does not verify.\n\nExample:\n  yanqian ledger verify /var/lib/yanqian/ledger\n  yanqian ledger verify --fast /var/lib/yanqian/ledger"
     )]
-    Verify(Verify),
+    Verify(verify::Verify),
     /// Print the records, oldest first
     #[command(
         after_help = "Example:\n  yanqian ledger show --json /var/lib/yanqian/ledger | jq 'select(.kind == \"outcome\")'"
     )]
     Show(Show),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Verify {
-    /// The ledger's directory
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -40,7 +35,7 @@ pub(super) struct Show {
 
 pub(super) fn run(command: &Command) -> ExitCode {
     let result = match command {
-        Command::Verify(arguments) => verify(arguments),
+        Command::Verify(arguments) => verify::verify(arguments),
         Command::Show(arguments) => show(arguments),
     };
     match result {
@@ -50,13 +45,6 @@ pub(super) fn run(command: &Command) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn verify(arguments: &Verify) -> Result<(), String> {
-    let verified =
-        verify_dir(&arguments.directory).map_err(|error| format!("{}: {error}", arguments.directory.display()))?;
-    say(format_args!("{}", crate::record_json::summary_text(&verified)));
-    Ok(())
 }
 
 fn show(arguments: &Show) -> Result<(), String> {

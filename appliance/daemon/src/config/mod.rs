@@ -2,6 +2,7 @@
 
 mod clock;
 mod hsm;
+mod ledger_files;
 mod link;
 mod pairs;
 mod raw;
@@ -20,6 +21,7 @@ use yanqian_trust::VerifierSettings;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId, TokenGrade};
 
 pub(crate) use clock::{ClockConfig, ClockSource};
+pub(crate) use ledger_files::LedgerFiles;
 pub(crate) use link::{Link, Transport};
 pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
@@ -53,6 +55,7 @@ pub(crate) struct Config {
     pub(crate) hsm: Hsm,
     pub(crate) verification: VerifierSettings,
     pub(crate) clock: ClockConfig,
+    pub(crate) ledger: LedgerFiles,
     pub(crate) limits: Limits,
 }
 

@@ -12,6 +12,7 @@ use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
 use super::clock::RawClock;
 use super::hsm::{RawHsm, Source};
+use super::ledger_files::RawLedger;
 use super::link::{RawEndpoint, RawLink, RawWay, Transport};
 use super::revocation::RawRevocation;
 use super::verification::RawVerification;
@@ -38,6 +39,8 @@ struct RawConfig {
     link: RawLink,
     #[serde(default)]
     clock: RawClock,
+    #[serde(default)]
+    ledger: RawLedger,
     #[serde(default)]
     limits: RawLimits,
 }
@@ -350,6 +353,8 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let link = way.check(&raw.link, base).map_err(|(key, problem)| value_error(key, problem))?;
     let shows = link.transport != Transport::Gateway;
     let at = |path: PathBuf| base.join(path);
+    let limits: Limits = raw.limits.into();
+    let ledger = raw.ledger.validate(limits.check).map_err(|(key, problem)| value_error(key, problem))?;
     Ok(Config {
         file: file.to_owned(),
         text: text.to_owned(),
@@ -379,7 +384,8 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         hsm,
         verification: raw.verification.into(),
         clock: raw.clock.into(),
-        limits: raw.limits.into(),
+        ledger,
+        limits,
     })
 }
 
@@ -417,6 +423,15 @@ mod tests {
         assert!(error.contains("format_version"), "{error}");
         let error = refused(&SAMPLE.replace("max_in_flight = 256", "max_in_flight = 0"));
         assert!(error.contains("max_in_flight") || error.contains("nonzero"), "{error}");
+        for (key, value, wrong) in [
+            ("segment_bytes", "67108864", "65535"),
+            ("segment_minutes", "1440", "44641"),
+            ("reserve_bytes", "16777216", "65535"),
+            ("patience_ms", "5000", "30001"),
+        ] {
+            let error = refused(&SAMPLE.replacen(&format!("\n{key} = {value}"), &format!("\n{key} = {wrong}"), 1));
+            assert!(error.contains(&format!("key `ledger.{key}`")), "{error}");
+        }
         for (key, value, wrong) in [
             ("max_head_bytes", "16384", "8191"),
             ("http2_max_frame_bytes", "16384", "16777216"),

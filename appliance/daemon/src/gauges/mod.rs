@@ -1,6 +1,7 @@
 //! What operators watch besides the checks themselves: token, ledger, disk, certificates, build. Every series exists from the
 //! start, so that no rate begins with a gap and no alert waits for a first event.
 
+mod forecast;
 mod latency;
 mod mirror;
 mod tokens;
@@ -9,8 +10,9 @@ use std::path::Path;
 
 use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 use yanqian_hsm::pool::TokenView;
-use yanqian_ledger::Stats;
+use yanqian_ledger::{LedgerState, Stats};
 
+use self::forecast::Forecast;
 use self::mirror::Mirror;
 use self::tokens::TokenGauges;
 
@@ -23,6 +25,8 @@ pub(crate) struct Gauges {
     open_intents: IntGauge,
     stalled: Gauge,
     free_octets: IntGauge,
+    ledger_state: IntGaugeVec,
+    forecast: Forecast,
     pub(crate) route_stopped: IntGauge,
     pub(crate) clock_synchronised: IntGauge,
     pub(crate) clock_error: Gauge,
@@ -66,6 +70,9 @@ impl Gauges {
             "How long the write under way has been taking; 0 while none is.",
         )?;
         registry.register(Box::new(stalled.clone()))?;
+        let ledger_state =
+            IntGaugeVec::new(Opts::new("yanqian_ledger_state", "1 for the state that the ledger is in."), &["state"])?;
+        registry.register(Box::new(ledger_state.clone()))?;
         let clock_error = Gauge::new(
             "yanqian_clock_error_seconds",
             "How far the clock may be off by the time daemon's own bound; 0 where that is not known.",
@@ -75,6 +82,8 @@ impl Gauges {
             IntCounter::new("yanqian_clock_steps_total", "Times that the clock was moved otherwise than time passes.")?;
         registry.register(Box::new(clock_steps.clone()))?;
         Ok(Self {
+            ledger_state,
+            forecast: Forecast::register(registry)?,
             clock_error,
             clock_steps,
             clock_synchronised: gauge(
@@ -108,7 +117,11 @@ impl Gauges {
         self.ledger_queue.set(whole(stats.queue));
         self.open_intents.set(whole(stats.open_intents));
         self.stalled.set(std::time::Duration::from_millis(stats.stalled_milliseconds).as_secs_f64());
+        for state in LedgerState::ALL {
+            self.ledger_state.with_label_values(&[state.as_str()]).set(i64::from(state == stats.state));
+        }
         if let Some(free) = free_space(directory) {
+            self.forecast.tell(stats, free);
             self.free_octets.set(i64::try_from(free).unwrap_or(i64::MAX));
         }
     }

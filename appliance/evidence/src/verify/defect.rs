@@ -21,6 +21,8 @@ pub enum Defect {
     PreviousChain,
     #[error("the header does not name the hash of the segment before")]
     PreviousSegment,
+    #[error("the file does not have the hash that the next segment's header names")]
+    FileHash,
     #[error("the header's oldest open intent is {found}, it should be {expected}")]
     OldestOpen { expected: u64, found: u64 },
     #[error("{0}")]
@@ -66,6 +68,7 @@ impl Defect {
             Self::FirstSequence { .. } => "first-sequence",
             Self::PreviousChain => "previous-chain",
             Self::PreviousSegment => "previous-segment",
+            Self::FileHash => "file-hash",
             Self::OldestOpen { .. } => "oldest-open",
             Self::Frame(_) => "frame",
             Self::AcknowledgedFrame(_) => "acknowledged-frame",

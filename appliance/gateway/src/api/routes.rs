@@ -1,11 +1,13 @@
 //! From a request's head to the pipeline. The body is not touched before the caller is known.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 use yanqian_vocabulary::{Mode, VerificationId};
 
@@ -15,6 +17,9 @@ use crate::core::Core;
 use crate::metrics::RejectCause;
 use crate::pipeline::{self, Received};
 use crate::reply::{Rejected, Shed};
+
+/// Beyond a check's own limit, for the records after the platform's answer. A disk that hangs holds no caller up for longer.
+const LAST_RECORDS: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
@@ -73,6 +78,8 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
                 Ok(check) => check,
                 Err((cause, body)) => return reject(&core, cause, body).await,
             };
+            let limit = core.check_limit + LAST_RECORDS;
+            let counted = Arc::clone(&core);
             // A task of its own: a caller that hangs up in mid-flight must not stop the check half-way.
             let work = async move {
                 let response = pipeline::run(&core, check).await;
@@ -80,7 +87,14 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
                 response
             };
             // What the way of the check logs carries the request's id too.
-            tokio::spawn(work.in_current_span()).await.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response())
+            match timeout(limit, tokio::spawn(work.in_current_span())).await {
+                Ok(ended) => ended.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response()),
+                Err(_) => {
+                    tracing::error!("the disk holds a check up; it goes on, and its caller is told to come again");
+                    counted.count_shed(Shed::EvidenceUnavailable);
+                    Shed::EvidenceUnavailable.into_response()
+                }
+            }
         }
     }
 }

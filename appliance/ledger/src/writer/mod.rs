@@ -67,7 +67,7 @@ impl Writer {
     /// Runs until the last handle is gone.
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
         loop {
-            match commands.recv_timeout(self.config.watch) {
+            match commands.recv_timeout(self.config.watch.saturating_sub(self.watched_at.elapsed())) {
                 Ok(Command::Append(first)) => {
                     let mut drafts = VecDeque::from([first]);
                     let mut reopen = None;
@@ -94,7 +94,9 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.watched_at.elapsed() >= self.config.watch {
+                self.shared.set_busy(true);
                 self.watch();
+                self.shared.set_busy(false);
                 self.watched_at = Instant::now();
             }
         }
@@ -314,6 +316,11 @@ impl Writer {
         if let Err(error) = files.check(&*self.storage) {
             return self.fail(Failure::FileChanged, &error);
         }
+        if files.has_lost_reserve(&*self.storage) {
+            tracing::warn!("the ledger's reserve was removed; taking it again");
+            files.reserve_held = false;
+            self.shared.set_state(LedgerState::RefusalsOnly);
+        }
         if self.shared.state() == LedgerState::RefusalsOnly {
             match files.take_reserve(&*self.storage, &self.config) {
                 Ok(true) => {
@@ -343,7 +350,9 @@ impl Writer {
     fn reopen(&mut self, reply: oneshot::Sender<Result<Recovery, OpenError>>) {
         self.files = None;
         self.own.clear();
-        let result = match recovery::open(&*self.storage, &self.config, &self.clock) {
+        // What was acknowledged since the first open must be there, whatever the mark says.
+        let acknowledged = self.shared.last_sequence.load(Ordering::Relaxed);
+        let result = match recovery::open(&*self.storage, &self.config, &self.clock, acknowledged) {
             Ok((files, recovery)) => {
                 self.begin(files);
                 Ok(recovery)

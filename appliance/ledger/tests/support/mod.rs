@@ -1,6 +1,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod sim_disk;
+pub mod slow_disk;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -17,6 +17,10 @@ pub enum Fault {
     Error,
     /// A write stops half-way and fails; other operations fail without effect.
     Half,
+    /// The operation says that the disk is full and has no effect.
+    Full,
+    /// The operation takes effect, and then says that the disk is full.
+    FullAfter,
     /// The operation fails, and so does every later one: the machine is gone.
     Crash,
     /// Like `Crash`, after the operation took effect.
@@ -56,6 +60,7 @@ struct Inner {
     crashed: bool,
     capacity: Option<u64>,
     cannot_reserve: bool,
+    syncs_are_lies: bool,
 }
 
 /// Handles share one disk.
@@ -129,8 +134,18 @@ impl SimDisk {
         self.inner().cannot_reserve = true;
     }
 
+    /// From now on syncs succeed and make nothing durable, as some disks' caches do.
+    pub fn lie_about_syncs(&self) {
+        self.inner().syncs_are_lies = true;
+    }
+
     pub fn used(&self) -> u64 {
         self.inner().used()
+    }
+
+    /// Nothing is written any more: the moment of a death, before it is known what survives.
+    pub fn freeze(&self) {
+        self.inner().crashed = true;
     }
 
     /// The process is gone and the machine is not: everything written is there.
@@ -241,13 +256,18 @@ impl Inner {
         self.crashed = matches!(fault, Some(Fault::Crash | Fault::CrashAfter));
         match fault {
             Some(Fault::Error | Fault::Crash) => Err(io::Error::other("injected")),
+            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
             fault => Ok(fault),
         }
     }
 }
 
 fn end(fault: Option<Fault>) -> io::Result<()> {
-    if fault.is_some() { Err(io::Error::other("injected")) } else { Ok(()) }
+    match fault {
+        None => Ok(()),
+        Some(Fault::FullAfter) => Err(io::ErrorKind::StorageFull.into()),
+        Some(_) => Err(io::Error::other("injected")),
+    }
 }
 
 fn not_found() -> io::Error {
@@ -312,7 +332,7 @@ impl Storage for SimDisk {
     fn sync_names(&self) -> io::Result<()> {
         let mut inner = self.inner();
         let fault = inner.begin()?;
-        if fault != Some(Fault::Half) {
+        if fault != Some(Fault::Half) && !inner.syncs_are_lies {
             inner.durable_names = inner.names.clone();
             inner.pending_names.clear();
         }
@@ -360,6 +380,9 @@ impl StoredFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.disk.inner();
         let fault = inner.begin();
+        if inner.syncs_are_lies {
+            return end(fault?);
+        }
         let data = &mut inner.files[self.file];
         match fault {
             // As Linux does: the failed octets stay visible, count as clean, and never reach the disk.

@@ -13,6 +13,7 @@ mod conform;
 mod crash;
 mod demo;
 mod dialects;
+mod disk;
 mod endpoints;
 mod frames;
 mod hardening;
