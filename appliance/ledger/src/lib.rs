@@ -18,6 +18,7 @@ mod ledger;
 mod place;
 mod read;
 mod recovery;
+pub mod search;
 mod stats;
 pub mod storage;
 mod writer;
