@@ -11,6 +11,7 @@ use listenfd::ListenFd;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
 use yanqian_evidence::{Label, Management, Origin};
 use yanqian_gateway::{
     Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
@@ -26,6 +27,7 @@ use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::clock::ClockTrust;
 use crate::config::Config;
+use crate::control::{self, Control};
 use crate::fetch::{FetchMetrics, Fetcher};
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
@@ -37,6 +39,7 @@ use crate::link::{self, LinkMetrics};
 use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
 use crate::rotation::Rotation;
+use crate::search_keys::{self, First, SearchKeys};
 use crate::tls;
 use crate::tokens;
 use crate::verification::VerificationMetrics;
@@ -107,12 +110,14 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let admin = tokio::spawn(admin::serve(admin, registry.clone(), readiness.clone()));
 
     let clock = ClockTrust::begin(config.clock).await;
-    let (core, ledger, state_thread, trust, route, tokens, loaded) = tokio::select! {
+    let (core, ledger, state_thread, trust, route, tokens, search_keys, loaded) = tokio::select! {
         started = start(&config, &registry, metrics.clone(), &fetch_metrics, &verifier, &clock, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
     let listener = listener(config.listen.address).await?;
+    let socket = parts::control_socket(&config);
+    let orders = control::bind(&socket).map_err(|error| failed(format_args!("{}: {error}", socket.display())))?;
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
     let prover = Prover { tokens: tokens.clone(), verifier: Arc::clone(&verifier) };
@@ -141,8 +146,12 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
     let rotation = tokio::spawn(rotation.run(reloader, hangup));
+    let search_keys = Arc::new(Mutex::new(search_keys));
+    let control = Control { core: Arc::clone(&core), search_keys: Arc::clone(&search_keys) };
+    let control = tokio::spawn(control.run(orders));
     let watch = Watch {
         core: Arc::clone(&core),
+        search_keys,
         ledger: Arc::clone(&ledger),
         trust,
         route,
@@ -162,6 +171,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     yanqian_gateway::serve(Arc::clone(&core), listener, tls, server, &mut stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.set(vec!["stopping".to_owned()]);
+    control.abort();
     watch.abort();
     rotation.abort();
     if let Some(fetching) = fetching {
@@ -169,7 +179,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     }
     clock.abort();
     admin.abort();
-    let _ = tokio::join!(watch, rotation, clock);
+    let _ = tokio::join!(control, watch, rotation, clock);
     let stopped = tokio::time::timeout(LAST_RECORDS, record_stop(&core)).await;
     if let Some(file) = &ready_file {
         let _ = std::fs::remove_file(file);
@@ -210,7 +220,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, Timestamp);
+type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, SearchKeys, Timestamp);
 
 async fn start(
     config: &Config,
@@ -252,6 +262,8 @@ async fn start(
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 
+    let First { key: search_key, is_new } = search_keys::first(config, recovery.last_sequence, now).map_err(failed)?;
+
     let loaded = configuration_loaded(config, &trust, &pairs.at(now).signing, &client);
     let server = parts::first_certificate(&config.listen.certificate).map_err(configuration)?;
     let archive = Archive::open(&config.state_dir.join("archive")).map_err(failed)?;
@@ -272,6 +284,7 @@ async fn start(
         archive,
         state,
         keys: state_keys,
+        search_key,
         signing: Signer { tokens: tokens.clone() },
         platform: PlatformLink {
             profile,
@@ -294,8 +307,10 @@ async fn start(
     core.archive_pairs(&core.pairs()).map_err(failed)?;
     core.append_under(&core.pairs().at(now).context, loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
+    let search_keys = SearchKeys::begin(Arc::clone(&core), Arc::<ClockTrust>::clone(clock) as _, config, is_new);
+    let search_keys = search_keys.await.map_err(failed)?;
     tokens::admit(&core, &tokens, readiness, now).await.map_err(failed)?;
-    Ok((core, ledger, state_thread, trust, route, tokens, now))
+    Ok((core, ledger, state_thread, trust, route, tokens, search_keys, now))
 }
 
 fn millis(duration: Duration) -> i64 {

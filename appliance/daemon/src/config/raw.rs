@@ -14,6 +14,7 @@ use super::clock::RawClock;
 use super::hsm::{RawHsm, Source};
 use super::link::{RawEndpoint, RawLink, RawWay, Transport};
 use super::revocation::RawRevocation;
+use super::search::RawSearch;
 use super::verification::RawVerification;
 use super::{Config, ConfigError, Limits, Listen, Platform};
 
@@ -39,6 +40,8 @@ struct RawConfig {
     #[serde(default)]
     clock: RawClock,
     #[serde(default)]
+    search: RawSearch,
+    #[serde(default)]
     limits: RawLimits,
 }
 
@@ -63,10 +66,10 @@ struct RawEntity {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPaths {
-    /// Directory of `ledger/`, `archive/` and `state.sqlite`; made with mode 0700.
+    /// Directory of `ledger/`, `archive/`, `state.sqlite`, and the socket for operators' orders; made with mode 0700.
     state_dir: PathBuf,
-    /// 32 random octets as 64 hexadecimal digits, readable by the daemon only. Keys for stored replies, idempotency and search
-    /// tags are derived from it. Losing it makes stored replies unreadable; the ledger stays verifiable.
+    /// 32 random octets as 64 hexadecimal digits, readable by the daemon only. Keys for stored replies, receipts and idempotency
+    /// are derived from it. Losing it makes stored replies unreadable; the ledger stays verifiable.
     state_key_file: PathBuf,
     /// The agreement; see agreement.toml below.
     agreement: PathBuf,
@@ -349,12 +352,14 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     };
     let link = way.check(&raw.link, base).map_err(|(key, problem)| value_error(key, problem))?;
     let at = |path: PathBuf| base.join(path);
+    let state_dir = at(raw.paths.state_dir);
     Ok(Config {
         file: file.to_owned(),
         text: text.to_owned(),
         entity: raw.entity.id,
         node: raw.entity.node,
-        state_dir: at(raw.paths.state_dir),
+        search: raw.search.into_config(at, state_dir.join("search-keys")),
+        state_dir,
         state_key_file: at(raw.paths.state_key_file),
         agreement: at(raw.paths.agreement),
         listen: Listen {

@@ -12,6 +12,7 @@
 mod claim;
 mod dossier;
 mod exchange;
+mod forget;
 mod intent;
 mod receipt;
 mod received;
@@ -20,6 +21,7 @@ mod scope;
 mod verify;
 
 pub use dossier::Place;
+pub use forget::ForgetError;
 pub(crate) use receipt::receipt;
 pub(crate) use received::{Authenticated, Received};
 pub(crate) use record::{lookup, unknown_reply};

@@ -167,6 +167,11 @@ impl KeyRing {
         Ok(Some(EpochKey { epoch: number, begun, key: *key }))
     }
 
+    /// Whether an epoch's key is still in its place.
+    pub fn has_file(&self, number: u32) -> bool {
+        self.file(number, KEY).exists()
+    }
+
     /// The newest epoch that has a key: the one whose tags new records hold.
     pub fn newest(&self) -> Result<Option<EpochKey>, KeyError> {
         match self.epochs()?.last() {
