@@ -9,13 +9,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Transaction, params, params_from_iter};
-use yanqian_evidence::verify::{Located, Place, Verifier};
-use yanqian_evidence::{Body, ChainValue, Mark, Search};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
+use yanqian_evidence::verify::{Place, Verifier};
+use yanqian_evidence::{Body, ChainValue, Mark, Record, Search};
 use yanqian_vocabulary::VerificationId;
 
 use super::checks::{Check, Head, end_of};
 use super::query::{Query, Wanted};
+use super::tail::Tail;
 use crate::error::{Doing, OpenError};
 use crate::place::{PlaceError, read_entry_at};
 use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
@@ -28,7 +29,8 @@ const SCHEMA: &str = "
 CREATE TABLE segment (
     number INTEGER PRIMARY KEY,
     last_sequence INTEGER NOT NULL,
-    chain BLOB NOT NULL
+    last_place INTEGER NOT NULL,
+    chain BLOB NOT NULL            -- after that record: commits to all before it
 ) STRICT;
 CREATE TABLE entry (
     sequence INTEGER PRIMARY KEY,  -- of the check's first record
@@ -85,12 +87,15 @@ pub struct Index {
     connection: Connection,
 }
 
-/// How far an index reaches.
-#[derive(Debug, Clone, Copy)]
-struct Reached {
-    segment: u64,
-    sequence: u64,
-    chain: ChainValue,
+/// How far an index reaches: the last record in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub(super) segment: u64,
+    pub(super) sequence: u64,
+    /// Where it begins, in octets from the start of the segment.
+    pub(super) place: u64,
+    /// After it: commits to all before.
+    pub(super) chain: ChainValue,
 }
 
 impl Index {
@@ -120,6 +125,7 @@ impl Index {
         loop {
             match self.extend(&storage, &mut indexed, &mut progress)? {
                 Extended::Whole => return Ok(indexed),
+                Extended::Overtaken => {}
                 Extended::OtherLedger => {
                     self.connection.execute_batch(
                         "BEGIN IMMEDIATE; DELETE FROM segment; DELETE FROM entry; DELETE FROM later; COMMIT;",
@@ -140,70 +146,90 @@ impl Index {
         let mark = read_mark(storage)?;
         let segments = contiguous_segments(storage)?;
         let Some(&newest) = segments.last() else { return Ok(Extended::Whole) };
-        let reached = self.reached()?;
-        if !self.continues(storage, newest)? {
-            return Ok(Extended::OtherLedger);
+        let mut reached = reached_in(&self.connection)?;
+        if let Some(before) = reached {
+            indexed.last_sequence = before.sequence;
+            if mark.is_some_and(|mark| mark.sequence == before.sequence && mark.chain == before.chain) {
+                return Ok(Extended::Whole);
+            }
+            if before.segment > newest {
+                return Ok(Extended::OtherLedger);
+            }
+            if !is_sealed_at(storage, &before, newest)? {
+                match self.extend_segment(storage, &before, mark)? {
+                    Followed::To(after) => reached = Some(after),
+                    Followed::Overtaken => return Ok(Extended::Overtaken),
+                    Followed::OtherLedger => return Ok(Extended::OtherLedger),
+                }
+            }
         }
-        indexed.last_sequence = reached.map_or(0, |reached| reached.sequence);
-        let begin = first_to_read(storage, reached, newest)?;
+        if let Some(after) = reached {
+            indexed.records += after.sequence - indexed.last_sequence;
+            indexed.last_sequence = after.sequence;
+            if after.segment < newest && !is_sealed_at(storage, &after, newest)? {
+                return Ok(Extended::OtherLedger);
+            }
+        }
+        let begin = reached.map_or(1, |reached| reached.segment + 1);
         let mut verifier = match begin {
             1 => Verifier::new(mark),
+            _ if begin > newest => return Ok(Extended::Whole),
             _ => Verifier::starting_at(&read_header(storage, begin)?, mark),
         };
         for segment in begin..=newest {
             let octets = read_segment(storage, segment)?;
             let place = if segment == newest { last(mark) } else { Place::Sealed };
-            let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            // Somebody else may have been quicker.
-            let known = reached_in(&transaction)?.filter(|known| known.segment >= segment);
-            if known.is_some_and(|known| known.segment > segment) {
-                verifier.segment(&octets, place, |_| {}).map_err(OpenError::from)?;
-                continue;
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if reached_in(&transaction)? != reached {
+                return Ok(Extended::Overtaken);
             }
-            let mut taken = Taken { known, fits: known.is_none(), records: 0, problem: Ok(()) };
-            let proven = verifier.segment(&octets, place, |found| taken.take(&transaction, &found));
-            let first = proven.map_err(OpenError::from)?.header.first_sequence;
-            taken.problem?;
-            if !taken.fits {
-                return Ok(Extended::OtherLedger);
-            }
-            let summary = verifier.summary();
-            if summary.last_sequence < first {
-                // Nothing yet from which it could be continued.
-                continue;
-            }
-            transaction.execute(
-                "INSERT OR REPLACE INTO segment (number, last_sequence, chain) VALUES (?1, ?2, ?3)",
-                params![signed(segment), signed(summary.last_sequence), summary.chain.as_bytes()],
-            )?;
+            let (mut problem, mut records, mut end) = (Ok(()), 0, None);
+            let taken = verifier.segment(&octets, place, |found| {
+                if problem.is_ok() {
+                    problem = insert(&transaction, found.record, segment, found.offset);
+                }
+                records += 1;
+                end = Some(Reached {
+                    segment,
+                    sequence: found.frame.sequence,
+                    place: found.offset,
+                    chain: found.frame.chain,
+                });
+            });
+            taken.map_err(OpenError::from)?;
+            problem?;
+            let Some(after) = end else { continue };
+            put_reached(&transaction, &after)?;
             transaction.commit()?;
-            indexed.records += taken.records;
-            indexed.last_sequence = summary.last_sequence;
-            progress(summary.last_sequence);
+            reached = end;
+            indexed.records += records;
+            indexed.last_sequence = after.sequence;
+            progress(after.sequence);
         }
         Ok(Extended::Whole)
     }
 
-    fn reached(&self) -> Result<Option<Reached>, IndexError> {
-        reached_in(&self.connection)
-    }
-
-    /// Whether the ledger still has the chain with which each segment before the last was taken in: the header after it tells.
-    fn continues(&self, storage: &dyn Storage, newest: u64) -> Result<bool, IndexError> {
-        let mut statement = self.connection.prepare("SELECT number, chain FROM segment ORDER BY number")?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?)))?;
-        let rows: Vec<(u64, [u8; 32])> =
-            rows.map(|row| row.map(|(number, chain)| (unsigned(number), chain))).collect::<Result<_, _>>()?;
-        for (at, (number, chain)) in (1..).zip(&rows) {
-            if at != *number || *number > newest {
-                return Ok(false);
-            }
-            let is_last = rows.last().is_some_and(|(last, _)| last == number);
-            if !is_last && read_header(storage, number + 1)?.previous_chain != ChainValue::new(*chain) {
-                return Ok(false);
-            }
+    /// Takes in what follows in the segment in which the index ends, without reading what is before.
+    fn extend_segment(
+        &mut self,
+        storage: &dyn Storage,
+        before: &Reached,
+        mark: Option<Mark>,
+    ) -> Result<Followed, IndexError> {
+        let Some(tail) = Tail::after(storage, before)? else { return Ok(Followed::OtherLedger) };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if reached_in(&transaction)?.as_ref() != Some(before) {
+            return Ok(Followed::Overtaken);
         }
-        Ok(true)
+        let mut after = *before;
+        for found in tail.records(mark) {
+            let (reached, record) = found?;
+            insert(&transaction, &record, reached.segment, reached.place)?;
+            after = reached;
+        }
+        put_reached(&transaction, &after)?;
+        transaction.commit()?;
+        Ok(Followed::To(after))
     }
 
     /// The checks that the query is met by, the oldest first, each read from the ledger and proven there; at most `limit`.
@@ -266,15 +292,21 @@ impl Index {
     }
 }
 
-/// The segment after those that are in the index whole.
-fn first_to_read(storage: &dyn Storage, reached: Option<Reached>, newest: u64) -> Result<u64, OpenError> {
-    let Some(reached) = reached else { return Ok(1) };
-    let whole = reached.segment < newest && read_header(storage, reached.segment + 1)?.previous_chain == reached.chain;
-    Ok(if whole { reached.segment + 1 } else { reached.segment })
+/// Whether the next segment follows right after where the index ends.
+fn is_sealed_at(storage: &dyn Storage, reached: &Reached, newest: u64) -> Result<bool, OpenError> {
+    Ok(reached.segment < newest && read_header(storage, reached.segment + 1)?.previous_chain == reached.chain)
 }
 
 enum Extended {
     Whole,
+    /// By another process that brings the same index up to date.
+    Overtaken,
+    OtherLedger,
+}
+
+enum Followed {
+    To(Reached),
+    Overtaken,
     OtherLedger,
 }
 
@@ -286,33 +318,8 @@ struct Stand {
     place: u64,
 }
 
-/// What one segment adds.
-struct Taken {
-    /// How far the index reaches into this segment already.
-    known: Option<Reached>,
-    /// Whether the ledger has the chain value there with which the index was made.
-    fits: bool,
-    records: u64,
-    problem: Result<(), rusqlite::Error>,
-}
-
-impl Taken {
-    fn take(&mut self, transaction: &Transaction<'_>, found: &Located<'_>) {
-        let sequence = found.frame.sequence;
-        if let Some(known) = self.known.filter(|known| sequence <= known.sequence) {
-            self.fits |= known.sequence == sequence && known.chain == found.frame.chain;
-            return;
-        }
-        if self.problem.is_ok() {
-            self.problem = insert(transaction, found);
-            self.records += 1;
-        }
-    }
-}
-
-fn insert(transaction: &Transaction<'_>, found: &Located<'_>) -> Result<(), rusqlite::Error> {
-    let record = found.record;
-    let (sequence, segment, place) = (signed(record.sequence), signed(found.segment.segment), signed(found.offset));
+fn insert(transaction: &Transaction<'_>, record: &Record, segment: u64, place: u64) -> Result<(), rusqlite::Error> {
+    let (sequence, segment, place) = (signed(record.sequence), signed(segment), signed(place));
     if let Some(head) = Head::of(&record.body) {
         let tag = head.search.as_ref().map(|search| (search.epoch, first_half(search)));
         transaction
@@ -393,14 +400,25 @@ fn statement(query: &Query) -> (String, Vec<Value>) {
 
 fn reached_in(connection: &Connection) -> Result<Option<Reached>, IndexError> {
     let row = connection
-        .prepare_cached("SELECT number, last_sequence, chain FROM segment ORDER BY number DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, [u8; 32]>(2)?)))
+        .prepare_cached("SELECT number, last_sequence, last_place, chain FROM segment ORDER BY number DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, [u8; 32]>(3)?)))
         .optional()?;
-    Ok(row.map(|(segment, sequence, chain)| Reached {
+    Ok(row.map(|(segment, sequence, place, chain)| Reached {
         segment: unsigned(segment),
         sequence: unsigned(sequence),
+        place: unsigned(place),
         chain: ChainValue::new(chain),
     }))
+}
+
+fn put_reached(transaction: &Transaction<'_>, reached: &Reached) -> Result<(), rusqlite::Error> {
+    let Reached { segment, sequence, place, chain } = reached;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO segment (number, last_sequence, last_place, chain) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![signed(*segment), signed(*sequence), signed(*place), chain.as_bytes()])?;
+    Ok(())
 }
 
 fn last(mark: Option<Mark>) -> Place {

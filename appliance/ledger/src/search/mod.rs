@@ -8,6 +8,7 @@ mod index;
 mod keys;
 mod query;
 mod report;
+mod tail;
 
 pub use checks::{Check, End, walk};
 pub use index::{Index, IndexError, Indexed};
