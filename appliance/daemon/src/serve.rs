@@ -11,7 +11,6 @@ use listenfd::ListenFd;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Mutex;
 use yanqian_evidence::{Label, Management, Origin};
 use yanqian_gateway::{
     Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
@@ -27,7 +26,7 @@ use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::clock::ClockTrust;
 use crate::config::Config;
-use crate::control::{self, Control};
+use crate::control;
 use crate::fetch::{FetchMetrics, Fetcher};
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
@@ -116,8 +115,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
     let listener = listener(config.listen.address).await?;
-    let socket = parts::control_socket(&config);
-    let orders = control::bind(&socket).map_err(|error| failed(format_args!("{}: {error}", socket.display())))?;
+    let (control, search_keys) = control::start(&config, &core, search_keys).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
     let prover = Prover { tokens: tokens.clone(), verifier: Arc::clone(&verifier) };
@@ -146,9 +144,6 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
     let rotation = tokio::spawn(rotation.run(reloader, hangup));
-    let search_keys = Arc::new(Mutex::new(search_keys));
-    let control = Control { core: Arc::clone(&core), search_keys: Arc::clone(&search_keys) };
-    let control = tokio::spawn(control.run(orders));
     let watch = Watch {
         core: Arc::clone(&core),
         search_keys,

@@ -3,12 +3,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
 use support::{clock, config, context, exchange, intent, outcome, refusal, software, stopped, verification};
 use yanqian_evidence::{Aggregate, Body, Decision, Intent, Label, Rejected};
-use yanqian_ledger::search::{Check, Column, End, EpochKey, Index, IndexError, Query, Report, Wanted, scan};
+use yanqian_ledger::search::{Check, Column, End, EpochKey, Index, IndexError, Indexed, Query, Report, Wanted, scan};
 use yanqian_ledger::{Ledger, LedgerConfig};
 use yanqian_vocabulary::{CallerId, DocumentType, Mode, PurposeCode, Reason, Timestamp, Verdict};
 
@@ -57,7 +58,7 @@ async fn fill(directory: &Path, range: std::ops::Range<u64>) {
             1 => {
                 let step = ledger.append(context(), exchange(n, first)).await.unwrap();
                 last.exchange = Some(step.sequence);
-                last.decision = Decision::Verdict { overall: Verdict::Mismatch, fields: Default::default() };
+                last.decision = Decision::Verdict { overall: Verdict::Mismatch, fields: BTreeMap::default() };
             }
             3 => last.decision = Decision::Refused { reason: Reason::OutcomeUnknown },
             _ => {}
@@ -147,7 +148,7 @@ async fn an_index_goes_on_where_it_ended_and_follows_checks_over_its_edge() {
     let (ledger, file) = (directory.path().join("ledger"), directory.path().join("search.sqlite"));
     let mut index = Index::open(&file).unwrap();
     let (writer, _) = Ledger::open(&ledger, small(), clock()).unwrap();
-    assert_eq!(index.update(&ledger, |_| {}).unwrap(), Default::default(), "nothing yet");
+    assert_eq!(index.update(&ledger, |_| {}).unwrap(), Indexed::default(), "nothing yet");
     let first = writer.append(context(), of(1)).await.unwrap().sequence;
     assert_eq!(index.update(&ledger, |_| {}).unwrap().records, 1);
     assert_eq!(found(&index, &ledger, &Query::default())[0].end, End::Open);

@@ -8,7 +8,7 @@ mod server;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use client::order;
-pub(crate) use server::{Control, bind};
+pub(crate) use server::start;
 
 /// Octets of one line at most.
 const MAX_LINE: u64 = 4096;

@@ -7,25 +7,41 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use yanqian_gateway::Core;
 use yanqian_vocabulary::VerificationId;
 
 use super::{Answer, MAX_LINE, Order};
+use crate::config::Config;
+use crate::parts;
 use crate::search_keys::SearchKeys;
 
 /// For an order to arrive, and for its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes orders, one after the other.
-pub(crate) struct Control {
-    pub(crate) core: Arc<Core>,
-    pub(crate) search_keys: Arc<Mutex<SearchKeys>>,
+struct Control {
+    core: Arc<Core>,
+    search_keys: Arc<Mutex<SearchKeys>>,
+}
+
+/// Makes the socket and takes orders in a task of its own; gives the search keys back, which the task shares.
+pub(crate) fn start(
+    config: &Config,
+    core: &Arc<Core>,
+    search_keys: SearchKeys,
+) -> Result<(JoinHandle<()>, Arc<Mutex<SearchKeys>>), String> {
+    let socket = parts::control_socket(config);
+    let listener = bind(&socket).map_err(|error| format!("{}: {error}", socket.display()))?;
+    let search_keys = Arc::new(Mutex::new(search_keys));
+    let control = Control { core: Arc::clone(core), search_keys: Arc::clone(&search_keys) };
+    Ok((tokio::spawn(control.run(listener)), search_keys))
 }
 
 /// Makes the socket, which only the daemon's own user and root reach. One that a former run left is taken away: the lock of the
 /// ledger keeps two daemons from one state directory.
-pub(crate) fn bind(socket: &Path) -> io::Result<UnixListener> {
+fn bind(socket: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -37,7 +53,7 @@ pub(crate) fn bind(socket: &Path) -> io::Result<UnixListener> {
 
 impl Control {
     /// Runs until its task is aborted.
-    pub(crate) async fn run(self, listener: UnixListener) {
+    async fn run(self, listener: UnixListener) {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;

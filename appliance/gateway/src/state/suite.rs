@@ -196,7 +196,7 @@ fn what_was_replaced_or_purged_is_in_none_of_the_stores_files() {
     assert_eq!(left_on_disk(directory.path(), 0..CHECKS).len(), usize::from(CHECKS), "the search finds what is there");
     store.begin_batch().unwrap();
     for n in (0..CHECKS).filter(|n| n % 5 == 0) {
-        store.replace_receipt(many(n), &vec![0xee; 138]).unwrap();
+        store.replace_receipt(many(n), &[0xee; 138]).unwrap();
     }
     store.commit_batch().unwrap();
     assert!(!left_on_disk(directory.path(), (0..CHECKS).filter(|n| n % 5 == 0)).is_empty(), "the log still has them");

@@ -7,12 +7,13 @@ use super::{StateError, StateStore};
 
 /// Runs after the batch's end, with the commit's result.
 type Completion = Box<dyn FnOnce(Result<(), StateError>) + Send>;
+type Work<T> = Box<dyn FnOnce(&mut dyn StateStore) -> T + Send>;
 
 enum Job {
     /// Shares a commit with those beside it.
-    InBatch(Box<dyn FnOnce(&mut dyn StateStore) -> Completion + Send>),
+    InBatch(Work<Completion>),
     /// Runs when no batch is open.
-    Alone(Box<dyn FnOnce(&mut dyn StateStore) + Send>),
+    Alone(Work<()>),
 }
 
 /// Operations that share one commit at most.

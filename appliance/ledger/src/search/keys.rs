@@ -111,12 +111,12 @@ impl KeyRing {
 
     /// Makes the directory, with mode 0700, and removes what a crash left unfinished in it. For its one writer.
     pub fn prepare(&self) -> Result<(), KeyError> {
-        let fail = |source| self.io(&self.directory, source);
+        let fail = |source| io_error(&self.directory, source);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory).map_err(fail)?;
         for entry in fs::read_dir(&self.directory).map_err(fail)? {
             let file = entry.map_err(fail)?.path();
             if file.to_string_lossy().ends_with(UNFINISHED) {
-                wipe(&file).map_err(|source| self.io(&file, source))?;
+                wipe(&file).map_err(|source| io_error(&file, source))?;
             }
         }
         Ok(())
@@ -153,7 +153,7 @@ impl KeyRing {
         let file = self.file(number, KEY);
         let text = match read(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(|source| self.io(&file, source))?,
+            text => text.map_err(|source| io_error(&file, source))?,
         };
         let malformed = |problem| KeyError::Malformed { file: file.clone(), problem };
         let mut lines = Lines::new(&text, "yanqian search key 1").ok_or_else(|| malformed("is no search key"))?;
@@ -229,11 +229,11 @@ impl KeyRing {
     fn carry_out(&self, number: u32) -> Result<(), KeyError> {
         let file = self.file(number, KEY);
         match wipe(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.io(&file, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&file, error)),
             _ => {}
         }
         // Also when the file was gone: the last run may have ended before this.
-        sync_directory(&self.directory).map_err(|source| self.io(&self.directory, source))
+        sync_directory(&self.directory).map_err(|source| io_error(&self.directory, source))
     }
 
     fn put_tombstone(&self, number: u32, begun: Timestamp, destroyed: &Destroyed) -> Result<(), KeyError> {
@@ -246,7 +246,7 @@ impl KeyRing {
 
     fn tombstone(&self, number: u32) -> Result<Epoch, KeyError> {
         let file = self.file(number, DESTROYED);
-        let text = read(&file).map_err(|source| self.io(&file, source))?;
+        let text = read(&file).map_err(|source| io_error(&file, source))?;
         let read = || {
             let mut lines = Lines::new(&text, "yanqian search key destroyed 1")?;
             lines.parsed("epoch").filter(|epoch: &u32| *epoch == number)?;
@@ -262,13 +262,9 @@ impl KeyRing {
         self.directory.join(format!("epoch-{number}.{ending}"))
     }
 
-    fn io(&self, file: &Path, source: io::Error) -> KeyError {
-        KeyError::Io { file: file.to_owned(), source }
-    }
-
     /// Numbers of the files with this ending, ascending; none when the directory is not there.
     fn numbers(&self, ending: &str) -> Result<Vec<u32>, KeyError> {
-        let fail = |source| self.io(&self.directory, source);
+        let fail = |source| io_error(&self.directory, source);
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(fail)?,
@@ -296,8 +292,12 @@ impl KeyRing {
             .and_then(|mut out| out.write_all(text.as_bytes()).and_then(|()| out.sync_all()))
             .and_then(|()| fs::rename(&unfinished, file))
             .and_then(|()| sync_directory(&self.directory));
-        written.map_err(|source| self.io(file, source))
+        written.map_err(|source| io_error(file, source))
     }
+}
+
+fn io_error(file: &Path, source: io::Error) -> KeyError {
+    KeyError::Io { file: file.to_owned(), source }
 }
 
 /// Overwrites a file's octets in place, has the disk take that, and unlinks it.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use yanqian_evidence::{Aggregate, Body};
-use yanqian_vocabulary::{DocumentType, PurposeCode, RuleId, Timestamp, Verdict};
+use yanqian_vocabulary::{DocumentType, PurposeCode, Reason, RuleId, Timestamp, Verdict};
 
 use super::checks::{Check, End, walk};
 use crate::error::OpenError;
@@ -117,8 +117,8 @@ impl Counts {
             End::Verdict(Verdict::NotFound) => &mut self.not_found,
             End::Verdict(Verdict::Undecided) => &mut self.undecided,
             End::Open => &mut self.open,
-            end if end.is_unknown() => &mut self.unknown,
-            End::Refused(_) | End::CutOff => &mut self.refused,
+            End::CutOff | End::Refused(Reason::OutcomeUnknown) => &mut self.unknown,
+            End::Refused(_) => &mut self.refused,
         };
         *count += 1;
     }

@@ -23,7 +23,7 @@ pub(in crate::cli) struct Arguments {
     by: Vec<Column>,
     #[command(flatten)]
     period: Period,
-    /// One JSON document: {"v":1,"from","until","rows":[…],"total",{…},"turned_away":[…]}
+    /// One JSON document: {"v":1,"from","until","rows":[…],"total",{…},"turned-away":[…]}
     #[arg(long, conflicts_with = "csv")]
     json: bool,
     /// Comma-separated values with a head line
@@ -42,7 +42,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), String> {
         let times = [from, until].map(|time| time.map(|time| time.to_string()));
         say(report_json(&report, &times));
     } else if arguments.csv {
-        table(&report).iter().for_each(|line| say(line.join(",")));
+        for line in table(&report) {
+            say(line.join(","));
+        }
     } else {
         tell(&report);
     }
@@ -59,7 +61,7 @@ fn report_json(report: &Report, [from, until]: &[Option<String>; 2]) -> Value {
         let mut object: Map<String, Value> = words
             .map(|(column, word)| {
                 let word = if word.is_empty() { Value::Null } else { word.as_str().into() };
-                (column.as_str().replace('-', "_"), word)
+                (column.as_str().to_owned(), word)
             })
             .collect();
         object.insert("counts".to_owned(), counts_json(&row.counts).into());
@@ -73,7 +75,7 @@ fn report_json(report: &Report, [from, until]: &[Option<String>; 2]) -> Value {
         "until": until,
         "rows": report.rows.iter().map(row).collect::<Vec<_>>(),
         "total": counts_json(&report.total),
-        "turned_away": away.collect::<Vec<_>>(),
+        "turned-away": away.collect::<Vec<_>>(),
     })
 }
 

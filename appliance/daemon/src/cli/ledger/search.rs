@@ -165,7 +165,9 @@ fn tell(arguments: &Arguments, checks: &[Check], more: bool, unsearchable: &[Uns
         say(json!({ "v": 1, "checks": checks, "more": more, "unsearchable": unsearchable }));
         return;
     }
-    checks.iter().for_each(|check| say(check_line(check)));
+    for check in checks {
+        say(check_line(check));
+    }
     if checks.is_empty() {
         note("no such check");
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 use yanqian_ledger::search::Check;
-use yanqian_vocabulary::{CivilDate, PurposeCode, Timestamp};
+use yanqian_vocabulary::{CivilDate, DocumentType, PurposeCode, Timestamp};
 
 use crate::record_json::record_json;
 
@@ -29,7 +29,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
 pub(super) fn check_line(check: &Check) -> String {
     let head = &check.head;
     let purpose = head.purpose.as_ref().map_or("-", PurposeCode::as_str);
-    let document_type = head.document_type.map_or("-", |known| known.as_str());
+    let document_type = head.document_type.map_or("-", DocumentType::as_str);
     let reason = check.end.reason().filter(|_| check.end.verdict() != "unknown").unwrap_or_default();
     let line = format!(
         "{}  {}  {}  {}  {purpose}  {document_type}  {}  {reason}",
@@ -51,7 +51,7 @@ pub(super) fn check_json(check: &Check) -> Value {
         "caller": head.caller.as_str(),
         "purpose": head.purpose.as_ref().map(PurposeCode::as_str),
         "mode": head.mode.as_str(),
-        "document_type": head.document_type.map(|known| known.as_str()),
+        "document_type": head.document_type.map(DocumentType::as_str),
         "rule": head.rule.as_ref().map(yanqian_vocabulary::RuleId::as_str),
         "epoch": head.search.map(|search| search.epoch),
         "verdict": check.end.verdict(),
