@@ -6,6 +6,7 @@ use std::sync::Arc;
 use yanqian_agreement::Agreement;
 use yanqian_evidence::{Context, SoftwareVersion};
 use yanqian_gateway::{KeyPair, StateKeys};
+use yanqian_ledger::search::KeyRing;
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
 use yanqian_platform::{LinkSettings, PlatformClient, Profile};
 use yanqian_sm::sm3;
@@ -112,6 +113,7 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
     let pairs = config.hsm.pairs.signing.iter().chain(&config.hsm.pairs.encryption).map(|pair| &pair.certificate);
     decide.into_iter().chain(pairs).try_for_each(|file| hardening::check_public(file))?;
     hardening::check_public_tree(&config.platform.trust)?;
+    search_keys(config)?;
     let link = &config.platform.link;
     if let Some((certificate, _)) = &link.client {
         hardening::check_public(certificate)?;
@@ -123,6 +125,15 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
         .chain(proxy)
         .try_for_each(|file| hardening::check_secret(file))?;
     Ok(())
+}
+
+/// The directory of search keys, each of which only its owner can read or replace.
+pub(crate) fn search_keys(config: &Config) -> Result<KeyRing, PartError> {
+    let ring = KeyRing::new(&config.search.keys_dir);
+    for file in ring.key_files().map_err(|error| PartError(error.to_string()))? {
+        hardening::check_secret(&file).and_then(|()| hardening::check_public(&file))?;
+    }
+    Ok(ring)
 }
 
 /// What the agreement allows must be possible: each service has a form in the profile, and readings have somebody to be
@@ -184,6 +195,11 @@ pub(crate) fn software() -> Result<SoftwareVersion, PartError> {
 /// The file that stops the platform's route while it exists.
 pub(crate) fn route_file(config: &Config) -> PathBuf {
     config.state_dir.join("platform-stopped.json")
+}
+
+/// Where operators' orders are taken.
+pub(crate) fn control_socket(config: &Config) -> PathBuf {
+    config.state_dir.join("control.sock")
 }
 
 pub(crate) fn ledger_directory(config: &Config) -> PathBuf {

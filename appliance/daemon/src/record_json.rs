@@ -248,6 +248,15 @@ fn management_json(event: &Management) -> Value {
             "certificate": hex::encode(certificate.as_bytes()),
             "former": optional(former.as_ref()),
         }),
+        Management::SearchEpochBegun { epoch, operator } => {
+            json!({ "event": "search-epoch-begun", "epoch": epoch, "operator": operator })
+        }
+        Management::SearchEpochDestroyed { epoch, operator } => {
+            json!({ "event": "search-epoch-destroyed", "epoch": epoch, "operator": operator })
+        }
+        Management::SaltDestroyed { verification, operator } => {
+            json!({ "event": "salt-destroyed", "verification": text(verification), "operator": operator })
+        }
     }
 }
 

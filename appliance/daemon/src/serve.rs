@@ -26,6 +26,7 @@ use crate::admin::{self, Readiness};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::clock::ClockTrust;
 use crate::config::{Config, LedgerFiles};
+use crate::control;
 use crate::fetch::{FetchMetrics, Fetcher};
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
@@ -37,6 +38,7 @@ use crate::link::{self, LinkMetrics};
 use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
 use crate::rotation::Rotation;
+use crate::search_keys::{self, First, SearchKeys};
 use crate::tls;
 use crate::tokens;
 use crate::verification::VerificationMetrics;
@@ -107,12 +109,13 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let admin = tokio::spawn(admin::serve(admin, registry.clone(), readiness.clone()));
 
     let clock = ClockTrust::begin(config.clock).await;
-    let (core, ledger, state_thread, trust, route, tokens, loaded) = tokio::select! {
+    let (core, ledger, state_thread, trust, route, tokens, search_keys, loaded) = tokio::select! {
         started = start(&config, &registry, metrics.clone(), &fetch_metrics, &verifier, &clock, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
     let listener = listener(config.listen.address).await?;
+    let (control, search_keys) = control::start(&config, &core, search_keys).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
     let prover = Prover { tokens: tokens.clone(), verifier: Arc::clone(&verifier) };
@@ -143,6 +146,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let rotation = tokio::spawn(rotation.run(reloader, hangup));
     let watch = Watch {
         core: Arc::clone(&core),
+        search_keys,
         ledger: Arc::clone(&ledger),
         trust,
         route,
@@ -162,6 +166,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     yanqian_gateway::serve(Arc::clone(&core), listener, tls, server, &mut stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.set(vec!["stopping".to_owned()]);
+    control.abort();
     watch.abort();
     rotation.abort();
     if let Some(fetching) = fetching {
@@ -169,7 +174,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     }
     clock.abort();
     admin.abort();
-    let _ = tokio::join!(watch, rotation, clock);
+    let _ = tokio::join!(control, watch, rotation, clock);
     let stopped = tokio::time::timeout(LAST_RECORDS, record_stop(&core)).await;
     if let Some(file) = &ready_file {
         let _ = std::fs::remove_file(file);
@@ -210,7 +215,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-pub(crate) type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, Timestamp);
+pub(crate) type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, SearchKeys, Timestamp);
 
 /// Everything behind the listeners, in the order in which things depend on each other. Waits for the worker for as long as it takes.
 pub(crate) async fn start(
@@ -253,6 +258,8 @@ pub(crate) async fn start(
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 
+    let First { key: search_key, is_new } = search_keys::first(config, recovery.last_sequence, now).map_err(failed)?;
+
     let loaded = configuration_loaded(config, &trust, &pairs.at(now).signing, &client);
     let server = parts::first_certificate(&config.listen.certificate).map_err(configuration)?;
     let archive = Archive::open(&config.state_dir.join("archive")).map_err(failed)?;
@@ -273,6 +280,7 @@ pub(crate) async fn start(
         archive,
         state,
         keys: state_keys,
+        search_key,
         signing: Signer { tokens: tokens.clone() },
         platform: PlatformLink {
             profile,
@@ -295,8 +303,10 @@ pub(crate) async fn start(
     core.archive_pairs(&core.pairs()).map_err(failed)?;
     core.append_under(&core.pairs().at(now).context, loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
+    let search_keys = SearchKeys::begin(Arc::clone(&core), Arc::<ClockTrust>::clone(clock) as _, config, is_new);
+    let search_keys = search_keys.await.map_err(failed)?;
     tokens::admit(&core, &tokens, readiness, now).await.map_err(failed)?;
-    Ok((core, ledger, state_thread, trust, route, tokens, now))
+    Ok((core, ledger, state_thread, trust, route, tokens, search_keys, now))
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use yanqian_evidence::{Label, Management};
 use yanqian_gateway::{COMPONENTS, Clock, ClockHealth as _, Core, Metrics, SystemClock};
@@ -21,6 +22,7 @@ use crate::fetch::FetchMetrics;
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
 use crate::key_usage::KeyUsage;
+use crate::search_keys::SearchKeys;
 use crate::tokens;
 
 /// Between looks at the trust store's directory and the ledger.
@@ -62,6 +64,7 @@ fn tell_expiries(metrics: &Metrics, store: &TrustStore) {
 
 pub(crate) struct Watch {
     pub(crate) core: Arc<Core>,
+    pub(crate) search_keys: Arc<Mutex<SearchKeys>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) trust: Arc<SharedTrust>,
     pub(crate) route: Arc<Route>,
@@ -88,6 +91,8 @@ impl Watch {
         let mut seldom = Instant::now();
         // As the ledger has it: a route that a former run left stopped is recorded as such once more.
         let mut open = true;
+        // The record of the configuration names the store that the daemon started with.
+        let mut recorded = self.trust.current().ok().map(|store| TrustHash::new(*store.hash()));
         let tending = self.tokens.tend();
         tokio::pin!(tending);
         loop {
@@ -95,12 +100,13 @@ impl Watch {
                 () = &mut tending => {}
                 _ = aggregate.tick() => self.settle_accounts().await,
                 _ = look.tick() => {
-                    self.follow_trust().await;
+                    self.follow_trust(&mut recorded).await;
                     self.follow_route(&mut open).await;
                     if Instant::now() >= seldom {
                         seldom = Instant::now() + SELDOM;
                         self.reopen_ledger().await;
                         self.tick().await;
+                        self.search_keys.lock().await.look().await;
                     }
                     self.follow_tokens().await;
                     self.tell();
@@ -118,21 +124,25 @@ impl Watch {
         }
     }
 
-    async fn follow_trust(&self) {
+    /// Follows the trust store, and records it when it is another than the ledger has, or can be used again.
+    async fn follow_trust(&self, recorded: &mut Option<TrustHash>) {
         let followed = Arc::clone(&self.trust);
         let change = tokio::task::spawn_blocking(move || followed.refresh()).await.unwrap_or(Change::Nothing);
-        if change != Change::Nothing
-            && let Ok(store) = self.trust.current()
-        {
+        let Ok(store) = self.trust.current() else {
+            *recorded = None;
+            return;
+        };
+        if change != Change::Nothing {
             follow_store(&self.metrics, &self.fetches, &self.verifier, &store);
-            if change == Change::RevocationData {
-                // What a check rests on is in its own record.
-                return;
-            }
-            let record = Management::TrustLoaded { trust: TrustHash::new(*store.hash()) };
-            if let Err(error) = self.core.append(record.into()).await {
-                tracing::error!(%error, "trust store's change cannot be recorded");
-            }
+        }
+        // Fetched revocation data is left out of it: what a check rests on is in its own record.
+        let trust = TrustHash::new(*store.hash());
+        if *recorded == Some(trust) {
+            return;
+        }
+        match self.core.append(Management::TrustLoaded { trust }.into()).await {
+            Ok(_) => *recorded = Some(trust),
+            Err(error) => tracing::error!(%error, "trust store's change cannot be recorded; it is tried again"),
         }
     }
 

@@ -123,6 +123,12 @@ fn expiry(text: &str, birth: CivilDate) -> Result<ExpiryDate, DocumentError> {
         .ok_or(DocumentError::new(Field::Expiry, Reason::ExpiryInvalid))
 }
 
+/// Judges a number alone, as somebody types who looks for its records.
+pub fn read_number(document_type: DocumentType, number: &str, now: Timestamp) -> Result<DocumentNumber, DocumentError> {
+    let judged = number::judge(document_type, number, now);
+    judged.map(|_| DocumentNumber::new(number)).map_err(|reason| DocumentError::new(Field::Number, reason))
+}
+
 /// The number that stays with the holder: a permit's number without its re-issue digits, any other number as it is.
 /// Search tags are made over it, so that old and new forms of one permit are found together.
 pub fn lifetime_number(document_type: DocumentType, number: &DocumentNumber) -> Zeroizing<String> {

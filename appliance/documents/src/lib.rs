@@ -17,7 +17,7 @@ mod tlv;
 use yanqian_vocabulary::Reason;
 
 pub use chip::{MAX_CHIP, read_chip};
-pub use claim::{DocumentError, RawDocument, lifetime_number, validate};
+pub use claim::{DocumentError, RawDocument, lifetime_number, read_number, validate};
 pub use portrait::{MAX_PORTRAIT, read_portrait};
 
 /// A portrait or a file of a chip was refused. Says which and why, never what it held.

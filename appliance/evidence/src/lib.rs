@@ -21,6 +21,7 @@ mod operation;
 mod outcome;
 pub mod receipt;
 mod record;
+mod search;
 pub mod segment;
 pub mod verify;
 mod word;
@@ -39,6 +40,7 @@ pub use outcome::{
 };
 pub use receipt::{Receipt, ReceiptError};
 pub use record::{Body, Kind, MAX_RECORD, Record, RecordError, Schema, encode};
+pub use search::search_tag;
 pub use segment::{HeaderError, SegmentHeader};
 pub use verify::{Defect, Summary, Verifier, VerifyError};
 pub use word::{Der, Label, Octets, Origin, PlatformSerial, SoftwareVersion, WordError};

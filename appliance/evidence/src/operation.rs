@@ -1,5 +1,5 @@
 use minicbor::{Decode, Encode};
-use yanqian_vocabulary::{CertificateHash, ContentDigest, KeyId, Reason, Timestamp, TrustHash};
+use yanqian_vocabulary::{CertificateHash, ContentDigest, KeyId, Reason, Timestamp, TrustHash, VerificationId};
 
 use crate::word::{Der, Label};
 
@@ -146,5 +146,30 @@ pub enum Management {
         /// The key that was in use before, which a renewed certificate leaves the same.
         #[cbor(n(3), with = "crate::cbor", has_nil)]
         former: Option<KeyId>,
+    },
+    /// Search tags are made with the key of this epoch from here on. From schema 4.
+    #[n(14)]
+    SearchEpochBegun {
+        #[n(0)]
+        epoch: u32,
+        /// Uid of the operator who asked for it; none when its time had come.
+        #[n(1)]
+        operator: Option<u32>,
+    },
+    /// The key of an epoch was destroyed: nobody finds a record by its tag any more. From schema 4.
+    #[n(15)]
+    SearchEpochDestroyed {
+        #[n(0)]
+        epoch: u32,
+        #[n(1)]
+        operator: Option<u32>,
+    },
+    /// The salt of a check's commitment was destroyed: nobody opens the commitment with it any more. From schema 4.
+    #[n(16)]
+    SaltDestroyed {
+        #[cbor(n(0), with = "crate::cbor")]
+        verification: VerificationId,
+        #[n(1)]
+        operator: Option<u32>,
     },
 }

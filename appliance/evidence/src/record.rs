@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | 0 | schema, unsigned: 1 to 3, see [`Schema`] |
+//! | 0 | schema, unsigned: 1 to 4, see [`Schema`] |
 //! | 1 | kind, unsigned: see [`Kind`] |
 //! | 2 | sequence, unsigned: 1 for a node's first record, then one more for each |
 //! | 3 | time, unsigned: UTC milliseconds since 1970, never less than the record before |
@@ -35,14 +35,16 @@ pub enum Schema {
     Two = 2,
     /// Adds changes of the key in use.
     Three = 3,
+    /// Adds what becomes of search keys and salts.
+    Four = 4,
 }
 
 impl Schema {
     /// The schema that this version writes.
-    pub const CURRENT: Self = Self::Three;
+    pub const CURRENT: Self = Self::Four;
 
     fn of(number: u64) -> Option<Self> {
-        [Self::One, Self::Two, Self::Three].into_iter().find(|schema| *schema as u64 == number)
+        [Self::One, Self::Two, Self::Three, Self::Four].into_iter().find(|schema| *schema as u64 == number)
     }
 
     /// The first schema that has every part of a record.
@@ -52,6 +54,11 @@ impl Schema {
             Body::Exchange(_) => true,
             Body::Outcome(outcome) => outcome.exchange.is_some() || outcome.reading.is_some(),
             Body::Management(Management::KeyChanged { .. }) => return Self::Three,
+            Body::Management(
+                Management::SearchEpochBegun { .. }
+                | Management::SearchEpochDestroyed { .. }
+                | Management::SaltDestroyed { .. },
+            ) => return Self::Four,
             _ => false,
         };
         if newer_context || newer_body { Self::Two } else { Self::One }

@@ -13,12 +13,13 @@ fn fixtures(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder)
 }
 
-fn samples() -> [(&'static str, Vec<(&'static str, Record)>); 4] {
+fn samples() -> [(&'static str, Vec<(&'static str, Record)>); 5] {
     [
         ("records-1", support::records()),
         ("records-2", support::records_2()),
         ("records-2-later", support::records_2_later()),
         ("records-3", support::records_3()),
+        ("records-4", support::records_4()),
     ]
 }
 

@@ -21,8 +21,8 @@ fn a_record_decodes_to_what_was_encoded() {
 fn another_schema_is_told_apart_from_damage() {
     let mut octets = good();
     assert_eq!(octets[..3], [0xa6, 0x00, 0x01]);
-    octets[2] = 0x04;
-    assert_eq!(Record::decode(&octets), Err(RecordError::UnknownSchema(4)));
+    octets[2] = 0x05;
+    assert_eq!(Record::decode(&octets), Err(RecordError::UnknownSchema(5)));
     // Whatever else a later schema may change.
     assert_eq!(Record::decode(&[0xa9, 0x00, 0x18, 0x63]), Err(RecordError::UnknownSchema(99)));
 }
@@ -49,6 +49,17 @@ fn a_changed_key_is_refused_in_a_record_of_an_earlier_schema() {
             let earlier = Record { schema, ..record.clone() };
             let expected = if name == "intent" { Ok(earlier.clone()) } else { Err(RecordError::NotInSchema(schema)) };
             assert_eq!(Record::decode(&earlier.encode()), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_became_of_search_keys_and_salts_is_refused_in_a_record_of_an_earlier_schema() {
+    for (name, record) in support::records_4() {
+        assert_eq!(Record::decode(&record.encode()), Ok(record.clone()), "{name}");
+        for schema in [Schema::One, Schema::Two, Schema::Three] {
+            let earlier = Record { schema, ..record.clone() };
+            assert_eq!(Record::decode(&earlier.encode()), Err(RecordError::NotInSchema(schema)), "{name}");
         }
     }
 }

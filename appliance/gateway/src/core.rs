@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use yanqian_agreement::{Agreement, Caller};
 use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
 use yanqian_hsm::TokenPool;
+use yanqian_ledger::search::EpochKey;
 use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
 use yanqian_platform::{Found, PlatformClient, Profile, Route};
 use yanqian_trust::{RevocationKind, SharedTrust, TrustStore, Verifier};
@@ -68,6 +69,7 @@ pub struct CoreParts {
     pub archive: Archive,
     pub state: StateHandle,
     pub keys: StateKeys,
+    pub search_key: EpochKey,
     pub signing: Signer,
     pub platform: PlatformLink,
     pub verifier: Arc<Verifier>,
@@ -103,6 +105,7 @@ pub struct Core {
     pub(crate) decoding: Turns,
     body_limits: BodyLimits,
     pairs: LoadedPairs,
+    search_key: RwLock<Arc<EpochKey>>,
     ledger: Arc<Ledger>,
     slots: Arc<Semaphore>,
     max_in_flight: u32,
@@ -152,6 +155,7 @@ impl Core {
             decoding,
             body_limits: parts.limits.body,
             pairs: LoadedPairs::new(parts.pairs),
+            search_key: RwLock::new(Arc::new(parts.search_key)),
             ledger: parts.ledger,
             slots: Arc::new(Semaphore::new(parts.limits.max_in_flight as usize)),
             max_in_flight: parts.limits.max_in_flight,
@@ -197,6 +201,17 @@ impl Core {
     /// Puts other pairs in the place of those that are there. Checks under way keep theirs.
     pub fn replace_pairs(&self, pairs: Arc<Pairs>) {
         self.pairs.replace(pairs);
+    }
+
+    /// The key of the epoch whose search tags new intents hold.
+    pub fn search_key(&self) -> Arc<EpochKey> {
+        // The lock is held for a clone or an assignment, neither of which leaves half of it done.
+        Arc::clone(&self.search_key.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Begins another epoch. Checks under way keep the tags that they have.
+    pub fn replace_search_key(&self, key: Arc<EpochKey>) {
+        *self.search_key.write().unwrap_or_else(PoisonError::into_inner) = key;
     }
 
     /// What is in force now; a check takes it once.
@@ -361,10 +376,14 @@ impl Core {
         Ok(())
     }
 
-    /// Forgets expired replies and nonces.
+    /// Forgets expired replies, receipts with their salts, and nonces, and leaves nothing of them in the store's files.
     pub async fn purge(&self) -> Result<usize, crate::StateError> {
         let now = self.clock.now();
-        self.state.call(move |store| store.purge(now)).await
+        let gone = self.state.call(move |store| store.purge(now)).await?;
+        if let Err(error) = self.state.call_alone(|store| store.scrub()).await {
+            tracing::warn!(%error, "what was forgotten is not yet gone from the store's files; it is tried again");
+        }
+        Ok(gone)
     }
 
     /// The way to the platform.

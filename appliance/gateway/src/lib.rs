@@ -20,6 +20,6 @@ pub use clock::{Clock, ClockHealth, SystemClock};
 pub use core::{Core, CoreLimits, CoreParts, PlatformLink, Signer};
 pub use keys::{InForce, KeyPair, PairState, PairUsage, Pairs, PairsError};
 pub use metrics::{COMPONENTS, Metrics, RejectCause};
-pub use pipeline::{Departure, Place, Stranger, Trial, TrialError, Tried};
+pub use pipeline::{Departure, ForgetError, Place, Stranger, Trial, TrialError, Tried};
 pub use secrets::StateKeys;
 pub use state::{Orphan, SqliteState, StateError, StateHandle, StateStore, StateThread};

@@ -5,7 +5,7 @@ use std::fmt;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use yanqian_evidence::commitment::{canonical_claim, push_part as push};
-use yanqian_vocabulary::{CallerId, Claim, EntityId, SearchTag, VerificationId};
+use yanqian_vocabulary::{CallerId, Claim, EntityId, VerificationId};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A sealed reply could not be opened: wrong state key, or the row was altered or moved.
@@ -20,7 +20,6 @@ pub struct StateKeys {
     fingerprint: [u8; 32],
     reply: [u8; 32],
     receipt: [u8; 32],
-    search: [u8; 32],
 }
 
 impl fmt::Debug for StateKeys {
@@ -38,7 +37,6 @@ impl StateKeys {
             fingerprint: derive("request fingerprint"),
             reply: derive("stored reply"),
             receipt: derive("stored receipt"),
-            search: derive("search tag, epoch 1"),
         }
     }
 
@@ -57,15 +55,6 @@ impl StateKeys {
         push(&mut parts, purpose.as_bytes());
         push(&mut parts, reference.as_bytes());
         yanqian_sm::hmac_sm3(&self.fingerprint, &[&parts, &canonical_claim(claim)])
-    }
-
-    /// The tag under which an auditor who holds the epoch key and a number finds its records.
-    pub(crate) fn search_tag(&self, document_type: &str, lifetime_number: &str) -> SearchTag {
-        let mut parts = Zeroizing::new(Vec::new());
-        push(&mut parts, b"document number");
-        push(&mut parts, document_type.as_bytes());
-        push(&mut parts, lifetime_number.as_bytes());
-        SearchTag::new(yanqian_sm::hmac_sm3(&self.search, &[&parts]))
     }
 
     /// Seals a final reply to its entity, caller and verification.

@@ -19,6 +19,7 @@ mod ledger;
 mod place;
 mod read;
 mod recovery;
+pub mod search;
 mod sound;
 mod stats;
 pub mod storage;

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use yanqian_evidence::frame::FRAME_HEAD;
-use yanqian_evidence::{ChainValue, Defect, Frame, FrameError, LeafHash, MAX_RECORD, SegmentHeader, VerifyError};
+use yanqian_evidence::{
+    ChainValue, Defect, Frame, FrameError, LeafHash, MAX_RECORD, Record, SegmentHeader, VerifyError,
+};
 
 use crate::error::{Doing, OpenError};
-use crate::read::{open_segment, read_mark, read_start};
+use crate::read::{Entry, open_segment, read_mark, read_start};
 use crate::recovery::header_error;
 use crate::storage::{Directory, StoredFile, wide};
 
@@ -30,6 +32,18 @@ pub enum PlaceError {
 /// The octets of the record at `offset` of `segment`, once its frame and hashes have been proven; `leaf` is the hash that
 /// the record had when it was appended. Takes no lock. Blocks on the disk.
 pub fn read_record_at(directory: &Path, segment: u64, offset: u64, leaf: LeafHash) -> Result<Vec<u8>, PlaceError> {
+    let frame = proven_frame(directory, segment, offset)?;
+    if frame.leaf == leaf { Ok(frame.record) } else { Err(PlaceError::OtherRecord) }
+}
+
+/// As [`read_record_at`], whatever record stands there.
+pub(crate) fn read_entry_at(directory: &Path, segment: u64, offset: u64) -> Result<Entry, PlaceError> {
+    let OwnedFrame { leaf, record } = proven_frame(directory, segment, offset)?;
+    let record = Record::decode(&record).map_err(|error| damaged(segment, offset, error.into()))?;
+    Ok(Entry { segment, offset, leaf, record })
+}
+
+fn proven_frame(directory: &Path, segment: u64, offset: u64) -> Result<OwnedFrame, PlaceError> {
     let storage = Directory::read_only(directory).doing("opening the ledger's directory")?;
     // The mark first: what is written later can only lie beyond it.
     let mark = read_mark(&storage)?;
@@ -44,7 +58,7 @@ pub fn read_record_at(directory: &Path, segment: u64, offset: u64, leaf: LeafHas
     if frame.leaf != LeafHash::of_record(&frame.record) {
         return Err(PlaceError::Ledger(damaged(segment, offset, Defect::LeafHash)));
     }
-    if frame.leaf == leaf { Ok(frame.record) } else { Err(PlaceError::OtherRecord) }
+    Ok(frame)
 }
 
 struct OwnedFrame {

@@ -151,6 +151,17 @@ pub(crate) fn read_segment(storage: &dyn Storage, segment: u64) -> Result<Vec<u8
     read_all(&*file).doing("reading a segment")
 }
 
+/// A segment's octets from `offset` on; none when it ends before.
+pub(crate) fn read_segment_from(storage: &dyn Storage, segment: u64, offset: u64) -> Result<Vec<u8>, OpenError> {
+    let file = open_segment(storage, segment)?;
+    let length = file.state().doing("reading a segment's length")?.map_or(0, |state| state.length);
+    let octets = length.saturating_sub(offset);
+    if octets > MAX_SEGMENT {
+        return Err(OpenError::SegmentTooLarge { segment, octets: length });
+    }
+    read_start(&*file, offset, usize::try_from(octets).unwrap_or_default()).doing("reading a segment")
+}
+
 pub(crate) fn read_header(storage: &dyn Storage, segment: u64) -> Result<SegmentHeader, OpenError> {
     let file = open_segment(storage, segment)?;
     let octets = read_start(&*file, 0, 8192).doing("reading a segment's header")?;

@@ -1,4 +1,11 @@
+mod document;
+mod epochs;
+mod forget;
+mod report;
+mod search;
+mod unknown;
 mod verify;
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +28,32 @@ pub(super) enum Command {
         after_help = "Example:\n  yanqian ledger show --json /var/lib/yanqian/ledger | jq 'select(.kind == \"outcome\")'"
     )]
     Show(Show),
+    /// Find checks by document, id, caller, purpose, mode, time or end
+    #[command(after_help = search::HELP)]
+    Search(search::Arguments),
+    /// Bring the index that searches use up to date
+    #[command(
+        after_help = "A search does so too; a timer that runs this now and then keeps searches short. Run it as the daemon's user.\n\nExample:\n  yanqian ledger index /var/lib/yanqian/ledger"
+    )]
+    Index(search::IndexArguments),
+    /// Count checks and how they ended, per caller, purpose, mode, day and so on
+    #[command(after_help = report::HELP)]
+    Report(report::Arguments),
+    /// List the checks of which nobody here knows what the platform decided, with what to ask it
+    #[command(after_help = unknown::HELP)]
+    Unknown(unknown::Arguments),
+    /// List the epochs of search keys
+    #[command(after_help = "Example:\n  yanqian ledger epochs /var/lib/yanqian/ledger")]
+    Epochs(epochs::List),
+    /// Have the running daemon begin another epoch of search keys
+    #[command(after_help = "Example:\n  yanqian ledger begin-epoch --config /etc/yanqian/yanqian.toml")]
+    BeginEpoch(epochs::Begin),
+    /// Have the running daemon destroy the key of an epoch: its records are found by no document any more
+    #[command(after_help = epochs::DESTROY_HELP)]
+    DestroyEpoch(epochs::Destroy),
+    /// Have the running daemon destroy the salts of checks: their commitments are opened with them no more
+    #[command(after_help = forget::HELP)]
+    Forget(forget::Arguments),
 }
 
 #[derive(Args, Debug)]
@@ -37,6 +70,14 @@ pub(super) fn run(command: &Command) -> ExitCode {
     let result = match command {
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Show(arguments) => show(arguments),
+        Command::Search(arguments) => search::run(arguments),
+        Command::Index(arguments) => search::index(arguments),
+        Command::Report(arguments) => report::run(arguments),
+        Command::Unknown(arguments) => unknown::run(arguments),
+        Command::Epochs(arguments) => epochs::list(arguments),
+        Command::BeginEpoch(arguments) => epochs::begin(arguments),
+        Command::DestroyEpoch(arguments) => epochs::destroy(arguments),
+        Command::Forget(arguments) => forget::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@
 mod chrony;
 mod steps;
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +21,8 @@ use crate::gauges::Gauges;
 /// Between looks for steps, and between questions to the time daemon, in looks.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 5;
+/// Steps that wait for a ledger that does not write; of more, the first count.
+const UNRECORDED: usize = 64;
 /// What was known is worth nothing any more after this.
 const STALE: Duration = Duration::from_secs(30);
 /// Made anew by systemd-timesyncd each time that it has synchronised the clock; it does so every 2048 s at the latest, and may miss once.
@@ -69,6 +72,7 @@ impl ClockTrust {
     /// Runs until its task is aborted.
     pub(crate) async fn watch(self: Arc<Self>, core: Arc<Core>, gauges: Gauges) {
         let mut last = Look::now();
+        let mut unrecorded = VecDeque::new();
         loop {
             for _ in 0..LOOKS {
                 self.tell(&gauges);
@@ -79,10 +83,16 @@ impl ClockTrust {
                 let Some(milliseconds) = step else { continue };
                 tracing::error!(milliseconds, "the clock was moved");
                 gauges.clock_steps.inc();
-                if let Err(error) = core.append(Management::ClockStepped { milliseconds }.into()).await {
-                    tracing::error!(%error, "the clock's step cannot be recorded");
-                }
+                unrecorded.push_back(milliseconds);
+                unrecorded.truncate(UNRECORDED);
                 break;
+            }
+            while let Some(milliseconds) = unrecorded.front().copied() {
+                if let Err(error) = core.append(Management::ClockStepped { milliseconds }.into()).await {
+                    tracing::error!(%error, "the clock's step cannot be recorded; it is tried again");
+                    break;
+                }
+                unrecorded.pop_front();
             }
             self.ask().await;
         }

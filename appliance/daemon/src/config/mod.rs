@@ -9,6 +9,7 @@ mod raw;
 #[cfg(test)]
 mod reference;
 mod revocation;
+mod search;
 mod verification;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub(crate) use link::{Link, Transport};
 pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
 pub(crate) use revocation::{HttpUrl, Responder, Revocation};
+pub(crate) use search::SearchConfig;
 
 /// The configuration could not be used. The text names the file and, where it can, line and key.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) verification: VerifierSettings,
     pub(crate) clock: ClockConfig,
     pub(crate) ledger: LedgerFiles,
+    pub(crate) search: SearchConfig,
     pub(crate) limits: Limits,
 }
 

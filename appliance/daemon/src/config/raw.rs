@@ -15,6 +15,7 @@ use super::hsm::{RawHsm, Source};
 use super::ledger_files::RawLedger;
 use super::link::{RawEndpoint, RawLink, RawWay, Transport};
 use super::revocation::RawRevocation;
+use super::search::RawSearch;
 use super::verification::RawVerification;
 use super::{Config, ConfigError, Limits, Listen, Platform};
 
@@ -42,6 +43,8 @@ struct RawConfig {
     #[serde(default)]
     ledger: RawLedger,
     #[serde(default)]
+    search: RawSearch,
+    #[serde(default)]
     limits: RawLimits,
 }
 
@@ -66,10 +69,10 @@ struct RawEntity {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPaths {
-    /// Directory of `ledger/`, `archive/` and `state.sqlite`; made with mode 0700.
+    /// Directory of `ledger/`, `archive/`, `state.sqlite`, and the socket for operators' orders; made with mode 0700.
     state_dir: PathBuf,
-    /// 32 random octets as 64 hexadecimal digits, readable by the daemon only. Keys for stored replies, idempotency and search
-    /// tags are derived from it. Losing it makes stored replies unreadable; the ledger stays verifiable.
+    /// 32 random octets as 64 hexadecimal digits, readable by the daemon only. Keys for stored replies, receipts and idempotency
+    /// are derived from it. Losing it makes stored replies unreadable; the ledger stays verifiable.
     state_key_file: PathBuf,
     /// The agreement; see agreement.toml below.
     agreement: PathBuf,
@@ -355,12 +358,14 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let at = |path: PathBuf| base.join(path);
     let limits: Limits = raw.limits.into();
     let ledger = raw.ledger.validate(limits.check).map_err(|(key, problem)| value_error(key, problem))?;
+    let state_dir = at(raw.paths.state_dir);
     Ok(Config {
         file: file.to_owned(),
         text: text.to_owned(),
         entity: raw.entity.id,
         node: raw.entity.node,
-        state_dir: at(raw.paths.state_dir),
+        search: raw.search.into_config(at, state_dir.join("search-keys")),
+        state_dir,
         state_key_file: at(raw.paths.state_key_file),
         agreement: at(raw.paths.agreement),
         listen: Listen {

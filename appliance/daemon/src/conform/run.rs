@@ -54,7 +54,7 @@ pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
         Ok(started) => started.map_err(|error| error.to_string()),
         Err(_) => Err(format!("not within {} s: {}", LONGEST_START.as_secs(), readiness.reasons())),
     };
-    let (core, ledger, state_thread, trust, _, tokens, now) = match started {
+    let (core, ledger, state_thread, trust, _, tokens, _, now) = match started {
         Ok(started) => started,
         Err(why) => return script.fail(KEYS, why),
     };

@@ -321,14 +321,33 @@ pub fn bodies_3() -> Vec<(&'static str, Body)> {
 
 /// What schema 3 adds, as the first records of a ledger.
 pub fn records_3() -> Vec<(&'static str, Record)> {
-    bodies_3()
-        .into_iter()
-        .zip(1u64..)
-        .map(|((name, body), sequence)| {
-            let time = time(i64::try_from(sequence).unwrap() * 10);
-            (name, Record { schema: Schema::Three, sequence, time, context: context(), body })
-        })
-        .collect()
+    numbered(bodies_3(), Schema::Three)
+}
+
+/// What schema 4 adds: what becomes of search keys and salts.
+pub fn bodies_4() -> Vec<(&'static str, Body)> {
+    let salt = |operator| Management::SaltDestroyed { verification: verification(1), operator };
+    vec![
+        ("management-search-epoch-begun", Management::SearchEpochBegun { epoch: 2, operator: None }.into()),
+        ("management-search-epoch-ordered", Management::SearchEpochBegun { epoch: 3, operator: Some(997) }.into()),
+        ("management-search-epoch-destroyed", Management::SearchEpochDestroyed { epoch: 2, operator: Some(0) }.into()),
+        ("management-search-epoch-lost", Management::SearchEpochDestroyed { epoch: 1, operator: None }.into()),
+        ("management-salt-destroyed", salt(Some(997)).into()),
+        ("management-salt-destroyed-unasked", salt(None).into()),
+    ]
+}
+
+/// What schema 4 adds, as the first records of a ledger.
+pub fn records_4() -> Vec<(&'static str, Record)> {
+    numbered(bodies_4(), Schema::Four)
+}
+
+fn numbered(bodies: Vec<(&'static str, Body)>, schema: Schema) -> Vec<(&'static str, Record)> {
+    let record = |sequence: u64, body| {
+        let time = time(i64::try_from(sequence).unwrap() * 10);
+        Record { schema, sequence, time, context: context(), body }
+    };
+    bodies.into_iter().zip(1..).map(|((name, body), sequence)| (name, record(sequence, body))).collect()
 }
 
 /// What schema 2 adds, as the first records of a ledger.
@@ -368,14 +387,7 @@ pub fn records_2_later() -> Vec<(&'static str, Record)> {
 
 /// The samples as the first records of a ledger.
 pub fn records() -> Vec<(&'static str, Record)> {
-    bodies()
-        .into_iter()
-        .zip(1u64..)
-        .map(|((name, body), sequence)| {
-            let time = time(i64::try_from(sequence).unwrap() * 10);
-            (name, Record { schema: Schema::One, sequence, time, context: context(), body })
-        })
-        .collect()
+    numbered(bodies(), Schema::One)
 }
 
 /// A ledger of two segments with the samples: the files and the mark.

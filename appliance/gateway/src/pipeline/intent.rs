@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use yanqian_evidence::{
-    Body, Der, Exchange, IdempotencyTag, Intent, Label, NextRequest, Search, SignedDigest, ToBeSigned,
-};
+use yanqian_evidence::{Body, Der, Exchange, IdempotencyTag, Intent, Label, NextRequest, SignedDigest, ToBeSigned};
 use yanqian_ledger::LedgerError;
 use yanqian_messages::Recipient;
 use yanqian_platform::{Applied, Outbound, RequestContext};
@@ -240,7 +238,7 @@ fn intent(core: &Core, dossier: &Dossier, outbound: &Outbound, claim: &Claim, sa
         request: outbound.digest(),
         nonce: outbound.nonce(),
         to_be_signed: to_be_signed(dossier, outbound)?,
-        search: Some(Search { epoch: 1, tag: core.keys.search_tag(claim.document_type().as_str(), &lifetime) }),
+        search: Some(core.search_key().search(claim.document_type(), &lifetime)),
         commitment: yanqian_evidence::commitment(salt, claim),
         idempotency: dossier.key.map(IdempotencyTag::new),
         received: dossier.received_at,

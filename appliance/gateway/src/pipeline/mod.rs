@@ -13,6 +13,7 @@ mod claim;
 mod departure;
 mod dossier;
 mod exchange;
+mod forget;
 mod intent;
 mod receipt;
 mod received;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use departure::{Departure, Stranger};
 pub use dossier::Place;
+pub use forget::ForgetError;
 pub(crate) use receipt::receipt;
 pub(crate) use received::{Authenticated, Received};
 pub(crate) use record::{lookup, unknown_reply};

@@ -36,6 +36,11 @@ impl SealedReceipt {
         Self { places: places.to_vec(), salt: None }
     }
 
+    /// The same of a check whose salt is to go.
+    pub(super) fn without_salt(self) -> Self {
+        Self { salt: None, ..self }
+    }
+
     pub(super) fn seal(&self, core: &Core, owner: &ReplyOwner<'_>) -> Vec<u8> {
         core.keys.seal_receipt(owner, core.random(), &self.to_octets())
     }
@@ -60,7 +65,7 @@ impl SealedReceipt {
         out
     }
 
-    fn from_octets(octets: &[u8]) -> Option<Self> {
+    pub(super) fn from_octets(octets: &[u8]) -> Option<Self> {
         let (salt, places) = match octets {
             [1, 1, rest @ ..] => rest.split_first_chunk::<32>().map(|(salt, rest)| (Some(*salt), rest))?,
             [1, 0, rest @ ..] => (None, rest),

@@ -13,6 +13,7 @@ use yanqian_agreement::Agreement;
 use yanqian_documents::{RawDocument, validate};
 use yanqian_evidence::{Context, Kind, Origin, SoftwareVersion};
 use yanqian_hsm::TokenPool;
+use yanqian_ledger::search::EpochKey;
 use yanqian_ledger::{Archive, Ledger, LedgerConfig, read_records};
 use yanqian_messages::{Certificate, PlainVerifier};
 use yanqian_platform::{PlatformClient, Profile, Route};
@@ -102,6 +103,7 @@ impl Bench {
             archive: Archive::open(&at("archive")).unwrap(),
             state,
             keys: StateKeys::derive(&[7; 32]),
+            search_key: EpochKey::new(1, Timestamp::from_unix_millis(0), [8; 32]),
             signing: Signer { tokens: TokenPool::new(Vec::new(), Vec::new(), Arc::new(PlainVerifier)) },
             platform: PlatformLink {
                 client: PlatformClient::new(Arc::clone(&profile), "https://localhost:1").unwrap().into(),

@@ -107,6 +107,12 @@ pub trait StateStore: Send {
         expires: Timestamp,
     ) -> Result<bool, StateError>;
     fn orphans(&mut self) -> Result<Vec<Orphan>, StateError>;
+    /// As [`Self::find_receipt`], for an operator: with the caller who asked.
+    fn find_receipt_of_any(&mut self, id: VerificationId) -> Result<Option<(CallerId, Vec<u8>)>, StateError>;
+    /// Puts another sealed part in the place of a receipt's; its expiry stays. Nothing when there is no such receipt.
+    fn replace_receipt(&mut self, id: VerificationId, sealed: &[u8]) -> Result<(), StateError>;
+    /// Leaves nothing in the store's files of what was deleted or replaced; does nothing when nothing was. Outside of a batch.
+    fn scrub(&mut self) -> Result<(), StateError>;
     /// Forgets final replies, receipts and accepted nonces that expired before `now`; returns how many rows went.
     fn purge(&mut self, now: Timestamp) -> Result<usize, StateError>;
 }

@@ -9,6 +9,11 @@ use super::{Begin, Begun, Finish, Orphan, StateError, StateStore, StoredReply};
 /// `PRAGMA user_version` after all migrations.
 const VERSION: i64 = 2;
 
+/// For other processes that have the file locked.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For those that read while it is scrubbed: all else waits meanwhile, and a later time will do.
+const SCRUB_PATIENCE: Duration = Duration::from_millis(100);
+
 const MIGRATIONS: &[&str] = &[
     "
 CREATE TABLE verification (
@@ -57,6 +62,8 @@ pub struct SqliteState {
     connection: Connection,
     entity: EntityId,
     node: NodeId,
+    /// Whether the log may hold what was deleted. After a start it may.
+    to_scrub: bool,
 }
 
 impl From<rusqlite::Error> for StateError {
@@ -70,9 +77,11 @@ impl SqliteState {
     /// Opens or creates the file and brings its schema up to date.
     pub fn open(file: &Path, entity: EntityId, node: NodeId) -> Result<Self, StateError> {
         let connection = Connection::open(file)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is overwritten: salts are kept here so that they can go.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if found > VERSION {
             return Err(StateError::Newer { found, known: VERSION });
@@ -81,7 +90,7 @@ impl SqliteState {
             let next = from + 1;
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {next}; COMMIT;"))?;
         }
-        Ok(Self { connection, entity, node })
+        Ok(Self { connection, entity, node, to_scrub: true })
     }
 }
 
@@ -90,6 +99,10 @@ fn id_of(octets: &[u8]) -> Result<VerificationId, StateError> {
         .ok()
         .and_then(|octets| VerificationId::from_bytes(octets).ok())
         .ok_or_else(|| StateError::Store("a row holds a malformed verification id".to_owned()))
+}
+
+fn caller_of(text: String) -> Result<CallerId, StateError> {
+    CallerId::new(text).map_err(|_| StateError::Store("a row holds a malformed caller".to_owned()))
 }
 
 impl StateStore for SqliteState {
@@ -193,6 +206,35 @@ impl StateStore for SqliteState {
         Ok(statement.query_row(parameters, |row| row.get(0)).optional()?)
     }
 
+    fn find_receipt_of_any(&mut self, id: VerificationId) -> Result<Option<(CallerId, Vec<u8>)>, StateError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT caller, sealed FROM receipt WHERE entity = ?1 AND id = ?2")?;
+        let parameters = params![self.entity.as_str(), id.as_bytes()];
+        let row: Option<(String, Vec<u8>)> =
+            statement.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        row.map(|(caller, sealed)| Ok((caller_of(caller)?, sealed))).transpose()
+    }
+
+    fn replace_receipt(&mut self, id: VerificationId, sealed: &[u8]) -> Result<(), StateError> {
+        self.connection
+            .prepare_cached("UPDATE receipt SET sealed = ?3 WHERE entity = ?1 AND id = ?2")?
+            .execute(params![self.entity.as_str(), id.as_bytes(), sealed])?;
+        self.to_scrub = true;
+        Ok(())
+    }
+
+    fn scrub(&mut self) -> Result<(), StateError> {
+        if !self.to_scrub {
+            return Ok(());
+        }
+        // The file's own pages were overwritten; the log still has them as they were, until it is written back and cut.
+        self.connection.busy_timeout(SCRUB_PATIENCE)?;
+        let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        self.connection.busy_timeout(PATIENCE)?;
+        self.to_scrub = busy? != 0;
+        if self.to_scrub { Err(StateError::Store("another process reads the store".to_owned())) } else { Ok(()) }
+    }
+
     fn find(&mut self, caller: &CallerId, id: VerificationId) -> Result<Option<StoredReply>, StateError> {
         let sealed = self
             .connection
@@ -232,9 +274,7 @@ impl StateStore for SqliteState {
         })?;
         rows.map(|row| {
             let (id, caller, tag) = row?;
-            let caller =
-                CallerId::new(caller).map_err(|_| StateError::Store("a row holds a malformed caller".into()))?;
-            Ok(Orphan { id: id_of(&id)?, caller, tag })
+            Ok(Orphan { id: id_of(&id)?, caller: caller_of(caller)?, tag })
         })
         .collect()
     }
@@ -244,6 +284,7 @@ impl StateStore for SqliteState {
         let replies = self.connection.execute("DELETE FROM verification WHERE expires_ms < ?1", [now])?;
         let answers = self.connection.execute("DELETE FROM accepted_answer WHERE expires_ms < ?1", [now])?;
         let receipts = self.connection.execute("DELETE FROM receipt WHERE expires_ms < ?1", [now])?;
+        self.to_scrub |= replies + receipts > 0;
         Ok(replies + answers + receipts)
     }
 }

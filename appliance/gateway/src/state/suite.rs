@@ -146,6 +146,111 @@ fn a_receipt_is_kept_for_its_caller_until_it_expires() {
 }
 
 #[test]
+fn a_replaced_receipt_keeps_its_caller_and_its_expiry() {
+    with_store(|store| {
+        let kept = KeptReceipt { sealed: vec![7], expires: at(100) };
+        store.finish(&Finish { receipt: Some(kept), ..finish(1, "a", None, 50) }).unwrap();
+        store.replace_receipt(id(1), &[8]).unwrap();
+        store.replace_receipt(id(2), &[9]).unwrap();
+        assert_eq!(store.find_receipt_of_any(id(1)).unwrap(), Some((caller("a"), vec![8])));
+        assert_eq!(store.find_receipt_of_any(id(2)).unwrap(), None, "nothing is made by replacing");
+        store.purge(at(101)).unwrap();
+        assert_eq!(store.find_receipt_of_any(id(1)).unwrap(), None);
+    });
+}
+
+/// 170 octets that no other check has, as long as a sealed receipt.
+fn sealed(n: u16) -> Vec<u8> {
+    (0..6u8).flat_map(|part| yanqian_sm::sm3(&[&n.to_be_bytes(), &[part]])).take(170).collect()
+}
+
+fn many(n: u16) -> VerificationId {
+    VerificationId::new(at(i64::from(n)), [u8::try_from(n % 256).unwrap(); 10])
+}
+
+/// Of the checks, those of which some piece is in the store's files.
+fn left_on_disk(directory: &std::path::Path, checks: impl Iterator<Item = u16>) -> Vec<u16> {
+    let mut held = std::collections::HashSet::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let octets = std::fs::read(entry.unwrap().path()).unwrap();
+        held.extend(octets.windows(8).map(|piece| u64::from_be_bytes(piece.try_into().unwrap())));
+    }
+    let is_held = |n: u16| sealed(n).as_chunks().0.iter().any(|piece| held.contains(&u64::from_be_bytes(*piece)));
+    checks.filter(|n| is_held(*n)).collect()
+}
+
+#[test]
+fn what_was_replaced_or_purged_is_in_none_of_the_stores_files() {
+    const CHECKS: u16 = 1200;
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    for batch in 0..CHECKS / 100 {
+        store.begin_batch().unwrap();
+        for n in batch * 100..(batch + 1) * 100 {
+            // Ends of all kinds lie side by side, so that pages are split, emptied in part and joined.
+            let kept = KeptReceipt { sealed: sealed(n), expires: at(i64::from(n % 7) * 1000) };
+            store.finish(&Finish { id: many(n), receipt: Some(kept), ..finish(0, "a", None, 1_000_000) }).unwrap();
+        }
+        store.commit_batch().unwrap();
+    }
+    assert_eq!(left_on_disk(directory.path(), 0..CHECKS).len(), usize::from(CHECKS), "the search finds what is there");
+    store.begin_batch().unwrap();
+    for n in (0..CHECKS).filter(|n| n % 5 == 0) {
+        store.replace_receipt(many(n), &[0xee; 138]).unwrap();
+    }
+    store.commit_batch().unwrap();
+    assert!(!left_on_disk(directory.path(), (0..CHECKS).filter(|n| n % 5 == 0)).is_empty(), "the log still has them");
+    store.scrub().unwrap();
+    assert_eq!(left_on_disk(directory.path(), (0..CHECKS).filter(|n| n % 5 == 0)), [0; 0]);
+    for now in [500, 1500, 3500, 5500] {
+        store.begin_batch().unwrap();
+        store.purge(at(now)).unwrap();
+        store.commit_batch().unwrap();
+        store.scrub().unwrap();
+        let gone = (0..CHECKS).filter(|n| n % 5 == 0 || i64::from(n % 7) * 1000 < now);
+        assert_eq!(left_on_disk(directory.path(), gone), [0; 0], "{now}");
+    }
+    let kept: Vec<u16> = (0..CHECKS).filter(|n| n % 5 != 0 && n % 7 == 6).collect();
+    assert_eq!(left_on_disk(directory.path(), kept.iter().copied()), kept, "and the others are there");
+}
+
+#[test]
+fn a_store_that_another_process_reads_says_that_it_is_not_scrubbed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    store.begin_batch().unwrap();
+    store.finish(&finish(1, "a", None, 50)).unwrap();
+    store.commit_batch().unwrap();
+    let reader = rusqlite::Connection::open(directory.path().join("state.sqlite")).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM verification;").unwrap();
+    store.begin_batch().unwrap();
+    store.purge(at(60)).unwrap();
+    store.commit_batch().unwrap();
+    assert!(store.scrub().is_err());
+    drop(reader);
+    store.scrub().unwrap();
+}
+
+#[tokio::test]
+async fn an_operation_alone_meets_no_open_batch() {
+    let directory = tempfile::tempdir().unwrap();
+    let (handle, _thread) = StateHandle::start(Box::new(open(directory.path()))).unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..200u8 {
+        let handle = handle.clone();
+        tasks.spawn(async move {
+            if n % 3 == 0 {
+                handle.call_alone(|store| store.scrub()).await.unwrap();
+            } else {
+                handle.call(move |store| store.begin(&begin(n, "a", n, n))).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(handle.call(|store| store.orphans()).await.unwrap().len(), 133);
+}
+
+#[test]
 fn a_file_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));

@@ -7,7 +7,14 @@ use super::{StateError, StateStore};
 
 /// Runs after the batch's end, with the commit's result.
 type Completion = Box<dyn FnOnce(Result<(), StateError>) + Send>;
-type Job = Box<dyn FnOnce(&mut dyn StateStore) -> Completion + Send>;
+type Work<T> = Box<dyn FnOnce(&mut dyn StateStore) -> T + Send>;
+
+enum Job {
+    /// Shares a commit with those beside it.
+    InBatch(Work<Completion>),
+    /// Runs when no batch is open.
+    Alone(Work<()>),
+}
 
 /// Operations that share one commit at most.
 const BATCH: usize = 128;
@@ -39,13 +46,13 @@ impl StateHandle {
         operation: impl FnOnce(&mut dyn StateStore) -> Result<T, StateError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<T, StateError>>, StateError> {
         let (reply, result) = oneshot::channel();
-        let job: Job = Box::new(move |store| {
+        let job = Job::InBatch(Box::new(move |store| {
             let outcome = operation(store);
             Box::new(move |committed| {
                 // A caller that no longer waits has nothing to learn.
                 let _ = reply.send(committed.and(outcome));
             })
-        });
+        }));
         self.jobs.try_send(job).map_err(|_| StateError::Gone)?;
         Ok(result)
     }
@@ -56,6 +63,20 @@ impl StateHandle {
         operation: impl FnOnce(&mut dyn StateStore) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
         self.submit(operation)?.await.map_err(|_| StateError::Gone)?
+    }
+
+    /// Runs an operation that takes no part in a batch.
+    pub async fn call_alone<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut dyn StateStore) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
+        let (reply, result) = oneshot::channel();
+        let job = Job::Alone(Box::new(move |store| {
+            // A caller that no longer waits has nothing to learn.
+            let _ = reply.send(operation(store));
+        }));
+        self.jobs.try_send(job).map_err(|_| StateError::Gone)?;
+        result.await.map_err(|_| StateError::Gone)?
     }
 
     /// As [`Self::call`], for a thread that may block.
@@ -75,13 +96,27 @@ impl StateThread {
 }
 
 fn serve(mut store: Box<dyn StateStore>, inbox: &mpsc::Receiver<Job>) {
-    while let Ok(first) = inbox.recv() {
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
+        let first = match job {
+            Job::InBatch(first) => first,
+            Job::Alone(operation) => {
+                operation(store.as_mut());
+                continue;
+            }
+        };
         let mut completions = Vec::new();
         let result = store.begin_batch().and_then(|()| {
             completions.push(first(store.as_mut()));
             while completions.len() < BATCH {
-                let Ok(job) = inbox.try_recv() else { break };
-                completions.push(job(store.as_mut()));
+                match inbox.try_recv() {
+                    Ok(Job::InBatch(job)) => completions.push(job(store.as_mut())),
+                    Ok(alone @ Job::Alone(_)) => {
+                        next = Some(alone);
+                        break;
+                    }
+                    Err(_) => break,
+                }
             }
             store.commit_batch()
         });

@@ -33,6 +33,7 @@ mod replacement;
 mod revocation;
 mod rotation;
 mod sealed;
+mod search;
 mod services;
 mod signature;
 mod softhsm;

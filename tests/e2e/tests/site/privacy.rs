@@ -1,14 +1,14 @@
 //! Personal data planted wherever a caller can put it, then searched for wherever it must not be (I8): logs, metrics, probes,
 //! ledger, state store, and the octets that the platform received outside the envelope.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use yanqian_harness::people::{self, NumberForm};
-use yanqian_harness::{Caller, Misbehaviour as M, REAL_NAME, Site, Variant};
+use yanqian_harness::{Caller, Misbehaviour as M, REAL_NAME, Record, Site, Variant};
 
 use crate::support::site_with;
 
@@ -120,6 +120,22 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
 /// Everything that is on the disk of a site, and the ledger as it is shown.
 fn kept(site: &Site) -> BTreeMap<String, Vec<u8>> {
     let own = site.places();
+    let ledger = own.ledger().display().to_string();
+    let mut told = BTreeMap::new();
+    for command in [
+        &["index"][..],
+        &["search", "--json"],
+        &["search"],
+        &["report", "--json", "--by", "caller,purpose,mode,day,document-type,rule,verdict,reason"],
+        &["report", "--csv"],
+        &["unknown", "--json"],
+        &["epochs", "--json"],
+    ] {
+        let arguments: Vec<&str> = ["ledger"].iter().chain(command).copied().chain([ledger.as_str()]).collect();
+        let output = site.yanqian(&arguments).unwrap();
+        assert_eq!(output.code, Some(0), "{}", output.all());
+        told.insert(format!("ledger {}", command.join(" ")), output.all().into_bytes());
+    }
     let directories = [own.logs(), own.state(), own.etc(), own.worker_state(), own.root().join("run")];
     let mut places: BTreeMap<String, Vec<u8>> = directories
         .iter()
@@ -129,10 +145,30 @@ fn kept(site: &Site) -> BTreeMap<String, Vec<u8>> {
     let shown = site.ledger_records().unwrap().iter().map(|record| record.0.to_string()).collect::<String>();
     assert!(shown.contains("core-banking"), "the records are real ones");
     places.insert("ledger show".to_owned(), shown.into_bytes());
-    for needed in ["state.sqlite", "daemon.log", "worker.log", "ledger"] {
+    places.extend(told);
+    for needed in ["state.sqlite", "search.sqlite", "search-keys", "daemon.log", "worker.log", "ledger"] {
         assert!(places.keys().any(|place| place.contains(needed)), "{needed} was looked into");
     }
     places
+}
+
+/// The receipts of all checks, and the records in them.
+async fn receipts(site: &Site) -> BTreeMap<String, Vec<u8>> {
+    let caller = site.caller("core-banking").unwrap();
+    let ids: BTreeSet<String> = site.ledger_records().unwrap().iter().map(Record::verification).collect();
+    let mut receipts = BTreeMap::new();
+    for id in ids.iter().filter(|id| !id.is_empty()) {
+        let receipt = caller.receipt(id).await.unwrap();
+        if receipt.status == 200 {
+            for (number, record) in receipt.json()["records"].as_array().unwrap().iter().enumerate() {
+                let octets = STANDARD.decode(record.as_str().unwrap()).unwrap();
+                receipts.insert(format!("record {number} in the receipt of {id}"), octets);
+            }
+            receipts.insert(format!("receipt of {id}"), receipt.body.to_vec());
+        }
+    }
+    assert!(receipts.len() > 3, "there are receipts");
+    receipts
 }
 
 fn document() -> Value {
@@ -252,6 +288,7 @@ async fn nothing_leaks(log: &'static str, managed: bool) {
     site.start_daemon().await.unwrap();
     places.insert("metrics and probes".to_owned(), pages.into_bytes());
     places.extend(kept(&site));
+    places.extend(receipts(&site).await);
     assert!(contains(&places["ledger show"], b"not-found"), "the records are real ones");
     let leaks: Vec<String> = places
         .iter()
@@ -339,6 +376,7 @@ async fn portraits_chip_files_and_readings_leave_no_trace() {
     site.kill_daemon();
     site.start_daemon().await.unwrap();
     let mut places = kept(&site);
+    places.extend(receipts(&site).await);
     places.insert("metrics".to_owned(), metrics.into_bytes());
     assert!(contains(&places[&site.places().daemon_log().display().to_string()], b"TRACE"), "the log is talkative");
 

@@ -1,0 +1,107 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use yanqian_ledger::search::Epoch;
+
+use super::super::output::say;
+use super::document::{KEYS, beside, ring};
+use super::forget::{confirmed, socket};
+use crate::control::{Order, order};
+
+pub(super) const DESTROY_HELP: &str = "\
+The key's file is overwritten and unlinked, and a record names who ordered it. The key in use is not destroyed: begin another epoch first. What was
+copied from the directory of keys, by a backup or by storage that never writes in place, is not reached; keep the keys out of backups.
+
+Example:
+  yanqian ledger destroy-epoch 3 --config /etc/yanqian/yanqian.toml";
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct List {
+    /// Directory of the search keys, if not `search-keys` beside the ledger
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// One JSON document: {"v":1,"epochs":[{"epoch","state","begun","destroyed","operator","recorded"}]}
+    #[arg(long)]
+    json: bool,
+    /// The ledger's directory
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Begin {
+    /// Configuration file of the daemon (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Destroy {
+    /// The epoch's number
+    #[arg(value_name = "EPOCH")]
+    epoch: u32,
+    /// Configuration file of the daemon (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// `in-use` is the newest while it has a key.
+fn state(epoch: &Epoch, is_last: bool) -> &'static str {
+    match epoch.destroyed {
+        Some(_) => "destroyed",
+        None if is_last => "in-use",
+        None => "kept",
+    }
+}
+
+pub(super) fn list(arguments: &List) -> Result<(), String> {
+    let ring = ring(&arguments.keys.clone().unwrap_or_else(|| beside(&arguments.directory, KEYS)))?;
+    let epochs = ring.epochs().map_err(|error| error.to_string())?;
+    let last = epochs.last().map(|epoch| epoch.number);
+    let told: Vec<Value> = epochs
+        .iter()
+        .map(|epoch| {
+            json!({
+                "epoch": epoch.number,
+                "state": state(epoch, Some(epoch.number) == last),
+                "begun": epoch.begun.to_string(),
+                "destroyed": epoch.destroyed.map(|destroyed| destroyed.at.to_string()),
+                "operator": epoch.destroyed.map(|destroyed| destroyed.operator),
+                "recorded": epoch.destroyed.map(|destroyed| destroyed.recorded),
+            })
+        })
+        .collect();
+    if arguments.json {
+        say(json!({ "v": 1, "epochs": told }));
+        return Ok(());
+    }
+    for epoch in &epochs {
+        let state = state(epoch, Some(epoch.number) == last);
+        let destroyed = epoch.destroyed.map_or_else(String::new, |destroyed| {
+            let record = if destroyed.recorded { "" } else { ", not yet recorded" };
+            format!("  at {} by uid {}{record}", destroyed.at, destroyed.operator)
+        });
+        say(format_args!("{:>6}  {}  {state}{destroyed}", epoch.number, epoch.begun));
+    }
+    Ok(())
+}
+
+pub(super) fn begin(arguments: &Begin) -> Result<(), String> {
+    let (sequence, epoch) =
+        order(&socket(&arguments.config)?, &Order::BeginEpoch {}).map_err(|error| error.to_string())?;
+    say(format_args!("epoch {} began; record {sequence}", epoch.unwrap_or_default()));
+    Ok(())
+}
+
+pub(super) fn destroy(arguments: &Destroy) -> Result<(), String> {
+    let epoch = arguments.epoch;
+    let socket = socket(&arguments.config)?;
+    confirmed(arguments.yes, &format!("Records of epoch {epoch} will never be found by a document again."))?;
+    let (sequence, _) = order(&socket, &Order::DestroyEpoch { epoch }).map_err(|error| error.to_string())?;
+    say(format_args!("the key of epoch {epoch} is destroyed; record {sequence}"));
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The epochs of search keys while the daemon runs: another begins when its time has come or an operator says so, and what an
+//! operator destroyed gets its record.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::time::{Duration, Instant};
+use yanqian_evidence::{Body, Management};
+use yanqian_gateway::{Clock, ClockHealth, Core, SystemClock};
+use yanqian_ledger::read_records;
+use yanqian_ledger::search::{EpochKey, KeyError, KeyRing};
+use yanqian_vocabulary::Timestamp;
+
+use crate::config::{Config, SearchConfig};
+use crate::parts;
+
+/// After an epoch that could not be begun: each attempt may leave a record.
+const AGAIN: Duration = Duration::from_mins(10);
+
+/// Why an order about search keys was not carried out, or not recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EpochError {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("nothing was changed: the ledger did not record it ({0})")]
+    NotBegun(String),
+    #[error("the key is destroyed; the ledger did not record that yet ({0}), and will be asked again")]
+    NotRecorded(String),
+}
+
+/// Keeps the directory of search keys; there is one for each daemon.
+pub(crate) struct SearchKeys {
+    core: Arc<Core>,
+    clock: Arc<dyn ClockHealth>,
+    ring: KeyRing,
+    config: SearchConfig,
+    not_before: Instant,
+}
+
+/// The key that the daemon starts with.
+pub(crate) struct First {
+    pub(crate) key: EpochKey,
+    /// It has no file yet, and gets one by [`SearchKeys::begin`].
+    pub(crate) is_new: bool,
+}
+
+/// Finds the key to start with; carries on with what a crash cut off.
+pub(crate) fn first(config: &Config, last_sequence: u64, now: Timestamp) -> Result<First, String> {
+    let ring = parts::search_keys(config).map_err(|error| error.to_string())?;
+    let prepared = ring.prepare().and_then(|()| ring.settle()).and_then(|()| ring.newest());
+    if let Some(key) = prepared.map_err(|error| error.to_string())? {
+        return Ok(First { key, is_new: false });
+    }
+    let is_empty = ring.epochs().map_err(|error| error.to_string())?.is_empty();
+    // A directory that was lost, or a ledger of before there was one: its numbers are not given again.
+    let used = if is_empty && last_sequence > 0 { highest_epoch(&parts::ledger_directory(config))? } else { 0 };
+    let number = ring.next(used).map_err(|error| error.to_string())?;
+    Ok(First { key: EpochKey::new(number, now, random_key()), is_new: true })
+}
+
+/// Reads the whole ledger, once.
+fn highest_epoch(directory: &Path) -> Result<u32, String> {
+    tracing::warn!("there is no search key: reading the ledger for the epochs that it names");
+    let mut epochs = BTreeSet::from([0]);
+    for entry in read_records(directory).map_err(|error| error.to_string())? {
+        match entry.map_err(|error| error.to_string())?.record.body {
+            Body::Intent(intent) => epochs.extend(intent.search.map(|search| search.epoch)),
+            Body::Management(Management::SearchEpochBegun { epoch, .. }) => drop(epochs.insert(epoch)),
+            _ => {}
+        }
+    }
+    Ok(epochs.last().copied().unwrap_or_default())
+}
+
+fn random_key() -> [u8; 32] {
+    let mut octets = [0; 32];
+    getrandom::fill(&mut octets).expect("the operating system gives randomness");
+    octets
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, KeyError> + Send + 'static,
+) -> Result<T, EpochError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        // The task neither panics nor is it aborted.
+        Err(error) => Err(EpochError::NotBegun(error.to_string())),
+    }
+}
+
+impl SearchKeys {
+    /// Begins the first epoch where there was none, before any tag is made in it.
+    pub(crate) async fn begin(
+        core: Arc<Core>,
+        clock: Arc<dyn ClockHealth>,
+        config: &Config,
+        is_new: bool,
+    ) -> Result<Self, EpochError> {
+        let ring = KeyRing::new(&config.search.keys_dir);
+        let keys = Self { core, clock, ring, config: config.search.clone(), not_before: Instant::now() };
+        if is_new {
+            keys.put_into_use(keys.core.search_key(), None).await?;
+        }
+        Ok(keys)
+    }
+
+    /// Records that an epoch begins, then makes its file durable. A crash between the two leaves a record that nothing follows.
+    async fn put_into_use(&self, key: Arc<EpochKey>, operator: Option<u32>) -> Result<u64, EpochError> {
+        let record = Management::SearchEpochBegun { epoch: key.epoch(), operator };
+        let appended =
+            self.core.append(record.into()).await.map_err(|error| EpochError::NotBegun(error.to_string()))?;
+        let (ring, added) = (self.ring.clone(), key);
+        blocking(move || ring.add(&added)).await?;
+        Ok(appended.sequence)
+    }
+
+    /// Begins another epoch; gives its number and its record's sequence.
+    pub(crate) async fn begin_next(&self, operator: Option<u32>) -> Result<(u32, u64), EpochError> {
+        let (ring, used) = (self.ring.clone(), self.core.search_key().epoch());
+        let number = blocking(move || ring.next(used)).await?;
+        let key = Arc::new(EpochKey::new(number, SystemClock.now(), random_key()));
+        let sequence = self.put_into_use(Arc::clone(&key), operator).await?;
+        self.core.replace_search_key(key);
+        tracing::warn!(epoch = number, "search tags are made with another epoch's key");
+        Ok((number, sequence))
+    }
+
+    /// Destroys an epoch's key, then records that; gives the record's sequence.
+    pub(crate) async fn destroy(&self, epoch: u32, operator: u32) -> Result<u64, EpochError> {
+        let ring = self.ring.clone();
+        blocking(move || ring.destroy(epoch, SystemClock.now(), operator)).await?;
+        tracing::warn!(
+            epoch,
+            operator,
+            "the key of a search epoch is destroyed; nobody finds its records by a document any more"
+        );
+        self.record_destroyed(epoch, operator).await
+    }
+
+    async fn record_destroyed(&self, epoch: u32, operator: u32) -> Result<u64, EpochError> {
+        let record = Management::SearchEpochDestroyed { epoch, operator: Some(operator) };
+        let appended =
+            self.core.append(record.into()).await.map_err(|error| EpochError::NotRecorded(error.to_string()))?;
+        let ring = self.ring.clone();
+        blocking(move || ring.set_recorded(epoch)).await?;
+        Ok(appended.sequence)
+    }
+
+    /// Does what is due.
+    pub(crate) async fn look(&mut self) {
+        if let Err(error) = self.record_what_is_not().await {
+            tracing::error!(%error, "search keys");
+        }
+        let key = self.core.search_key();
+        let why = if !self.ring.has_file(key.epoch()) {
+            "its key's file is gone"
+        } else if self.clock.is_trusted() && is_over(key.begun(), SystemClock.now(), self.config.epoch_months) {
+            "its months are over"
+        } else {
+            return;
+        };
+        if Instant::now() < self.not_before {
+            return;
+        }
+        self.not_before = Instant::now() + AGAIN;
+        tracing::warn!(epoch = key.epoch(), why, "the search epoch ends");
+        if let Err(error) = self.begin_next(None).await {
+            tracing::error!(%error, "the next search epoch cannot be begun; it is tried again");
+        }
+    }
+
+    /// Destructions that a crash or a ledger that did not write kept from being recorded.
+    async fn record_what_is_not(&self) -> Result<(), EpochError> {
+        let ring = self.ring.clone();
+        for epoch in blocking(move || ring.epochs()).await? {
+            if let Some(destroyed) = epoch.destroyed.filter(|destroyed| !destroyed.recorded) {
+                self.record_destroyed(epoch.number, destroyed.operator).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Months in Asia/Shanghai since the year 0.
+fn month(time: Timestamp) -> i64 {
+    let date = time.plus_millis(8 * 3_600_000).to_utc();
+    i64::from(date.year()) * 12 + i64::from(u8::from(date.month()))
+}
+
+/// Whether an epoch that began then has had its calendar months: the first counts whole.
+fn is_over(begun: Timestamp, now: Timestamp, months: Option<std::num::NonZeroU32>) -> bool {
+    months.is_some_and(|months| month(now) - month(begun) >= i64::from(months.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_epoch_ends_with_its_last_calendar_month_in_shanghai() {
+        let time = |text: &str| Timestamp::from_rfc3339(text).unwrap();
+        let begun = time("2026-11-26T08:00:00+08:00");
+        let three = std::num::NonZeroU32::new(3);
+        assert!(!is_over(begun, time("2027-01-31T23:59:59+08:00"), three));
+        assert!(is_over(begun, time("2027-02-01T00:00:00+08:00"), three));
+        assert!(!is_over(begun, time("2099-01-01T00:00:00+08:00"), None), "only on an order");
+        assert!(!is_over(begun, time("2020-01-01T00:00:00+08:00"), three), "a clock that was set back ends nothing");
+    }
+}

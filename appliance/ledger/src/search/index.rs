@@ -1,0 +1,443 @@
+//! The index beside a ledger: an SQLite file that leads from a condition to the places of a check's records.
+//!
+//! It is made from records that were proven as they were read, continues where it ended, and is thrown away when the ledger
+//! does not have the chain values any more with which it was made. What it leads to is read from the ledger and proven there;
+//! a row that leads elsewhere is an error, never a result. It holds names, times and the first half of tags and ids, and
+//! nothing that the ledger does not hold in the clear.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
+use yanqian_evidence::verify::{Place, Verifier};
+use yanqian_evidence::{Body, ChainValue, Mark, Record, Search};
+use yanqian_vocabulary::VerificationId;
+
+use super::checks::{Check, Head, end_of};
+use super::query::{Query, Wanted};
+use super::tail::Tail;
+use crate::error::{Doing, OpenError};
+use crate::place::{PlaceError, read_entry_at};
+use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
+use crate::storage::{Directory, Storage};
+
+/// `PRAGMA user_version`; an index of another is made anew.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE segment (
+    number INTEGER PRIMARY KEY,
+    last_sequence INTEGER NOT NULL,
+    last_place INTEGER NOT NULL,
+    chain BLOB NOT NULL            -- after that record: commits to all before it
+) STRICT;
+CREATE TABLE entry (
+    sequence INTEGER PRIMARY KEY,  -- of the check's first record
+    segment INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    verification INTEGER NOT NULL, -- its last eight octets
+    received_ms INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    purpose TEXT,
+    epoch INTEGER,
+    tag INTEGER,                   -- its first eight octets
+    verdict TEXT NOT NULL,
+    reason TEXT
+) STRICT;
+CREATE INDEX entry_tag ON entry (tag) WHERE tag IS NOT NULL;
+CREATE INDEX entry_verification ON entry (verification);
+CREATE INDEX entry_received ON entry (received_ms);
+CREATE TABLE later (               -- exchanges and ends
+    first INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    PRIMARY KEY (first, sequence)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Why an index could not be made or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    #[error("index: {0}")]
+    Store(#[from] rusqlite::Error),
+    /// A row leads to a place where its record does not stand.
+    #[error("the index does not fit the ledger at record {sequence} ({problem}); make it anew")]
+    Unfit { sequence: u64, problem: String },
+}
+
+/// What bringing an index up to date did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Indexed {
+    /// Records added.
+    pub records: u64,
+    /// Sequence of the last record in the index.
+    pub last_sequence: u64,
+    /// The index was of another ledger, or of this one as it is no more, and was made anew.
+    pub anew: bool,
+}
+
+/// The index of one ledger.
+#[derive(Debug)]
+pub struct Index {
+    connection: Connection,
+}
+
+/// How far an index reaches: the last record in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub(super) segment: u64,
+    pub(super) sequence: u64,
+    /// Where it begins, in octets from the start of the segment.
+    pub(super) place: u64,
+    /// After it: commits to all before.
+    pub(super) chain: ChainValue,
+}
+
+impl Index {
+    /// Opens or creates the file. One of another version is emptied.
+    pub fn open(file: &Path) -> Result<Self, IndexError> {
+        let connection = Connection::open(file)?;
+        connection.busy_timeout(Duration::from_mins(10))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // What a power failure takes away is made again.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "cache_size", -(256 << 10))?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found != VERSION {
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; DROP TABLE IF EXISTS segment; DROP TABLE IF EXISTS entry; DROP TABLE IF EXISTS later;
+                 {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))?;
+        }
+        Ok(Self { connection })
+    }
+
+    /// Takes in what the ledger has beyond it, proving each segment that it reads. `progress` hears of the last sequence
+    /// after each. Takes no lock of the ledger.
+    pub fn update(&mut self, directory: &Path, mut progress: impl FnMut(u64)) -> Result<Indexed, IndexError> {
+        let storage = Directory::read_only(directory).doing("opening the ledger's directory")?;
+        let mut indexed = Indexed::default();
+        loop {
+            match self.extend(&storage, &mut indexed, &mut progress)? {
+                Extended::Whole => return Ok(indexed),
+                Extended::Overtaken => {}
+                Extended::OtherLedger => {
+                    self.connection.execute_batch(
+                        "BEGIN IMMEDIATE; DELETE FROM segment; DELETE FROM entry; DELETE FROM later; COMMIT;",
+                    )?;
+                    indexed = Indexed { anew: true, ..Indexed::default() };
+                }
+            }
+        }
+    }
+
+    fn extend(
+        &mut self,
+        storage: &dyn Storage,
+        indexed: &mut Indexed,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<Extended, IndexError> {
+        // The mark first: what is written later can only lie beyond it.
+        let mark = read_mark(storage)?;
+        let segments = contiguous_segments(storage)?;
+        let Some(&newest) = segments.last() else { return Ok(Extended::Whole) };
+        let mut reached = reached_in(&self.connection)?;
+        if let Some(before) = reached {
+            indexed.last_sequence = before.sequence;
+            if mark.is_some_and(|mark| mark.sequence == before.sequence && mark.chain == before.chain) {
+                return Ok(Extended::Whole);
+            }
+            if before.segment > newest {
+                return Ok(Extended::OtherLedger);
+            }
+            if !is_sealed_at(storage, &before, newest)? {
+                match self.extend_segment(storage, &before, mark)? {
+                    Followed::To(after) => reached = Some(after),
+                    Followed::Overtaken => return Ok(Extended::Overtaken),
+                    Followed::OtherLedger => return Ok(Extended::OtherLedger),
+                }
+            }
+        }
+        if let Some(after) = reached {
+            indexed.records += after.sequence - indexed.last_sequence;
+            indexed.last_sequence = after.sequence;
+            if after.segment < newest && !is_sealed_at(storage, &after, newest)? {
+                return Ok(Extended::OtherLedger);
+            }
+        }
+        let begin = reached.map_or(1, |reached| reached.segment + 1);
+        let mut verifier = match begin {
+            1 => Verifier::new(mark),
+            _ if begin > newest => return Ok(Extended::Whole),
+            _ => Verifier::starting_at(&read_header(storage, begin)?, mark),
+        };
+        for segment in begin..=newest {
+            let octets = read_segment(storage, segment)?;
+            let place = if segment == newest { last(mark) } else { Place::Sealed };
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if reached_in(&transaction)? != reached {
+                return Ok(Extended::Overtaken);
+            }
+            let (mut problem, mut records, mut end) = (Ok(()), 0, None);
+            let taken = verifier.segment(&octets, place, |found| {
+                if problem.is_ok() {
+                    problem = insert(&transaction, found.record, segment, found.offset);
+                }
+                records += 1;
+                end = Some(Reached {
+                    segment,
+                    sequence: found.frame.sequence,
+                    place: found.offset,
+                    chain: found.frame.chain,
+                });
+            });
+            taken.map_err(OpenError::from)?;
+            problem?;
+            let Some(after) = end else { continue };
+            put_reached(&transaction, &after)?;
+            transaction.commit()?;
+            reached = end;
+            indexed.records += records;
+            indexed.last_sequence = after.sequence;
+            progress(after.sequence);
+        }
+        Ok(Extended::Whole)
+    }
+
+    /// Takes in what follows in the segment in which the index ends, without reading what is before.
+    fn extend_segment(
+        &mut self,
+        storage: &dyn Storage,
+        before: &Reached,
+        mark: Option<Mark>,
+    ) -> Result<Followed, IndexError> {
+        let Some(tail) = Tail::after(storage, before)? else { return Ok(Followed::OtherLedger) };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if reached_in(&transaction)?.as_ref() != Some(before) {
+            return Ok(Followed::Overtaken);
+        }
+        let mut after = *before;
+        for found in tail.records(mark) {
+            let (reached, record) = found?;
+            insert(&transaction, &record, reached.segment, reached.place)?;
+            after = reached;
+        }
+        put_reached(&transaction, &after)?;
+        transaction.commit()?;
+        Ok(Followed::To(after))
+    }
+
+    /// The checks that the query is met by, the oldest first, each read from the ledger and proven there; at most `limit`.
+    pub fn find(&self, directory: &Path, query: &Query, limit: usize) -> Result<Vec<Check>, IndexError> {
+        let (sql, values) = statement(query);
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut found = Vec::new();
+        while found.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let first =
+                Stand { sequence: unsigned(row.get(0)?), segment: unsigned(row.get(1)?), place: unsigned(row.get(2)?) };
+            let check = self.read(directory, first)?;
+            // Half a tag or id may be another's.
+            if query.is_met_by(&check) {
+                found.push(check);
+            }
+        }
+        Ok(found)
+    }
+
+    fn read(&self, directory: &Path, first: Stand) -> Result<Check, IndexError> {
+        let unfit = |problem: String| IndexError::Unfit { sequence: first.sequence, problem };
+        let read = |stand: Stand| {
+            let entry = read_entry_at(directory, stand.segment, stand.place).map_err(|error| match error {
+                PlaceError::Ledger(error @ OpenError::Io { .. }) => IndexError::Ledger(error),
+                other => unfit(other.to_string()),
+            })?;
+            if entry.record.sequence == stand.sequence {
+                Ok(entry)
+            } else {
+                Err(unfit("another record stands there".to_owned()))
+            }
+        };
+        let mut check = Check::begin(read(first)?).ok_or_else(|| unfit("the record begins no check".to_owned()))?;
+        let mut later = self
+            .connection
+            .prepare_cached("SELECT sequence, segment, place FROM later WHERE first = ?1 ORDER BY sequence")?;
+        let stands = later.query_map([signed(first.sequence)], |row| {
+            Ok(Stand { sequence: unsigned(row.get(0)?), segment: unsigned(row.get(1)?), place: unsigned(row.get(2)?) })
+        })?;
+        for stand in stands {
+            let entry = read(stand?)?;
+            if entry.record.body.verification() != Some(check.head.verification) {
+                return Err(unfit("a later record is of another check".to_owned()));
+            }
+            check.follow(entry);
+        }
+        Ok(check)
+    }
+
+    /// How many records hold tags of each epoch.
+    pub fn tags_by_epoch(&self) -> Result<Vec<(u32, u64)>, IndexError> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT epoch, COUNT(*) FROM entry WHERE epoch IS NOT NULL GROUP BY epoch ORDER BY epoch")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1).map(unsigned)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Whether the next segment follows right after where the index ends.
+fn is_sealed_at(storage: &dyn Storage, reached: &Reached, newest: u64) -> Result<bool, OpenError> {
+    Ok(reached.segment < newest && read_header(storage, reached.segment + 1)?.previous_chain == reached.chain)
+}
+
+enum Extended {
+    Whole,
+    /// By another process that brings the same index up to date.
+    Overtaken,
+    OtherLedger,
+}
+
+enum Followed {
+    To(Reached),
+    Overtaken,
+    OtherLedger,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy)]
+struct Stand {
+    sequence: u64,
+    segment: u64,
+    place: u64,
+}
+
+fn insert(transaction: &Transaction<'_>, record: &Record, segment: u64, place: u64) -> Result<(), rusqlite::Error> {
+    let (sequence, segment, place) = (signed(record.sequence), signed(segment), signed(place));
+    if let Some(head) = Head::of(&record.body) {
+        let tag = head.search.as_ref().map(|search| (search.epoch, first_half(search)));
+        transaction
+            .prepare_cached(
+                "INSERT INTO entry (sequence, segment, place, verification, received_ms, caller, mode, purpose, epoch, tag,
+                 verdict, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .execute(params![
+                sequence,
+                segment,
+                place,
+                last_half(&head.verification),
+                head.received.unix_millis(),
+                head.caller.as_str(),
+                head.mode.as_str(),
+                head.purpose.as_ref().map(yanqian_vocabulary::PurposeCode::as_str),
+                tag.map(|(epoch, _)| epoch),
+                tag.map(|(_, tag)| tag),
+                if head.refused.is_some() { "refused" } else { "open" },
+                head.refused.map(yanqian_vocabulary::Reason::code),
+            ])?;
+        return Ok(());
+    }
+    let first = match &record.body {
+        Body::Exchange(exchange) => exchange.intent,
+        body => {
+            let Some((intent, end)) = end_of(body) else { return Ok(()) };
+            transaction
+                .prepare_cached("UPDATE entry SET verdict = ?2, reason = ?3 WHERE sequence = ?1")?
+                .execute(params![signed(intent), end.verdict(), end.reason()])?;
+            intent
+        }
+    };
+    transaction
+        .prepare_cached("INSERT INTO later (first, sequence, segment, place) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![signed(first), sequence, segment, place])?;
+    Ok(())
+}
+
+/// The rows that may meet a query, and the values of its parameters.
+fn statement(query: &Query) -> (String, Vec<Value>) {
+    let mut conditions = vec!["1".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    let mut add = |condition: &str, value: Value| {
+        values.push(value);
+        conditions.push(format!("{condition} ?{}", values.len()));
+    };
+    if let Some(id) = &query.verification {
+        add("verification =", last_half(id).into());
+    }
+    if let Some(caller) = &query.caller {
+        add("caller =", caller.as_str().to_owned().into());
+    }
+    if let Some(purpose) = &query.purpose {
+        add("purpose =", purpose.as_str().to_owned().into());
+    }
+    if let Some(mode) = &query.mode {
+        add("mode =", mode.as_str().to_owned().into());
+    }
+    if let Some(from) = &query.from {
+        add("received_ms >=", from.unix_millis().into());
+    }
+    if let Some(until) = &query.until {
+        add("received_ms <", until.unix_millis().into());
+    }
+    match &query.end {
+        Some(Wanted::Verdict(verdict)) => add("verdict =", verdict.clone().into()),
+        Some(Wanted::Reason(reason)) => add("reason =", reason.clone().into()),
+        None => {}
+    }
+    if let Some(tags) = &query.tags {
+        let tags: Vec<String> = tags.iter().map(|search| first_half(search).to_string()).collect();
+        conditions.push(format!("tag IN ({})", tags.join(", ")));
+    }
+    let conditions = conditions.join(" AND ");
+    (format!("SELECT sequence, segment, place FROM entry WHERE {conditions} ORDER BY sequence"), values)
+}
+
+fn reached_in(connection: &Connection) -> Result<Option<Reached>, IndexError> {
+    let row = connection
+        .prepare_cached("SELECT number, last_sequence, last_place, chain FROM segment ORDER BY number DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, [u8; 32]>(3)?)))
+        .optional()?;
+    Ok(row.map(|(segment, sequence, place, chain)| Reached {
+        segment: unsigned(segment),
+        sequence: unsigned(sequence),
+        place: unsigned(place),
+        chain: ChainValue::new(chain),
+    }))
+}
+
+fn put_reached(transaction: &Transaction<'_>, reached: &Reached) -> Result<(), rusqlite::Error> {
+    let Reached { segment, sequence, place, chain } = reached;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO segment (number, last_sequence, last_place, chain) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![signed(*segment), signed(*sequence), signed(*place), chain.as_bytes()])?;
+    Ok(())
+}
+
+fn last(mark: Option<Mark>) -> Place {
+    Place::Last { durable: mark.map_or(0, |mark| mark.sequence) }
+}
+
+fn first_half(search: &Search) -> i64 {
+    search.tag.as_bytes().first_chunk().map_or(0, |octets| i64::from_be_bytes(*octets))
+}
+
+fn last_half(id: &VerificationId) -> i64 {
+    id.as_bytes().last_chunk().map_or(0, |octets| i64::from_be_bytes(*octets))
+}
+
+/// Numbers of a ledger are far from where the two differ.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
