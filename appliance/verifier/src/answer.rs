@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE_NO_PAD};
 use yanqian_evidence::{Answer, Der};
 use yanqian_messages::{
     CanonicalForm, Certificate, Members, PlainVerifier, SignatureVerifier, SignedAttributes, SignedData,
@@ -44,10 +46,21 @@ fn carried(octets: &[u8]) -> Option<SignedData> {
     SignedData::parse(octets).ok().or_else(|| SignedData::parse(&dense(octets)?).ok())
 }
 
-/// Base64 without the white space that some peers put in.
+/// As a profile's `lax` allows; a receipt does not say whether its profile did.
+const LAX: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Base64 with the white space that some peers put in, and without the padding that some leave out.
 fn dense(text: &[u8]) -> Option<Vec<u8>> {
     let dense: Vec<u8> = text.iter().copied().filter(|octet| !octet.is_ascii_whitespace()).collect();
-    STANDARD.decode(dense).ok()
+    LAX.decode(dense).ok()
+}
+
+/// The octets that a text may stand for.
+fn spelled(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    [hex::decode(text).ok(), dense(text.as_bytes())].into_iter().flatten()
 }
 
 /// One object and one text, and otherwise only the places of attachments that were sealed to the entity and are not kept.
@@ -84,6 +97,9 @@ impl Recorded<'_> {
         if message.signer_certificate().is_ok_and(|embedded| embedded != self.signer) {
             return Err("the answer carries another certificate of its signer than the record".to_owned());
         }
+        if !message.signer().names(self.signer) {
+            return Err("the answer says that another certificate signed it than the record".to_owned());
+        }
         if self.signature() != Some(message.signer().signature().to_der().as_slice()) {
             return Err("the record names another signature than the one in the answer".to_owned());
         }
@@ -106,9 +122,8 @@ impl Recorded<'_> {
         if self.is_bare(&text) {
             return self.covers(object.as_bytes());
         }
-        let message = dense(text.as_bytes()).or_else(|| hex::decode(&text).ok());
-        let message = message.ok_or("the answer's signature is not base64")?;
-        let message = SignedData::parse(&message).map_err(|error| format!("the answer's signature: {error}"))?;
+        let message = spelled(&text).find_map(|octets| SignedData::parse(&octets).ok());
+        let message = message.ok_or("the answer's signature is neither SignedData nor the recorded r and s")?;
         self.is_of(&message)?;
         if message.content().is_some() {
             return Err("the answer's signature carries a content of its own".to_owned());
@@ -118,8 +133,7 @@ impl Recorded<'_> {
 
     /// Whether a text is r and s of the recorded signature, in one of the spellings that profiles know.
     fn is_bare(&self, text: &str) -> bool {
-        let octets = [dense(text.as_bytes()), hex::decode(text).ok()];
-        octets.into_iter().flatten().any(|octets| {
+        spelled(text).any(|octets| {
             let raw = octets.as_slice().try_into().ok().and_then(|raw| Signature::from_raw(raw).ok());
             let read = raw.or_else(|| Signature::from_der_lax(&octets).ok());
             read.is_some_and(|read| self.signature() == Some(read.to_der().as_slice()))
@@ -130,8 +144,8 @@ impl Recorded<'_> {
     fn inside(&self, members: &Members<'_>, octets: &[u8]) -> bool {
         members.keys().any(|key| {
             let Some(text) = members.text(key) else { return false };
-            let message = || SignedData::parse(&dense(text.as_bytes())?).ok();
-            let recorded = self.is_bare(&text) || message().is_some_and(|message| self.is_of(&message).is_ok());
+            let mut messages = spelled(&text).filter_map(|octets| SignedData::parse(&octets).ok());
+            let recorded = self.is_bare(&text) || messages.any(|message| self.is_of(&message).is_ok());
             let signed = || CanonicalForm::ALL.into_iter().filter_map(|form| form.octets(octets, key).ok());
             recorded && signed().any(|signed| self.covers(&signed).is_ok())
         })
