@@ -1,5 +1,5 @@
 // The anchor: every record stands in the ledger's tree under a checkpoint that a known key signed.
-import { type Checkpoint, CheckpointError, isOf, lineVerifies, readCheckpoint } from "./checkpoint.ts";
+import { type Checkpoint, isOf, lineVerifies } from "./checkpoint.ts";
 import { equal, hex, type Octets } from "./octets.ts";
 import type { LedgerRecord } from "./records.ts";
 import type { Anchor, Proof, Receipt } from "./receipt.ts";
@@ -14,7 +14,7 @@ export interface Anchored {
 }
 
 export function judgeAnchor(anchor: Anchor, receipt: Receipt, records: LedgerRecord[], ledgers: Ledgers | undefined): Anchored {
-  const checkpoint = checkpointOf(anchor);
+  const { checkpoint } = anchor;
   if (ledgers === undefined) fail("the trust directory has no ledgers.toml", "信任目录中没有 ledgers.toml");
   const keys = ledgers.ledgers.filter(({ origin }) => origin === checkpoint.origin);
   if (keys.length === 0) fail("ledgers.toml names no key for the checkpoint's origin", "ledgers.toml 中没有该检查点来源的密钥");
@@ -39,15 +39,6 @@ export function judgeAnchor(anchor: Anchor, receipt: Receipt, records: LedgerRec
       `记录处于 ${checkpoint.origin} 规模为 ${checkpoint.size} 的检查点之下，见证者 ${witnesses} 个`,
     ),
   };
-}
-
-function checkpointOf(anchor: Anchor): Checkpoint {
-  try {
-    return readCheckpoint(anchor.checkpoint);
-  } catch (error) {
-    if (error instanceof CheckpointError) fail(error.message, "检查点格式不正确");
-    throw error;
-  }
 }
 
 /** How many listed witnesses have cosigned. Fails when one did falsely, or too few did. */

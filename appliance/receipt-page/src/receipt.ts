@@ -1,4 +1,5 @@
 // The receipt's file: docs/receipt-format.md, section The file.
+import { type Checkpoint, CheckpointError, readCheckpoint } from "./checkpoint.ts";
 import { type Json, type JsonObject, JsonError, parseJson } from "./json.ts";
 import { single } from "./der.ts";
 import { fromBase64, fromHex, hex, type Octets } from "./octets.ts";
@@ -16,7 +17,7 @@ export interface Proof {
   readonly path: Octets[];
 }
 export interface Anchor {
-  readonly checkpoint: string;
+  readonly checkpoint: Checkpoint;
   readonly proofs: Proof[];
   readonly timestamp: Octets | undefined;
 }
@@ -80,10 +81,19 @@ function anchorOf(state: string, value: Json, records: number): Anchor | undefin
   if (proofs.length !== records) throw new FormatError("proofs is not one for each record");
   const timestamp = members("timestamp");
   return {
-    checkpoint: string(members("checkpoint"), "checkpoint"),
+    checkpoint: checkpoint(string(members("checkpoint"), "checkpoint")),
     proofs,
     timestamp: timestamp.kind === "null" ? undefined : oneDer(timestamp, "timestamp"),
   };
+}
+
+function checkpoint(note: string): Checkpoint {
+  try {
+    return readCheckpoint(note);
+  } catch (error) {
+    if (error instanceof CheckpointError) throw new FormatError(error.message);
+    throw error;
+  }
 }
 
 /** Exactly these members; gives one by its name. */

@@ -187,14 +187,17 @@ function readLedgers(octets: Octets): Ledgers {
     if (info === undefined) throw new TrustError(`${where}: key is no SM2 key in base64 of its DER SubjectPublicKeyInfo`);
     return { name: keyName(table, "name", where), ...info };
   };
-  return {
-    minimumWitnesses: minimum,
-    ledgers: tables(file["ledgers"], "ledgers.toml: ledgers", ["origin", "name", "key"]).map((table) => ({
-      origin: keyName(table, "origin", "ledgers.toml: ledgers"),
-      ...keyed(table, "ledgers.toml: ledgers"),
-    })),
-    witnesses: tables(file["witnesses"], "ledgers.toml: witnesses", ["name", "key"]).map((table) => keyed(table, "ledgers.toml: witnesses")),
-  };
+  const witnesses = tables(file["witnesses"], "ledgers.toml: witnesses", ["name", "key"]).map((table) => keyed(table, "ledgers.toml: witnesses"));
+  // Counted twice, one witness would pass for two.
+  if (new Set(witnesses.map(({ point }) => hex(point))).size !== witnesses.length) {
+    throw new TrustError("ledgers.toml: witnesses: a key is listed twice");
+  }
+  if (minimum > witnesses.length) throw new TrustError("ledgers.toml: minimum_witnesses is more than are listed");
+  const ledgers = tables(file["ledgers"], "ledgers.toml: ledgers", ["origin", "name", "key"]).map((table) => ({
+    origin: keyName(table, "origin", "ledgers.toml: ledgers"),
+    ...keyed(table, "ledgers.toml: ledgers"),
+  }));
+  return { minimumWitnesses: minimum, ledgers, witnesses };
 }
 
 function keyName(table: Table, key: string, where: string): string {
