@@ -2,6 +2,7 @@
 import { concat, equal, fromBase64, type Octets, utf8 } from "./octets.ts";
 import { signatureFromRaw, verifiesMessage } from "./sm2.ts";
 import { sm3 } from "./sm3.ts";
+import { MAX_TIME } from "./schema.ts";
 import { isKeyName, type NamedKey } from "./trust.ts";
 
 export class CheckpointError extends Error {}
@@ -39,7 +40,7 @@ export function readCheckpoint(note: string): Checkpoint {
   const hash = fromBase64(root);
   if (hash?.length !== 32) return refuse("has no root");
   const [label, millis = "", ...more] = stated.split(" ");
-  if (label !== "time" || !NUMBER.test(millis) || more.length > 0 || !Number.isSafeInteger(Number(millis))) refuse("has no time");
+  if (label !== "time" || !NUMBER.test(millis) || more.length > 0 || Number(millis) > MAX_TIME) refuse("has no time");
   if (empty !== "") refuse("has no empty line before its signatures");
   if (signatures.length < 1 || signatures.length > 16) refuse("has too few or too many signatures");
   const lines = signatures.map(readLine);

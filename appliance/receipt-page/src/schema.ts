@@ -94,10 +94,13 @@ export const int: Reader<number> = (value) => {
   return value.value;
 };
 
+/** The end of the year 9999. */
+export const MAX_TIME = 253_402_300_799_999;
+
 /** UTC milliseconds since 1970, to the end of the year 9999. */
 export const time: Reader<number> = (value, schema) => {
   const millis = uint(value, schema);
-  if (millis > 253_402_300_799_999) throw new SchemaError("a time after the year 9999");
+  if (millis > MAX_TIME) throw new SchemaError("a time after the year 9999");
   return millis;
 };
 

@@ -24,6 +24,8 @@ class Problem extends Error {
 function problem(error: unknown): void {
   if (error instanceof Problem) byId("problem").textContent = `${label(error.name_, language)} ${printable(error.about)}`.trim();
   else if (error instanceof FileError) byId("problem").textContent = `${label("badFile", language)} ${printable(error.message)}`;
+  // The browser's own: a file that went away, a directory that it does not let a page from disk read.
+  else if (error instanceof DOMException) byId("problem").textContent = `${label("badFile", language)} ${error.message}`;
   else throw error;
 }
 
