@@ -194,8 +194,8 @@ fn answered(
 }
 
 /// Signed over the octets themselves.
-fn bare(signer: &Identity, signed: &[u8], octets: String) -> Answer {
-    let signature = signer.sign(signed);
+fn bare(platform: &Identity, signed: &[u8], octets: &str) -> Answer {
+    let signature = platform.sign(signed);
     let place = STANDARD.encode(signature.to_der());
     let octets = octets.replacen("SIGNATURE", &place, 1);
     Answer { octets: Octets::new(octets), signature: Some(Der::new(signature.to_der()).unwrap()), attributes: None }
@@ -219,7 +219,7 @@ fn an_answers_object_is_found_in_every_form_of_platform_protocol() {
         move |site: &Site, object: &str| {
             let whole = object.replacen('{', "{\"sign\":\"SIGNATURE\",", 1);
             let signed = form.octets(whole.as_bytes(), "sign").unwrap();
-            bare(&site.platform, &signed, whole)
+            bare(&site.platform, &signed, &whole)
         }
     };
     let same = |object: &str| object.to_owned();
@@ -233,12 +233,12 @@ fn an_answers_object_is_found_in_every_form_of_platform_protocol() {
         ("pairs with empty members", answered(&site, pairs_all, same)),
         ("pairs without", answered(&site, pairs, same)),
         ("RFC 8785", answered(&site, jcs, same)),
-        ("header", answered(&site, |site, said| bare(&site.platform, said.as_bytes(), said.to_owned()), same)),
+        ("header", answered(&site, |site, said| bare(&site.platform, said.as_bytes(), said), same)),
         (
             "package, DER alone",
             answered(
                 &site,
-                |site, said| bare(&site.platform, said.as_bytes(), format!(r#"{{"o":{said},"s":"SIGNATURE"}}"#)),
+                |site, said| bare(&site.platform, said.as_bytes(), &format!(r#"{{"o":{said},"s":"SIGNATURE"}}"#)),
                 same,
             ),
         ),
