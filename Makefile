@@ -13,7 +13,7 @@ HOSTILE := -p yanqian-platform-hostile
 CRASHES := -p yanqian-drill-ledger
 ROUNDS ?= 20
 
-.PHONY: help demo run test test-long fuzz lint drill-hsm drill-platform drill-ledger bench-ledger bench bench-sm2 bench-sm2-instructions clean
+.PHONY: help demo run test test-long receipt-page fuzz lint drill-hsm drill-platform drill-ledger bench-ledger bench bench-sm2 bench-sm2-instructions clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,7 @@ test: ## everything, as CI runs it
 	  openapi 120 'tests/openapi/run $(PROFILE)' \
 	  pykcs11 30 'tests/pkcs11-conformance/pykcs11/run $(PROFILE)' \
 	  bouncycastle 30 'appliance/messages/tests/bouncycastle/run $(PROFILE)' \
+	  receipt-page 90 'appliance/receipt-page/run $(PROFILE) || [ $$? -eq 3 ]' \
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
 	  instructions 120 'tools/instructions' \
 	  no-std 60 'tools/no-std $(PROFILE)' \
@@ -56,6 +57,11 @@ test-long: ## the property tests with many more cases; a million signatures of S
 	tests/openssl-cli/build || [ $$? -eq 3 ]
 	tests/tongsuo/build || [ $$? -eq 3 ]
 	NEXTEST_PROFILE=long PROPTEST_CASES=20000 YANQIAN_SM_CASES=$${YANQIAN_SM_CASES:-1000000} tools/tests $(PROFILE)
+
+receipt-page: ## target/receipt-page.html: proves receipts in a browser, from disk, without a network
+	@appliance/receipt-page/install
+	@node appliance/receipt-page/build.mjs target/receipt-page.html
+	@sha256sum target/receipt-page.html
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (300) each; needs cargo-fuzz, runs on stable Rust
 	tools/fuzz

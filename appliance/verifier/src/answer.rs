@@ -97,6 +97,9 @@ impl Recorded<'_> {
         if message.signer_certificate().is_ok_and(|embedded| embedded != self.signer) {
             return Err("the answer carries another certificate of its signer than the record".to_owned());
         }
+        if !message.signer().names(self.signer) {
+            return Err("the answer says that another certificate signed it than the record".to_owned());
+        }
         if self.signature() != Some(message.signer().signature().to_der().as_slice()) {
             return Err("the record names another signature than the one in the answer".to_owned());
         }

@@ -130,8 +130,32 @@ impl Coverage {
     }
 }
 
+/// Whether DER is a sequence of what was signed, SM2 with SM3, and the signature, octet by octet: no signature covers the
+/// algorithm and the tags out there, and the parser is lenient about them.
+fn is_frame_of(der: &[u8], signed: &[u8], signature: &[u8]) -> bool {
+    const NAME: [u8; 10] = [0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x75];
+    [&[][..], &[0x05, 0x00]].iter().any(|parameters| {
+        let algorithm = value(0x30, &[&NAME, parameters]);
+        value(0x30, &[signed, &algorithm, &value(0x03, &[&[0], signature])]) == der
+    })
+}
+
+/// A DER value of a tag and its content.
+fn value(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+    let content = content.concat();
+    let length = content.len().to_be_bytes();
+    let significant =
+        length.iter().position(|octet| *octet != 0).map_or(&length[length.len() - 1..], |at| &length[at..]);
+    let mut head = vec![tag];
+    if content.len() >= 0x80 {
+        head.push(0x80 | u8::try_from(significant.len()).unwrap_or(u8::MAX));
+    }
+    [&head, significant, &content].concat()
+}
+
 /// A revocation list as read.
 pub(crate) struct Crl<'a> {
+    der: &'a [u8],
     parsed: CertificateRevocationList<'a>,
 }
 
@@ -146,7 +170,7 @@ impl<'a> Crl<'a> {
         if parsed.extensions().iter().chain(entries).any(|extension| extension.critical) {
             return Err(Disbelief::Critical);
         }
-        Ok(Self { parsed })
+        Ok(Self { der, parsed })
     }
 
     /// DER `Name` of the issuer, as in the list.
@@ -176,6 +200,9 @@ impl<'a> Crl<'a> {
         let tbs = &self.parsed.tbs_cert_list;
         let (outer, signature) = (&self.parsed.signature_algorithm, &self.parsed.signature_value);
         signed_by(issuer, tbs.as_ref(), &tbs.signature, outer, signature)?;
+        if !is_frame_of(self.der, tbs.as_ref(), &signature.data) {
+            return Err(Disbelief::Unreadable);
+        }
         if self.parsed.iter_revoked_certificates().any(|entry| entry.raw_serial() == certificate.serial()) {
             return Err(Disbelief::Revoked);
         }
@@ -236,6 +263,23 @@ mod tests {
         assert_eq!(list.clears(&issuing, &root, now, 0), Err(Disbelief::Issuer));
         assert!(matches!(list.clears(&signing, &issuing, now.plus_millis(-1), 0), Err(Disbelief::Coverage(..))));
         assert!(Crl::read(&[&der[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn no_octet_of_a_list_can_be_another() {
+        let (_directory, layout) = made();
+        let [root, issuing] = ["root", "issuing"].map(|name| read(&layout.platform(name)));
+        let pem = std::fs::read(layout.crl(Authority::Root)).unwrap();
+        let der = openssl::x509::X509Crl::from_pem(&pem).unwrap().to_der().unwrap();
+        let now = Crl::read(&der).unwrap().coverage().this_update;
+        for at in 0..der.len() {
+            for bit in [0x01, 0x20, 0x40, 0x80] {
+                let mut changed = der.clone();
+                changed[at] ^= bit;
+                let clears = Crl::read(&changed).and_then(|list| list.clears(&issuing, &root, now, 0));
+                assert!(clears.is_err(), "octet {at}, bit {bit}");
+            }
+        }
     }
 
     proptest::proptest! {

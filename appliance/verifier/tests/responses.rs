@@ -3,8 +3,16 @@
 
 mod support;
 
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::x509::extension::ExtendedKeyUsage;
+use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use support::{Site, Story};
-use yanqian_devpki::{OcspResponder, OcspSingle, OcspStatus, platform_cert_id};
+use yanqian_devpki::{Authority, OcspResponder, OcspSingle, OcspStatus, platform_cert_id, reissue_crl, serial};
 use yanqian_evidence::RevocationKind;
 use yanqian_vocabulary::{ContentDigest, Timestamp};
 
@@ -67,4 +75,60 @@ fn a_response_proves_the_signers_state_as_of_the_records_time_and_nobody_elses_d
     assert_eq!(story.failures(&site), none);
     story.outcome.revocation.push(story.outcome.revocation[1].clone());
     assert_eq!(story.failures(&site), ["revocation"], "one too many");
+}
+
+/// A responder of the issuing authority without `id-pkix-ocsp-nocheck`, with this serial number.
+fn to_be_cleared(site: &Site, serial: u32) -> OcspResponder {
+    let pair = site.layout.platform("issuing");
+    let read = |file: &std::path::Path| std::fs::read(file).unwrap();
+    let issuer = X509::from_pem(&read(&pair.certificate)).unwrap();
+    let issuer_key = PKey::private_key_from_pem(&read(&pair.key)).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&EcGroup::from_curve_name(Nid::SM2).unwrap()).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "Responder to be cleared").unwrap();
+    let mut builder = X509Builder::new().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&name.build()).unwrap();
+    builder.set_issuer_name(issuer.subject_name()).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let seconds = |more: i64| Asn1Time::from_unix(site.now.unix_seconds() + more).unwrap();
+    builder.set_not_before(&seconds(-3600)).unwrap();
+    builder.set_not_after(&seconds(3600)).unwrap();
+    let mut usage = ExtendedKeyUsage::new();
+    builder.append_extension(usage.other("OCSPSigning").build().unwrap()).unwrap();
+    builder.sign(&issuer_key, MessageDigest::sm3()).unwrap();
+    let certificate = builder.build();
+    OcspResponder { include: vec![certificate.clone()], ..OcspResponder::of(&certificate, &key) }
+}
+
+#[test]
+fn a_list_beside_a_response_clears_the_responder_and_the_certificate() {
+    let mut site = Site::new();
+    let responder = to_be_cleared(&site, 0x1234);
+    let with_list = |site: &Site, responder: &OcspResponder| {
+        let mut story = by_responder(site, responder, OcspStatus::Good, -60, 60);
+        story.outcome.revocation.insert(1, Story::of(site).outcome.revocation[0].clone());
+        story.lists.push(site.lists[0].clone());
+        story.failures(site)
+    };
+    let alone = by_responder(&site, &responder, OcspStatus::Good, -60, 60).failures(&site);
+    assert_eq!(alone, ["revocation"], "nothing clears the responder");
+    assert_eq!(with_list(&site, &responder), [""; 0]);
+    for change in [
+        |responder: &mut OcspResponder| responder.by_name = false,
+        |responder: &mut OcspResponder| responder.null_parameters = true,
+    ] {
+        let mut other = responder.clone();
+        change(&mut other);
+        assert_eq!(with_list(&site, &other), [""; 0]);
+    }
+    let signer = serial(&std::fs::read(site.layout.platform("signing").certificate).unwrap()).unwrap();
+    for revoked in [vec![0x12, 0x34], signer] {
+        let now = time::OffsetDateTime::from_unix_timestamp(site.now.unix_seconds()).unwrap();
+        let (last, next) = (now - time::Duration::HOUR, now + time::Duration::HOUR);
+        reissue_crl(&site.layout, Authority::Issuing, std::slice::from_ref(&revoked), last, next).unwrap();
+        site.lists[0] = support::read_list(&site.layout, Authority::Issuing);
+        assert_eq!(with_list(&site, &responder), ["revocation"], "{revoked:?}");
+    }
 }

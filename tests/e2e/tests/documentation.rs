@@ -22,7 +22,7 @@ fn files(extension: &str) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !name.starts_with('.') && name != "target" && name != "third_party" {
+                if !name.starts_with('.') && !["target", "third_party", "node_modules"].contains(&&*name) {
                     waiting.push(path);
                 }
             } else if path.extension().is_some_and(|ending| ending == extension) {
@@ -33,9 +33,14 @@ fn files(extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Every function of the workspace that is a test: marked as one, or within `proptest!`.
+/// Every function of the workspace that is a test: marked as one, or within `proptest!`; and the receipt page's.
 fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
+    for file in files("ts") {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let titles = text.lines().filter_map(|line| line.strip_prefix("test(\"")?.split('"').next());
+        names.extend(titles.map(str::to_owned));
+    }
     for file in files("rs") {
         let text = std::fs::read_to_string(&file).unwrap();
         let lines: Vec<&str> = text.lines().map(str::trim).collect();

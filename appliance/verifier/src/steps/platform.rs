@@ -130,12 +130,8 @@ fn chain(part: &Part<'_>, signer: &Certificate, sight: &Sight<'_>) -> Result<(Ve
 fn revocation(part: &Part<'_>, signer: &Certificate, chain: &[Certificate], sight: &Sight<'_>) -> Held {
     let mut recorded = Recorded { left: part.revocation, sight };
     for (place, (subject, issuer)) in std::iter::once(signer).chain(chain).zip(chain).enumerate() {
-        let problem = |error: &dyn std::fmt::Display| format!("the revocation data of {}: {error}", issuer.subject());
-        let mut responded = recorded.clear(subject, &chain[place..]).map_err(|error| problem(&error))?;
-        // Where list and responder both had to speak, both have to hold.
-        while responded && recorded.next_is_by(issuer) {
-            responded = recorded.clear(subject, &chain[place..]).map_err(|error| problem(&error))?;
-        }
+        let problem = |error: String| format!("the revocation data of {}: {error}", issuer.subject());
+        recorded.clear(subject, &chain[place..]).map_err(problem)?;
     }
     if !recorded.left.is_empty() {
         return Err("the record names revocation data of nothing in the chain".to_owned());
@@ -149,39 +145,50 @@ struct Recorded<'a> {
     sight: &'a Sight<'a>,
 }
 
-impl Recorded<'_> {
-    fn next_is_by(&self, issuer: &Certificate) -> bool {
-        self.left.first().is_some_and(|next| next.issuer.as_bytes() == issuer.subject_der())
+impl<'a> Recorded<'a> {
+    /// The next, if it is of this kind and about certificates of this issuer.
+    fn take(&mut self, kind: RevocationKind, issuer: &Certificate) -> Option<&'a Revocation> {
+        let (next, left) = self.left.split_first()?;
+        let wanted = next.kind == kind && next.issuer.as_bytes() == issuer.subject_der();
+        wanted.then(|| {
+            self.left = left;
+            next
+        })
     }
 
-    /// Takes the next, which must clear the certificate; a responder that needs a list takes that too. True when it was a
-    /// response, beside which a list may stand.
-    fn clear(&mut self, subject: &Certificate, above: &[Certificate]) -> Result<bool, String> {
-        let (Some((next, left)), Some(issuer)) = (self.left.split_first(), above.first()) else {
-            return Err("the record names none".to_owned());
-        };
-        self.left = left;
-        let octets = self.sight.evidence.list(next.hash)?;
+    /// Takes a response, a list, or both, which must clear the certificate. The list clears a responder that needs one, too.
+    fn clear(&mut self, subject: &Certificate, above: &[Certificate]) -> Result<(), String> {
+        let issuer = above.first().ok_or("there is no issuer")?;
         let text = |error: Disbelief| error.to_string();
         let (at, grace) = (self.sight.at, self.sight.trust.grace_seconds);
-        let quoted = |says: Coverage| {
-            let same = next.issuer.as_bytes() == issuer.subject_der()
-                && (next.this_update, next.next_update) == (says.this_update, says.next_update);
-            if same { Ok(()) } else { Err("the record says other things of it than it does itself".to_owned()) }
-        };
-        if next.kind == RevocationKind::Crl {
-            let list = Crl::read(octets).map_err(text)?;
-            quoted(list.coverage())?;
-            list.clears(subject, issuer, at, grace).map_err(text)?;
-            return Ok(false);
+        let (response, list) = (self.take(RevocationKind::Ocsp, issuer), self.take(RevocationKind::Crl, issuer));
+        let mut to_clear = vec![subject.clone()];
+        if let Some(recorded) = response {
+            let response = Ocsp::read(self.sight.evidence.list(recorded.hash)?).map_err(text)?;
+            quotes(recorded, response.coverage(subject, issuer).map_err(text)?)?;
+            let responder = response.clears(subject, above, at, grace).map_err(text)?;
+            if responder.is_some() && list.is_none() {
+                return Err("the record names none that clears the responder".to_owned());
+            }
+            to_clear.extend(responder);
+        } else if list.is_none() {
+            return Err("the record names none".to_owned());
         }
-        let response = Ocsp::read(octets).map_err(text)?;
-        quoted(response.coverage(subject, issuer).map_err(text)?)?;
-        if let Some(responder) = response.clears(subject, above, at, grace).map_err(text)? {
-            self.clear(&responder, above).map_err(|error| format!("the responder's own: {error}"))?;
+        if let Some(recorded) = list {
+            let list = Crl::read(self.sight.evidence.list(recorded.hash)?).map_err(text)?;
+            quotes(recorded, list.coverage())?;
+            for certificate in &to_clear {
+                list.clears(certificate, issuer, at, grace).map_err(text)?;
+            }
         }
-        Ok(true)
+        Ok(())
     }
+}
+
+/// Whether the record says of revocation data what they say themselves.
+fn quotes(recorded: &Revocation, says: Coverage) -> Result<(), String> {
+    let same = (recorded.this_update, recorded.next_update) == (says.this_update, says.next_update);
+    if same { Ok(()) } else { Err("the record says other things of it than it does itself".to_owned()) }
 }
 
 /// Whether the answer names this request.
