@@ -29,8 +29,8 @@ export type Pin = (certificate: Certificate) => boolean;
 
 /** Files by their path below the directory. */
 export function readTrust(files: Map<string, Octets>): Trust {
-  const below = (folder: string) =>
-    [...files].filter(([path]) => path.startsWith(`${folder}/`) && !path.slice(folder.length + 1).startsWith(".") && !path.slice(folder.length + 1).includes("/"));
+  // Files of the folder itself; hidden ones are an editor's or a copy program's.
+  const below = (folder: string) => [...files].filter(([path]) => /^[^/]+\/[^./][^/]*$/.test(path) && path.startsWith(`${folder}/`));
   const certificates = (folder: string) => below(folder).flatMap(([path, octets]) => authoritiesOf(path, octets));
   const anchors = certificates("anchors");
   if (anchors.length === 0) throw new TrustError("anchors/ holds no certificate");
@@ -96,10 +96,10 @@ function string(table: Table, key: string, where: string): string {
   return value;
 }
 
-const TYPES: Record<string, string> = {
-  C: "2.5.4.6", ST: "2.5.4.8", L: "2.5.4.7", O: "2.5.4.10", OU: "2.5.4.11", CN: "2.5.4.3", serialNumber: "2.5.4.5",
-  organizationIdentifier: "2.5.4.97",
-};
+const TYPES = new Map([
+  ["C", "2.5.4.6"], ["ST", "2.5.4.8"], ["L", "2.5.4.7"], ["O", "2.5.4.10"], ["OU", "2.5.4.11"], ["CN", "2.5.4.3"],
+  ["serialNumber", "2.5.4.5"], ["organizationIdentifier", "2.5.4.97"],
+]);
 
 function readPins(octets: Octets): Pin[] {
   const file = closed(readToml("signers.toml", octets), "signers.toml", ["format_version", "signer"]);
@@ -152,7 +152,7 @@ function nameOf(pin: Table, key: string, where: string): [string, string][] {
   return parts.map((part): [string, string] => {
     const at = typeof part === "string" ? part.indexOf("=") : -1;
     const type = at < 0 ? "" : (part as string).slice(0, at);
-    const named = TYPES[type] ?? (/^\d+(\.\d+)+$/.test(type) ? type : undefined);
+    const named = TYPES.get(type) ?? (/^\d+(\.\d+)+$/.test(type) ? type : undefined);
     if (named === undefined) throw new TrustError(`${where}: ${key} is no array of TYPE=value`);
     return [named, (part as string).slice(at + 1)];
   });

@@ -141,9 +141,11 @@ test("files_may_be_dropped_anywhere_and_what_is_missing_or_wrong_is_said", async
   await drop(files.trust);
   await page.waitForFunction(() => document.getElementById("trust-state")?.textContent === "4 files");
   await page.click("summary[data-text=more]");
-  await page.fill("#at", "yesterday");
-  await page.click("button[type=submit]");
-  assert.match((await problem()) ?? "", /time to judge as of/);
+  for (const at of ["yesterday", "2026-02-30T00:00:00Z", "2026-02-03"]) {
+    await page.fill("#at", at);
+    await page.click("button[type=submit]");
+    assert.match((await problem()) ?? "", /time to judge as of/);
+  }
   await page.fill("#at", "2099-01-01T00:00:00Z");
   await page.click("button[type=submit]");
   await page.waitForSelector("#result:not([hidden])");

@@ -72,6 +72,10 @@ test("json_keeps_what_stands_there_and_tells_of_names_that_stand_twice", () => {
     refused(() => parseJson(utf8(text)), text);
   }
   refused(() => parseJson(octets("22ff22")), "UTF-8");
+  for (const long of ["A".repeat(15_000_000), "\\/".repeat(100_000)]) {
+    const read = parseJson(utf8(`"${long}"`));
+    assert.ok(read.kind === "string" && read.value.length === JSON.parse(`"${long}"`).length);
+  }
 });
 
 test("canonical_forms_are_those_of_the_documents", () => {

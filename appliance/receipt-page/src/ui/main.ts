@@ -16,33 +16,51 @@ let shown: { report: Report; receipt: Given } | undefined;
 
 /** What the auditor has to mend; a key of the labels, and what it is about. */
 class Problem extends Error {
-  constructor(readonly name_: string, readonly about = "") {
-    super(name_);
+  constructor(readonly text: string, readonly about = "") {
+    super(text);
   }
 }
 
 function problem(error: unknown): void {
-  if (error instanceof Problem) byId("problem").textContent = `${label(error.name_, language)} ${printable(error.about)}`.trim();
+  if (error instanceof Problem) byId("problem").textContent = `${label(error.text, language)} ${printable(error.about)}`.trim();
   else if (error instanceof FileError) byId("problem").textContent = `${label("badFile", language)} ${printable(error.message)}`;
   // The browser's own: a file that went away, a directory that it does not let a page from disk read.
   else if (error instanceof DOMException) byId("problem").textContent = `${label("badFile", language)} ${error.message}`;
-  else throw error;
+  else {
+    // A defect of the page: said, and left to the browser's own record. What stands in the queue goes on.
+    byId("problem").textContent = String(error);
+    reportError(error);
+  }
 }
 
-async function guarded(work: () => void | Promise<void>): Promise<void> {
-  byId("problem").textContent = "";
-  try {
-    await work();
-  } catch (error) {
-    problem(error);
-  }
+/** What is to be done stands in a row, so that nothing is proven of files that were chosen before the last ones. */
+let queue: Promise<void> = Promise.resolve();
+
+function next(work: () => void | Promise<void>): void {
+  queue = queue.then(async () => {
+    byId("problem").textContent = "";
+    try {
+      await work();
+    } catch (error) {
+      problem(error);
+    }
+  });
+}
+
+/** Takes away a result of other files than those that are being chosen. */
+function forget(): void {
+  shown = undefined;
+  show();
 }
 
 function options(): Options {
   const written = input("at").value.trim();
   const at = written === "" ? undefined : Date.parse(written);
   const form = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
-  if (at !== undefined && (!form.test(written) || Number.isNaN(at) || at < 0)) throw new Problem("badAt");
+  // JavaScript takes 30 February for 2 March.
+  const day = written.slice(0, 10);
+  const exists = !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day);
+  if (at !== undefined && (!form.test(written) || !exists || Number.isNaN(at) || at < 0)) throw new Problem("badAt");
   const grace = input("grace").value.trim();
   if (!/^\d{1,10}$/.test(grace) || Number(grace) > 0xffffffff) throw new Problem("badGrace");
   return { at, graceSeconds: Number(grace), asked: asked() };
@@ -104,15 +122,16 @@ function show(): void {
   byId("said-text").replaceChildren(element("span", printable(report.platformSaid ?? "")));
 }
 
-/** Takes other inputs; a result that is shown was of those before. */
 function take(given: Inputs): void {
   inputs = { ...inputs, ...given };
-  shown = undefined;
-  show();
+  forget();
 }
 
 function listen(id: string, read: (files: Given[]) => Inputs, wanted?: (path: string) => boolean): void {
-  input(id).addEventListener("change", () => void guarded(async () => take(read(await chosen(input(id), wanted)))));
+  input(id).addEventListener("change", () => {
+    forget();
+    next(async () => take(read(await chosen(input(id), wanted))));
+  });
 }
 
 listen("receipt", ([receipt]) => ({ receipt }));
@@ -123,12 +142,14 @@ listen("chip", (files) => ({ chip: files.length === 0 ? undefined : chipOf(files
 
 byId("inputs").addEventListener("submit", (event) => {
   event.preventDefault();
-  void guarded(prove);
+  next(prove);
 });
 byId("inputs").addEventListener("reset", () => {
-  byId("problem").textContent = "";
-  inputs = {};
-  take({});
+  forget();
+  next(() => {
+    inputs = {};
+    forget();
+  });
 });
 byId("language").addEventListener("click", () => {
   language = language === "en" ? "zh" : "en";
@@ -146,7 +167,12 @@ window.addEventListener("drop", (event) => {
   event.preventDefault();
   byId("drop").classList.remove("over");
   const items = event.dataTransfer?.items;
-  if (items !== undefined) void guarded(async () => take(sortDropped(await dropped(items))));
+  if (items === undefined) return;
+  forget();
+  const files = dropped(items);
+  // Told of below, when its turn comes.
+  files.catch(() => undefined);
+  next(async () => take(sortDropped(await files)));
 });
 
 show();
