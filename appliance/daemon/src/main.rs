@@ -24,6 +24,7 @@ mod rotation;
 mod search_keys;
 mod serve;
 mod tls;
+mod token_acts;
 mod tokens;
 mod verification;
 mod watch;

@@ -254,6 +254,16 @@ fn management_json(event: &Management) -> Value {
         Management::SearchEpochDestroyed { epoch, operator } => {
             json!({ "event": "search-epoch-destroyed", "epoch": epoch, "operator": operator })
         }
+        Management::TokenAdministered { token, operation, result, key, object, operator, at } => json!({
+            "event": "token-administered",
+            "token": token.as_str(),
+            "operation": operation.as_str(),
+            "result": result.as_str(),
+            "key": optional(key.as_ref()),
+            "object": optional(object.as_ref()),
+            "operator": operator,
+            "at": text(at),
+        }),
         Management::SaltDestroyed { verification, operator } => {
             json!({ "event": "salt-destroyed", "verification": text(verification), "operator": operator })
         }

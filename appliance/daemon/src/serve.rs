@@ -11,6 +11,7 @@ use listenfd::ListenFd;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use yanqian_evidence::{Label, Management, Origin};
 use yanqian_gateway::{
     Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
@@ -40,6 +41,7 @@ use crate::reload::{Reloader, configuration_loaded};
 use crate::rotation::Rotation;
 use crate::search_keys::{self, First, SearchKeys};
 use crate::tls;
+use crate::token_acts::TokenActs;
 use crate::tokens;
 use crate::verification::VerificationMetrics;
 use crate::watch::{Watch, follow_store};
@@ -142,7 +144,9 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let fetching = config.platform.revocation.fetches().then(|| tokio::spawn(fetching.run()));
     let (ready_file, state_dir, server) =
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
+    let acts = TokenActs::new(&config, Arc::clone(&core));
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
+    let acts = tokio::spawn(acts.run());
     let rotation = tokio::spawn(rotation.run(reloader, hangup));
     let watch = Watch {
         core: Arc::clone(&core),
@@ -166,15 +170,14 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     yanqian_gateway::serve(Arc::clone(&core), listener, tls, server, &mut stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.set(vec!["stopping".to_owned()]);
-    control.abort();
-    watch.abort();
-    rotation.abort();
+    let tasks = [control, acts, watch, rotation, clock, admin];
+    tasks.iter().for_each(JoinHandle::abort);
     if let Some(fetching) = fetching {
         fetching.abort();
     }
-    clock.abort();
-    admin.abort();
-    let _ = tokio::join!(control, watch, rotation, clock);
+    for task in tasks {
+        let _ = task.await;
+    }
     let stopped = tokio::time::timeout(LAST_RECORDS, record_stop(&core)).await;
     if let Some(file) = &ready_file {
         let _ = std::fs::remove_file(file);

@@ -172,4 +172,28 @@ pub enum Management {
         #[n(1)]
         operator: Option<u32>,
     },
+    /// An administrator had a token's worker do something, as the worker's journal tells. From schema 4.
+    #[n(17)]
+    TokenAdministered {
+        /// As the configuration calls it.
+        #[cbor(n(0), with = "crate::cbor")]
+        token: Label,
+        /// `generate-key`, `csr`, `import-certificate`, `import-encryption-key` or `destroy-key`.
+        #[cbor(n(1), with = "crate::cbor")]
+        operation: Label,
+        /// `ordered` before it was done, then `done` or `failed`.
+        #[cbor(n(2), with = "crate::cbor")]
+        result: Label,
+        #[cbor(n(3), with = "crate::cbor", has_nil)]
+        key: Option<KeyId>,
+        /// SM3 of the certificate or the certification request.
+        #[cbor(n(4), with = "crate::cbor", has_nil)]
+        object: Option<ContentDigest>,
+        /// Uid of the administrator.
+        #[n(5)]
+        operator: u32,
+        /// By the worker's clock.
+        #[cbor(n(6), with = "crate::cbor")]
+        at: Timestamp,
+    },
 }

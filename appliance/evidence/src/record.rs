@@ -35,7 +35,7 @@ pub enum Schema {
     Two = 2,
     /// Adds changes of the key in use.
     Three = 3,
-    /// Adds what becomes of search keys and salts.
+    /// Adds what becomes of search keys and salts, and what administrators do in tokens.
     Four = 4,
 }
 
@@ -57,7 +57,8 @@ impl Schema {
             Body::Management(
                 Management::SearchEpochBegun { .. }
                 | Management::SearchEpochDestroyed { .. }
-                | Management::SaltDestroyed { .. },
+                | Management::SaltDestroyed { .. }
+                | Management::TokenAdministered { .. },
             ) => return Self::Four,
             _ => false,
         };

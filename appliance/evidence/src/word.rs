@@ -50,6 +50,11 @@ impl Label {
         &self.0
     }
 
+    /// Of a name that the configuration or another program of ours gives; never of text from a request.
+    pub fn of_name(name: &str) -> Result<Self, WordError> {
+        Self::decoded(name)
+    }
+
     /// Only a decoder makes labels from foreign text.
     pub(crate) fn decoded(text: &str) -> Result<Self, WordError> {
         if is_label(text.as_bytes()) { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(WordError::Label) }

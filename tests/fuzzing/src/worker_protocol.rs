@@ -74,7 +74,7 @@ fn checked(operation: &Operation) {
         | Operation::Csr { label, .. }
         | Operation::ImportCertificate { label, .. }
         | Operation::DestroyKey { label, .. } => named(label),
-        Operation::ListKeys | Operation::Status => {}
+        Operation::ListKeys | Operation::Status | Operation::Journal { .. } => {}
     }
 }
 

@@ -324,6 +324,16 @@ pub fn records_3() -> Vec<(&'static str, Record)> {
     numbered(bodies_3(), Schema::Three)
 }
 
+fn administered(
+    operation: &'static str,
+    result: &'static str,
+    key: Option<KeyId>,
+    object: Option<ContentDigest>,
+) -> Management {
+    let (token, operation, result) = (Label::new("hsm-a"), Label::new(operation), Label::new(result));
+    Management::TokenAdministered { token, operation, result, key, object, operator: 996, at: time(5) }
+}
+
 /// What schema 4 adds: what becomes of search keys and salts.
 pub fn bodies_4() -> Vec<(&'static str, Body)> {
     let salt = |operator| Management::SaltDestroyed { verification: verification(1), operator };
@@ -334,6 +344,11 @@ pub fn bodies_4() -> Vec<(&'static str, Body)> {
         ("management-search-epoch-lost", Management::SearchEpochDestroyed { epoch: 1, operator: None }.into()),
         ("management-salt-destroyed", salt(Some(997)).into()),
         ("management-salt-destroyed-unasked", salt(None).into()),
+        ("management-token-ordered", administered("generate-key", "ordered", None, None).into()),
+        (
+            "management-token-administered",
+            administered("csr", "done", Some(KeyId::new([0xe8; 32])), Some(ContentDigest::new([0xe9; 32]))).into(),
+        ),
     ]
 }
 

@@ -20,7 +20,9 @@ use yanqian_vocabulary::TokenGrade;
 pub use error::WorkerError;
 
 use self::connection::Connection;
-use crate::protocol::{Answer, KeyAlgorithm, KeyEntry, MAX_TBS, Operation, Outcome, Scheme, Secret, Status};
+use crate::protocol::{
+    Answer, JournalPage, KeyAlgorithm, KeyEntry, MAX_TBS, Operation, Outcome, Scheme, Secret, Status,
+};
 use crate::self_proof::self_proof_message;
 
 /// What this side calls itself.
@@ -149,6 +151,14 @@ impl WorkerClient {
     pub async fn status(&self) -> Result<Status, WorkerError> {
         match self.call(Operation::Status, self.inner.config.call_timeout).await? {
             Answer::Status(status) => Ok(*status),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What administrators had the worker do, from a place in its journal on; `id` is the journal that the place is in.
+    pub async fn journal(&self, id: Option<[u8; 16]>, from: u64) -> Result<JournalPage, WorkerError> {
+        match self.call(Operation::Journal { id, from }, self.inner.config.call_timeout).await? {
+            Answer::Journal(page) => Ok(page),
             other => Err(unexpected(&other)),
         }
     }
@@ -301,6 +311,7 @@ fn unexpected(answer: &Answer) -> WorkerError {
         Answer::Opened(_) => "opened secret",
         Answer::Destroyed => "destruction",
         Answer::DigestSignature(_) => "signature of a digest",
+        Answer::Journal(_) => "journal",
     };
     WorkerError::Protocol(format!("the reply answers another question ({kind})"))
 }

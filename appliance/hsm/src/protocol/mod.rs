@@ -10,6 +10,7 @@
 mod algorithm;
 mod check;
 mod frame;
+mod journal;
 mod secret;
 mod state;
 
@@ -19,11 +20,12 @@ use minicbor::{Decode, Encode};
 
 pub use algorithm::{KeyAlgorithm, Scheme};
 pub use frame::{FrameError, decode, encode, read_frame, write_frame};
+pub use journal::{Act, JournalPage};
 pub use secret::Secret;
 pub use state::{CodeCount, KeyCount, KeyEntry, KeyUsage, LATENCY_BOUNDS, Latency, Status, TIMED_OPERATIONS};
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 /// Octets of one frame's content at most.
 pub const MAX_FRAME: usize = 64 * 1024;
 /// Octets of a message that comes with its digest, for modules that cannot sign a digest.
@@ -189,6 +191,15 @@ pub enum Operation {
         #[cbor(n(3), with = "minicbor::bytes")]
         tbs: Option<Vec<u8>>,
     },
+    /// What administrators had this worker do, from a place in its journal on.
+    #[n(13)]
+    Journal {
+        /// The journal that the place is in; none at first.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        id: Option<[u8; 16]>,
+        #[n(1)]
+        from: u64,
+    },
 }
 
 impl Operation {
@@ -208,6 +219,7 @@ impl Operation {
             Self::ImportEncryptionKey { .. } => "import-encryption-key",
             Self::DestroyKey { .. } => "destroy-key",
             Self::SignDigest { .. } => "sign-digest",
+            Self::Journal { .. } => "journal",
         }
     }
 }
@@ -311,6 +323,8 @@ pub mod codes {
     pub const SEALED: &str = "sealed-key";
     /// The worker's keys are protected worse than its client demands. Said by the client's side.
     pub const GRADE: &str = "token-grade";
+    /// The worker cannot write its journal; nothing was done.
+    pub const JOURNAL: &str = "journal";
     /// The token refused the PIN; no login will be tried again before it changes.
     pub const CREDENTIALS: &str = "credentials";
 }
@@ -345,6 +359,8 @@ pub enum Answer {
     /// In the form that the scheme says.
     #[n(10)]
     DigestSignature(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    #[n(11)]
+    Journal(#[n(0)] JournalPage),
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<u32>().prop_map(|count| Operation::Random { count }),
         (label(), octets.clone()).prop_map(|(label, nonce)| Operation::SelfProof { label, nonce }),
         Just(Operation::Status),
+        (any::<Option<[u8; 16]>>(), any::<u64>()).prop_map(|(id, from)| Operation::Journal { id, from }),
         (label(), octets.clone()).prop_map(|(label, cipher)| Operation::Unseal { label, cipher }),
         (label(), any::<[u8; 32]>()).prop_map(|(label, key_id)| Operation::DestroyKey { label, key_id }),
         (label(), label(), octets.clone(), octets).prop_map(|(label, wrapping_label, enveloped_key, certificate)| {

@@ -12,6 +12,7 @@ use super::duty::Duty;
 use super::exit::{ExitSignal, WorkerExit};
 use super::health::{Away, Health};
 use super::job::Job;
+use super::journal::Journal;
 use super::latency::LatencyCounts;
 use super::login::{LoginError, LoginGuard};
 use super::queue::Queue;
@@ -43,6 +44,7 @@ pub(super) struct Engine {
     pub(super) duty: Duty,
     pub(super) exit: ExitSignal,
     pub(super) usage: Usage,
+    pub(super) journal: Journal,
     /// By label.
     pub(super) rules: BTreeMap<String, KeyRule>,
     /// A session unused for this long is used.
@@ -204,6 +206,7 @@ impl Engine {
             duty: Duty::new(threads as usize),
             exit: ExitSignal::new(),
             usage,
+            journal: Journal::new(&config.state_dir),
             rules: config.keys.clone(),
             keep_alive: Some(keep_alive).filter(|after| !after.is_zero()),
             counters: Counters::default(),

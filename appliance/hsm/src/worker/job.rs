@@ -3,13 +3,13 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
-use yanqian_sm::{DistinguishingId, E};
+use yanqian_sm::{DistinguishingId, E, sm3};
 use zeroize::Zeroizing;
 
 use super::engine::{Engine, count};
 use super::lane::{Lane, Problem};
 use super::queue::Line;
-use crate::protocol::{self, Answer, KeyUsage, Operation, Outcome, Refusal, Reply, codes};
+use crate::protocol::{self, Act, Answer, KeyUsage, Operation, Outcome, Refusal, Reply, codes};
 use crate::self_proof::self_proof_message;
 
 /// A frame on its way to a client, with the place it takes on its connection.
@@ -37,6 +37,8 @@ impl Drop for Place {
 /// A request that waits for a thread.
 pub(super) struct Job {
     pub(super) operation: Operation,
+    /// Uid of who asks.
+    pub(super) operator: u32,
     pub(super) reply: ReplyTo,
 }
 
@@ -79,7 +81,7 @@ impl Drop for ReplyTo {
 /// The line an operation waits in; none when it needs no token.
 pub(super) const fn line(operation: &Operation) -> Option<Line> {
     match operation {
-        Operation::Status => None,
+        Operation::Status | Operation::Journal { .. } => None,
         Operation::Sign { .. }
         | Operation::SignDigest { .. }
         | Operation::PublicKey { .. }
@@ -107,7 +109,66 @@ pub(super) const fn is_management(operation: &Operation) -> bool {
     )
 }
 
+impl Engine {
+    /// Answers what needs no token.
+    pub(super) fn answer_without_token(&self, operation: &Operation) -> Outcome {
+        let Operation::Journal { id, from } = operation else {
+            return Outcome::Done(Answer::Status(Box::new(self.status())));
+        };
+        match self.journal.read(*id, *from) {
+            Ok(page) => Outcome::Done(Answer::Journal(page)),
+            Err(error) => Outcome::Refused(Refusal::new(codes::JOURNAL, format!("journal: {error}"))),
+        }
+    }
+}
+
 impl Lane {
+    /// Answers an administrator's request, with a line in the journal before and after.
+    pub(super) fn administer(&mut self, operation: &Operation, operator: u32) -> Outcome {
+        let mut act = Act::now(operator, operation.name(), "ordered");
+        (act.key_id, act.object) = match operation {
+            Operation::DestroyKey { key_id, .. } => (Some(*key_id), None),
+            Operation::ImportCertificate { certificate, .. } | Operation::ImportEncryptionKey { certificate, .. } => {
+                (None, Some(sm3(&[certificate])))
+            }
+            _ => (None, None),
+        };
+        if let Err(error) = self.engine.journal.note(&act) {
+            let why = format!("the journal cannot be written, so nothing was done: {error}");
+            return Outcome::Refused(Refusal::new(codes::JOURNAL, why));
+        }
+        let outcome = self.perform(operation);
+        let mut ended = Act::now(operator, operation.name(), "failed");
+        (ended.key_id, ended.object) = (act.key_id.or_else(|| self.key_of(operation)), act.object);
+        match &outcome {
+            // It is done later, and then noted.
+            Outcome::Busy => return outcome,
+            Outcome::Done(answer) => {
+                "done".clone_into(&mut ended.result);
+                if let Answer::Csr(request) = answer {
+                    ended.object = Some(sm3(&[request]));
+                }
+            }
+            Outcome::Unavailable(_) | Outcome::Refused(_) => {}
+        }
+        if let Err(error) = self.engine.journal.note(&ended) {
+            tracing::error!(%error, operation = operation.name(), "how an administrator's order ended is not in the journal");
+        }
+        outcome
+    }
+
+    /// The id of the key that an operation names, where this process knows it.
+    fn key_of(&self, operation: &Operation) -> Option<[u8; 32]> {
+        let (Operation::GenerateKey { label, .. }
+        | Operation::Csr { label, .. }
+        | Operation::ImportCertificate { label, .. }
+        | Operation::ImportEncryptionKey { label, .. }) = operation
+        else {
+            return None;
+        };
+        self.engine.known_key(label).map(|key| key.public.key_id())
+    }
+
     /// Answers one request.
     pub(super) fn perform(&mut self, operation: &Operation) -> Outcome {
         self.run(|lane| lane.answer(operation)).map_or_else(|outcome| outcome, Outcome::Done)
@@ -159,7 +220,10 @@ impl Lane {
                 self.import_encryption_key(label, wrapping_label, enveloped_key, certificate)
             }
             Operation::DestroyKey { label, key_id } => self.destroy_key(label, key_id),
-            Operation::Status => Ok(Answer::Status(Box::new(self.engine.status()))),
+            Operation::Status | Operation::Journal { .. } => match self.engine.answer_without_token(operation) {
+                Outcome::Done(answer) => Ok(answer),
+                other => Err(Problem::Answered(Box::new(other))),
+            },
         }
     }
 }

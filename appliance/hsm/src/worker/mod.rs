@@ -23,6 +23,7 @@ mod heritage;
 mod import;
 pub(crate) mod in_use;
 mod job;
+mod journal;
 mod keep_alive;
 mod keys;
 mod lane;
@@ -196,7 +197,11 @@ fn spawn(name: String, mut lane: Lane, role: Role) -> Result<JoinHandle<()>, Wor
             if job.reply.is_gone() {
                 continue;
             }
-            let outcome = lane.perform(&job.operation);
+            let outcome = if job::is_management(&job.operation) {
+                lane.administer(&job.operation, job.operator)
+            } else {
+                lane.perform(&job.operation)
+            };
             // No room for its session, and nothing done: another thread may have one.
             if matches!(outcome, Outcome::Busy) && rests(&lane) {
                 engine.queue.put_back(job);

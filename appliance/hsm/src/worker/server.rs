@@ -126,14 +126,21 @@ pub(super) async fn serve(
     connections.shutdown().await;
 }
 
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    uid: u32,
+    admin: bool,
+}
+
 /// What a peer may do, or why it may not connect.
-fn admit(peers: &Peers, stream: &UnixStream) -> Result<bool, Refusal> {
+fn admit(peers: &Peers, stream: &UnixStream) -> Result<Peer, Refusal> {
     let uid =
         stream.peer_cred().map_err(|error| Refusal::new(codes::PEER, format!("peer credentials: {error}")))?.uid();
     if !peers.clients.contains(&uid) {
         return Err(Refusal::new(codes::PEER, format!("uid {uid} is not among client_uids or admin_uids")));
     }
-    Ok(peers.admins.contains(&uid))
+    Ok(Peer { uid, admin: peers.admins.contains(&uid) })
 }
 
 async fn connection(
@@ -167,14 +174,14 @@ async fn connection(
         Ok(Err(error)) => return Err(error),
         Err(_) => return Err(FrameError::Slow),
     }
-    let admin = admitted.unwrap_or(false);
+    let Ok(peer) = admitted else { return Ok(()) };
     let (reader, writer) = stream.into_split();
     let (answers, outgoing) = mpsc::unbounded_channel();
     // Answers that wait for a client that does not read are bounded by the places on its connection.
     let places = Arc::new(Semaphore::new(engine.queue.capacity() + engine.threads as usize + 16));
     let mut writing = tokio::spawn(write_answers(writer, outgoing));
     let result = tokio::select! {
-        read = read_requests(engine, admin, Door::new(reader, closing), &answers, &places) => {
+        read = read_requests(engine, peer, Door::new(reader, closing), &answers, &places) => {
             drop(answers);
             // The client may have closed its sending half only; its answers still go out.
             if read.is_ok() { (&mut writing).await.unwrap_or(Ok(())) } else { read }
@@ -187,7 +194,7 @@ async fn connection(
 
 async fn read_requests(
     engine: &Arc<Engine>,
-    admin: bool,
+    peer: Peer,
     door: Door,
     answers: &UnboundedSender<Outgoing>,
     places: &Arc<Semaphore>,
@@ -205,7 +212,7 @@ async fn read_requests(
         // Never closed; without a place the connection waits, and with it only this client.
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return Ok(()) };
         let reply = ReplyTo { id, way: Some((answers.clone(), Place::new(engine, place))) };
-        submit(engine, admin, Job { operation, reply });
+        submit(engine, peer.admin, Job { operation, operator: peer.uid, reply });
     }
 }
 
@@ -218,8 +225,8 @@ fn submit(engine: &Engine, admin: bool, job: Job) {
         return job.reply.finish(Outcome::Refused(refusal));
     }
     let Some(line) = job::line(&job.operation) else {
-        let status = engine.status();
-        return job.reply.finish(Outcome::Done(protocol::Answer::Status(Box::new(status))));
+        let outcome = engine.answer_without_token(&job.operation);
+        return job.reply.finish(outcome);
     };
     // A short absence costs a wait, a long one an answer at once.
     if let Some(away) = engine.health.away().filter(Away::is_long) {
