@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use yanqian_harness::people::{NumberForm, about, holder};
-use yanqian_harness::{Binaries, Caller, HarnessError, Options, Record, Site};
+use yanqian_harness::{Binaries, Caller, File, HarnessError, Options, Record, Site};
 
 use crate::judge::Tally;
 use crate::support::sim_disk::Chance;
@@ -43,7 +43,9 @@ async fn load(caller: Caller, numbers: Arc<AtomicU64>, done: Arc<AtomicBool>) ->
 
 /// Kills the daemon `rounds` times.
 pub(crate) async fn run(rounds: u32, seed: u64, say: fn(&str)) -> Result<Tally, HarnessError> {
-    let mut site = Site::build(Options::new(Binaries::beside_this_program()?)).await?;
+    // Small segments: seals are among the moments at which it dies.
+    let options = Options::new(Binaries::beside_this_program()?).with(File::Daemon, "ledger.segment_bytes", 65_536_i64);
+    let mut site = Site::build(options).await?;
     let (mut chance, mut tally, mut told) = (Chance(seed), Tally::default(), Told::new());
     let numbers = Arc::new(AtomicU64::new(0));
     for round in 1..=rounds {
