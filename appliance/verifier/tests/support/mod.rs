@@ -2,6 +2,8 @@
 //! that the verifier's arithmetic is checked by another hand.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod ledger;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use openssl::ec::{EcGroup, EcKey};
