@@ -5,7 +5,7 @@ mod support;
 
 use support::ledger::{Keeper, Ledger, ORIGIN, WITNESS};
 use support::{Site, Story, asked, failures};
-use yanqian_evidence::{Anchor, Der, LeafHash, Origin, Receipt, RootHash, SignedCheckpoint};
+use yanqian_evidence::{Anchor, Der, LeafHash, Origin, Receipt, Record, RootHash, SignedCheckpoint};
 use yanqian_verify::{Finding, Ledgers, Options, Report, Trust, verify_json};
 
 struct Scene {
@@ -127,10 +127,7 @@ fn records_that_are_not_in_the_signed_tree_are_not_anchored() {
     story.outcome.exchange = Some(43);
     story.exchange.as_mut().unwrap().intent = 42;
     story.outcome.intent = 42;
-    let records: Vec<_> = story.records().into_iter().map(|mut record| {
-        record.sequence += 1;
-        record.encode()
-    });
+    let records = story.records().into_iter().map(|record| Record { sequence: record.sequence + 1, ..record }.encode());
     let moved = Receipt::new(records.collect(), story.certificates, story.lists, story.salt).unwrap();
     let anchor = scene.ledger.anchor(&moved, scene.story.at);
     let report = report(&scene.trust, &moved, anchor, &asked());
