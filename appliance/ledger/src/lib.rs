@@ -20,6 +20,7 @@ mod read;
 mod recovery;
 mod stats;
 pub mod storage;
+pub mod tree;
 mod writer;
 
 pub use archive::{Archive, ArchiveError, Archived};
