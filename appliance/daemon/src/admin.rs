@@ -25,6 +25,8 @@ struct State {
     /// About the entity's keys.
     key_reasons: Vec<String>,
     notes: Vec<String>,
+    /// About checkpoints.
+    ledger_note: Option<String>,
 }
 
 impl Readiness {
@@ -41,6 +43,13 @@ impl Readiness {
         }
     }
 
+    /// What there is to say of the ledger's checkpoints; it never keeps the daemon from being ready.
+    pub(crate) fn set_ledger_note(&self, note: Option<String>) {
+        if let Ok(mut state) = self.0.write() {
+            state.ledger_note = note;
+        }
+    }
+
     /// Whether the keys in use serve, as far as they alone decide.
     pub(crate) fn keys_serve(&self) -> bool {
         self.0.read().is_ok_and(|state| state.key_reasons.is_empty())
@@ -53,7 +62,7 @@ impl Readiness {
         if lines.is_empty() {
             lines.push("ready");
         }
-        let notes = state.notes.iter().map(|note| format!("note: {note}\n"));
+        let notes = state.notes.iter().chain(&state.ledger_note).map(|note| format!("note: {note}\n"));
         (status, lines.join("\n") + "\n" + &notes.collect::<String>())
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use yanqian_agreement::Agreement;
-use yanqian_evidence::{Context, SoftwareVersion};
+use yanqian_evidence::{Context, Origin, SoftwareVersion};
 use yanqian_gateway::{KeyPair, StateKeys};
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
 use yanqian_platform::{PlatformClient, Profile};
@@ -108,7 +108,8 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
         &config.listen.client_ca,
     ];
     let pairs = config.hsm.pairs.signing.iter().chain(&config.hsm.pairs.encryption).map(|pair| &pair.certificate);
-    decide.into_iter().chain(pairs).try_for_each(|file| hardening::check_public(file))?;
+    let ledger = config.ledger.iter().flat_map(|ledger| std::iter::once(&ledger.public_key).chain(&ledger.trust));
+    decide.into_iter().chain(pairs).chain(ledger).try_for_each(|file| hardening::check_public(file))?;
     hardening::check_public_tree(&config.platform.trust)?;
     let link = &config.platform.link;
     if let Some((certificate, _)) = &link.client {
@@ -182,6 +183,11 @@ pub(crate) fn software() -> Result<SoftwareVersion, PartError> {
 /// The file that stops the platform's route while it exists.
 pub(crate) fn route_file(config: &Config) -> PathBuf {
     config.state_dir.join("platform-stopped.json")
+}
+
+/// The ledger's name, and that of the key that signs its checkpoints.
+pub(crate) fn origin(config: &Config) -> Result<Origin, PartError> {
+    Origin::new(format!("{}/{}", config.entity, config.node)).map_err(|error| PartError(error.to_string()))
 }
 
 pub(crate) fn ledger_directory(config: &Config) -> PathBuf {

@@ -11,18 +11,20 @@ use listenfd::ListenFd;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use yanqian_evidence::{Label, Management, Origin};
+use yanqian_evidence::{Label, Management};
 use yanqian_gateway::{
     Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
     StateHandle, StateThread, SystemClock,
 };
 use yanqian_hsm::TokenPool;
+use yanqian_ledger::tree::Anchors;
 use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
 use yanqian_platform::Route;
 use yanqian_trust::{SharedTrust, Verifier};
 use yanqian_vocabulary::{Timestamp, VerificationId};
 
 use crate::admin::{self, Readiness};
+use crate::anchoring::{self, Anchoring};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::clock::ClockTrust;
 use crate::config::Config;
@@ -107,7 +109,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let admin = tokio::spawn(admin::serve(admin, registry.clone(), readiness.clone()));
 
     let clock = ClockTrust::begin(config.clock).await;
-    let (core, ledger, state_thread, trust, route, tokens, loaded) = tokio::select! {
+    let (core, ledger, state_thread, trust, route, tokens, loaded, anchoring) = tokio::select! {
         started = start(&config, &registry, metrics.clone(), &fetch_metrics, &verifier, &clock, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
@@ -137,6 +139,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         metrics: fetch_metrics.clone(),
     };
     let fetching = config.platform.revocation.fetches().then(|| tokio::spawn(fetching.run()));
+    let anchoring = anchoring.map(|anchoring| tokio::spawn(anchoring.run()));
     let (ready_file, state_dir, server) =
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
@@ -164,8 +167,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     readiness.set(vec!["stopping".to_owned()]);
     watch.abort();
     rotation.abort();
-    if let Some(fetching) = fetching {
-        fetching.abort();
+    for task in [fetching, anchoring].into_iter().flatten() {
+        task.abort();
     }
     clock.abort();
     admin.abort();
@@ -210,7 +213,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, Timestamp);
+type Started =
+    (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, Timestamp, Option<Anchoring>);
 
 async fn start(
     config: &Config,
@@ -249,6 +253,7 @@ async fn start(
             "checks that the last run left open are now outcome-unknown: reconcile with the platform"
         );
     }
+    let anchoring = Anchoring::open(config, &ledger, verifier, registry, readiness).await.map_err(configuration)?;
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 
@@ -270,6 +275,7 @@ async fn start(
         ledger: Arc::clone(&ledger),
         ledger_directory: parts::ledger_directory(config),
         archive,
+        anchors: anchoring.is_some().then(|| Anchors::new(anchoring::places(config))),
         state,
         keys: state_keys,
         signing: Signer { tokens: tokens.clone() },
@@ -295,7 +301,7 @@ async fn start(
     core.append_under(&core.pairs().at(now).context, loaded.into()).await.map_err(failed)?;
     settle_orphans(config, &core).await?;
     tokens::admit(&core, &tokens, readiness, now).await.map_err(failed)?;
-    Ok((core, ledger, state_thread, trust, route, tokens, now))
+    Ok((core, ledger, state_thread, trust, route, tokens, now, anchoring))
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -305,7 +311,7 @@ fn millis(duration: Duration) -> i64 {
 fn open_ledger(config: &Config) -> Result<(Ledger, yanqian_ledger::Recovery), String> {
     let directory = parts::ledger_directory(config);
     create_private(&directory).map_err(|error| error.to_string())?;
-    let origin = Origin::new(format!("{}/{}", config.entity, config.node)).map_err(|error| error.to_string())?;
+    let origin = parts::origin(config).map_err(|error| error.to_string())?;
     let clock = yanqian_ledger::Clock::new(|| SystemClock.now());
     Ledger::open(&directory, LedgerConfig::new(config.node.clone(), origin), clock)
         .map_err(|error| format!("{}: {error}", directory.display()))

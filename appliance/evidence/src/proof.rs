@@ -49,7 +49,7 @@ pub fn peaks<N: Nodes>(nodes: &N, size: u64) -> Result<Vec<RootHash>, N::Error> 
 
 /// The largest power of two below `n`, which is at least 2.
 fn split(n: u64) -> u64 {
-    1 << (63 - (n - 1).leading_zeros())
+    1 << (n - 1).ilog2()
 }
 
 /// The hash over leaves `from..until`; `from` is a multiple of the power of two that holds the range.
@@ -122,7 +122,7 @@ impl Inclusion {
 }
 
 /// That a tree grew into a later one without a leaf being changed, removed or put between.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consistency {
     pub path: Vec<RootHash>,
 }

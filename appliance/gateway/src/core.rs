@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use yanqian_agreement::{Agreement, Caller};
 use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
 use yanqian_hsm::TokenPool;
+use yanqian_ledger::tree::Anchors;
 use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
 use yanqian_platform::{Found, PlatformClient, Profile, Route};
 use yanqian_trust::{RevocationKind, SharedTrust, TrustStore, Verifier};
@@ -66,6 +67,8 @@ pub struct CoreParts {
     /// Where the ledger's segments are, for reading records back.
     pub ledger_directory: PathBuf,
     pub archive: Archive,
+    /// Proofs for receipts; absent where no checkpoints are made.
+    pub anchors: Option<Anchors>,
     pub state: StateHandle,
     pub keys: StateKeys,
     pub signing: Signer,
@@ -99,6 +102,7 @@ pub struct Core {
     pub(crate) check_limit: Duration,
     pub(crate) ledger_directory: PathBuf,
     pub(crate) archive: Archive,
+    pub(crate) anchors: Option<Anchors>,
     /// Of those who decode pictures and chip files.
     pub(crate) decoding: Turns,
     body_limits: BodyLimits,
@@ -149,6 +153,7 @@ impl Core {
             check_limit: parts.limits.check,
             ledger_directory: parts.ledger_directory,
             archive: parts.archive,
+            anchors: parts.anchors,
             decoding,
             body_limits: parts.limits.body,
             pairs: LoadedPairs::new(parts.pairs),

@@ -2,6 +2,7 @@
 
 mod clock;
 mod hsm;
+mod ledger;
 mod link;
 mod pairs;
 mod raw;
@@ -20,6 +21,7 @@ use yanqian_trust::VerifierSettings;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId, TokenGrade};
 
 pub(crate) use clock::{ClockConfig, ClockSource};
+pub(crate) use ledger::LedgerKey;
 pub(crate) use link::{Link, Transport};
 pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
@@ -51,6 +53,10 @@ pub(crate) struct Config {
     pub(crate) metrics_address: SocketAddr,
     pub(crate) platform: Platform,
     pub(crate) hsm: Hsm,
+    /// The key of checkpoints; without it there are none.
+    pub(crate) ledger: Option<LedgerKey>,
+    /// Where tiles and the newest checkpoint lie.
+    pub(crate) tree_dir: PathBuf,
     pub(crate) verification: VerifierSettings,
     pub(crate) clock: ClockConfig,
     pub(crate) limits: Limits,

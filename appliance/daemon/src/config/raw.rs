@@ -12,6 +12,7 @@ use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
 use super::clock::RawClock;
 use super::hsm::{RawHsm, Source};
+use super::ledger::RawLedger;
 use super::link::{RawEndpoint, RawLink, RawWay, Transport};
 use super::revocation::RawRevocation;
 use super::verification::RawVerification;
@@ -32,6 +33,8 @@ struct RawConfig {
     metrics: RawMetrics,
     platform: RawPlatform,
     hsm: RawHsm,
+    #[serde(default)]
+    ledger: RawLedger,
     #[serde(default)]
     verification: RawVerification,
     #[serde(default)]
@@ -334,8 +337,19 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             return Err(value_error(key, "1 to 64 octets without control characters"));
         }
     }
-    let hsm = raw.hsm.read(&Source { text, file })?;
     let base = file.parent().unwrap_or(Path::new(""));
+    let state_dir = base.join(raw.paths.state_dir);
+    let ledger = raw.ledger.read(base, &state_dir).map_err(|(key, problem)| value_error(key, problem))?;
+    let (ledger, tree_dir) = ledger;
+    let ledger_label = ledger.as_ref().map(|ledger| ledger.label.as_str());
+    let hsm = raw.hsm.read(&Source { text, file }, ledger_label)?;
+    let mut pairs = hsm.pairs.signing.iter().chain(&hsm.pairs.encryption);
+    if pairs.any(|pair| ledger_label == Some(pair.label.as_str())) {
+        return Err(value_error(
+            "ledger.key",
+            "is the label of a key pair in `[hsm]`: checkpoints have a key of their own",
+        ));
+    }
     let way = RawWay {
         endpoint: raw.platform.endpoint,
         endpoints: raw.platform.endpoints,
@@ -354,7 +368,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         text: text.to_owned(),
         entity: raw.entity.id,
         node: raw.entity.node,
-        state_dir: at(raw.paths.state_dir),
+        state_dir,
         state_key_file: at(raw.paths.state_key_file),
         agreement: at(raw.paths.agreement),
         listen: Listen {
@@ -376,6 +390,8 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             revocation: raw.platform.revocation.validate().map_err(|(key, problem)| value_error(key, &problem))?,
         },
         hsm,
+        ledger,
+        tree_dir,
         verification: raw.verification.into(),
         clock: raw.clock.into(),
         limits: raw.limits.into(),

@@ -100,6 +100,7 @@ impl Bench {
             ledger: Arc::new(ledger),
             ledger_directory: at("ledger"),
             archive: Archive::open(&at("archive")).unwrap(),
+            anchors: None,
             state,
             keys: StateKeys::derive(&[7; 32]),
             signing: Signer { tokens: TokenPool::new(Vec::new(), Vec::new(), Arc::new(PlainVerifier)) },

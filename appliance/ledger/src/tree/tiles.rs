@@ -77,7 +77,7 @@ impl TileWriter {
         let mut writer = Self { size, ..Self::empty(directory) };
         for (level, edge) in (0..HEIGHT).zip(&mut writer.edge) {
             let hashes = size >> (HEIGHT * level);
-            if hashes % WIDTH == 0 {
+            if hashes.is_multiple_of(WIDTH) {
                 continue;
             }
             let Some((tile, _)) = Tile::holding(level, hashes - 1, size) else { continue };

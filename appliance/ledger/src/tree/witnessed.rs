@@ -30,6 +30,9 @@ pub enum WitnessError {
         "the ledger was FORKED: {cosigned} records were cosigned before, and this checkpoint did not grow out of them ({error})"
     )]
     Forked { cosigned: u64, error: ProofError },
+    /// No proof was given.
+    #[error("nothing shows that what was cosigned before is kept")]
+    Unproven,
     #[error(transparent)]
     Tree(#[from] TreeError),
 }

@@ -6,6 +6,7 @@ mod abuse;
 mod abuse_bodies;
 mod abuse_http2;
 mod access;
+mod anchors;
 mod bodies;
 mod check;
 mod checks;
