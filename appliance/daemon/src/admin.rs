@@ -25,6 +25,8 @@ struct State {
     /// About the entity's keys.
     key_reasons: Vec<String>,
     notes: Vec<String>,
+    /// About checkpoints.
+    ledger_note: Option<String>,
 }
 
 impl Readiness {
@@ -38,6 +40,13 @@ impl Readiness {
     pub(crate) fn set_keys(&self, reasons: Vec<String>, notes: Vec<String>) {
         if let Ok(mut state) = self.0.write() {
             (state.key_reasons, state.notes) = (reasons, notes);
+        }
+    }
+
+    /// What there is to say of the ledger's checkpoints; it never keeps the daemon from being ready.
+    pub(crate) fn set_ledger_note(&self, note: Option<String>) {
+        if let Ok(mut state) = self.0.write() {
+            state.ledger_note = note;
         }
     }
 
@@ -58,7 +67,7 @@ impl Readiness {
         if lines.is_empty() {
             lines.push("ready");
         }
-        let notes = state.notes.iter().map(|note| format!("note: {note}\n"));
+        let notes = state.notes.iter().chain(&state.ledger_note).map(|note| format!("note: {note}\n"));
         (status, lines.join("\n") + "\n" + &notes.collect::<String>())
     }
 }

@@ -10,6 +10,7 @@ use yanqian_messages::Certificate;
 use yanqian_trust::{KeyOwner, KnownKeys, Verifier};
 use yanqian_vocabulary::Timestamp;
 
+use crate::anchoring::public_key;
 use crate::config::{Config, PairEntry};
 use crate::parts::{self, PartError};
 use crate::tokens::{pool_key, record_proofs};
@@ -29,6 +30,13 @@ pub(crate) fn load(config: &Config, now: Timestamp) -> Result<Lists, PartError> 
         if signing.iter().any(|other| other.public_key == pair.public_key) {
             let problem = "holds the key of a signing certificate; the pairs for the two uses are separate";
             return Err(wrong(&config.file, entry, problem));
+        }
+    }
+    if let Some(ledger) = &config.checkpoints {
+        let key = public_key(&ledger.public_key)?;
+        if signing.iter().chain(&encryption).any(|pair| pair.public_key == key) {
+            let problem = "is the key of a pair in `[hsm]`: checkpoints have a key of their own (I2)";
+            return Err(PartError::file(&ledger.public_key, problem));
         }
     }
     Ok(Lists { signing, encryption })

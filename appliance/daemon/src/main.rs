@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod anchoring;
 mod cli;
 mod clock;
 mod config;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use yanqian_agreement::Agreement;
-use yanqian_evidence::{Context, SoftwareVersion};
+use yanqian_evidence::{Context, Origin, SoftwareVersion};
 use yanqian_gateway::{KeyPair, StateKeys};
 use yanqian_ledger::search::KeyRing;
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
@@ -111,7 +111,8 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
         &config.listen.client_ca,
     ];
     let pairs = config.hsm.pairs.signing.iter().chain(&config.hsm.pairs.encryption).map(|pair| &pair.certificate);
-    decide.into_iter().chain(pairs).try_for_each(|file| hardening::check_public(file))?;
+    let ledger = config.checkpoints.iter().flat_map(|ledger| std::iter::once(&ledger.public_key).chain(&ledger.trust));
+    decide.into_iter().chain(pairs).chain(ledger).try_for_each(|file| hardening::check_public(file))?;
     hardening::check_public_tree(&config.platform.trust)?;
     search_keys(config)?;
     let link = &config.platform.link;
@@ -200,6 +201,11 @@ pub(crate) fn route_file(config: &Config) -> PathBuf {
 /// Where operators' orders are taken.
 pub(crate) fn control_socket(config: &Config) -> PathBuf {
     config.state_dir.join("control.sock")
+}
+
+/// The ledger's name, and that of the key that signs its checkpoints.
+pub(crate) fn origin(config: &Config) -> Result<Origin, PartError> {
+    Origin::new(format!("{}/{}", config.entity, config.node)).map_err(|error| PartError(error.to_string()))
 }
 
 pub(crate) fn ledger_directory(config: &Config) -> PathBuf {

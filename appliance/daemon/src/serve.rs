@@ -12,18 +12,20 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use yanqian_evidence::{Label, Management, Origin};
+use yanqian_evidence::{Label, Management};
 use yanqian_gateway::{
     Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
     StateHandle, StateThread, SystemClock,
 };
 use yanqian_hsm::TokenPool;
+use yanqian_ledger::tree::Anchors;
 use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
 use yanqian_platform::Route;
 use yanqian_trust::{SharedTrust, Verifier};
 use yanqian_vocabulary::{Timestamp, VerificationId};
 
 use crate::admin::{self, Readiness};
+use crate::anchoring::{self, Anchoring};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::clock::ClockTrust;
 use crate::config::{Config, LedgerFiles};
@@ -111,7 +113,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let admin = tokio::spawn(admin::serve(admin, registry.clone(), readiness.clone()));
 
     let clock = ClockTrust::begin(config.clock).await;
-    let (core, ledger, state_thread, trust, route, tokens, search_keys, loaded) = tokio::select! {
+    let Started { core, ledger, state_thread, trust, route, tokens, search_keys, anchoring, loaded } = tokio::select! {
         started = start(&config, &registry, metrics.clone(), &fetch_metrics, &verifier, &clock, &readiness) => started?,
         () = &mut stop => return Ok(()),
     };
@@ -142,6 +144,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         metrics: fetch_metrics.clone(),
     };
     let fetching = config.platform.revocation.fetches().then(|| tokio::spawn(fetching.run()));
+    let anchoring = anchoring.map(|anchoring| tokio::spawn(anchoring.run()));
     let (ready_file, state_dir, server) =
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
     let acts = TokenActs::new(&config, Arc::clone(&core));
@@ -172,8 +175,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     readiness.set(vec!["stopping".to_owned()]);
     let tasks = [control, acts, watch, rotation, clock, admin];
     tasks.iter().for_each(JoinHandle::abort);
-    if let Some(fetching) = fetching {
-        fetching.abort();
+    for task in [fetching, anchoring].into_iter().flatten() {
+        task.abort();
     }
     for task in tasks {
         let _ = task.await;
@@ -218,7 +221,20 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-pub(crate) type Started = (Arc<Core>, Arc<Ledger>, StateThread, Arc<SharedTrust>, Arc<Route>, TokenPool, SearchKeys, Timestamp);
+/// What runs behind the listeners.
+pub(crate) struct Started {
+    pub(crate) core: Arc<Core>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) state_thread: StateThread,
+    pub(crate) trust: Arc<SharedTrust>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) tokens: TokenPool,
+    pub(crate) search_keys: SearchKeys,
+    /// What makes checkpoints; none without a key for them.
+    pub(crate) anchoring: Option<Anchoring>,
+    /// When the lists of pairs were read.
+    pub(crate) loaded: Timestamp,
+}
 
 /// Everything behind the listeners, in the order in which things depend on each other. Waits for the worker for as long as it takes.
 pub(crate) async fn start(
@@ -258,6 +274,7 @@ pub(crate) async fn start(
             "checks that the last run left open are now outcome-unknown: reconcile with the platform"
         );
     }
+    let anchoring = Anchoring::open(config, &ledger, verifier, registry, readiness).await.map_err(configuration)?;
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 
@@ -281,6 +298,7 @@ pub(crate) async fn start(
         ledger: Arc::clone(&ledger),
         ledger_directory: parts::ledger_directory(config),
         archive,
+        anchors: anchoring.is_some().then(|| Anchors::new(anchoring::places(config))),
         state,
         keys: state_keys,
         search_key,
@@ -309,7 +327,7 @@ pub(crate) async fn start(
     let search_keys = SearchKeys::begin(Arc::clone(&core), Arc::<ClockTrust>::clone(clock) as _, config, is_new);
     let search_keys = search_keys.await.map_err(failed)?;
     tokens::admit(&core, &tokens, readiness, now).await.map_err(failed)?;
-    Ok((core, ledger, state_thread, trust, route, tokens, search_keys, now))
+    Ok(Started { core, ledger, state_thread, trust, route, tokens, search_keys, anchoring, loaded: now })
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -319,7 +337,7 @@ fn millis(duration: Duration) -> i64 {
 fn open_ledger(config: &Config) -> Result<(Ledger, yanqian_ledger::Recovery), String> {
     let directory = parts::ledger_directory(config);
     create_private(&directory).map_err(|error| error.to_string())?;
-    let origin = Origin::new(format!("{}/{}", config.entity, config.node)).map_err(|error| error.to_string())?;
+    let origin = parts::origin(config).map_err(|error| error.to_string())?;
     let clock = yanqian_ledger::Clock::new(|| SystemClock.now());
     let LedgerFiles { segment_octets, segment_age, reserve_octets, patience } = config.ledger;
     let settings = LedgerConfig {

@@ -94,6 +94,19 @@ impl RootHash {
     pub fn empty() -> Self {
         Self(sm3(&[]))
     }
+
+    /// The root over two ranges that follow one another.
+    #[must_use]
+    pub fn above(left: Self, right: Self) -> Self {
+        Self(node(&left.0, &right.0))
+    }
+}
+
+impl From<LeafHash> for RootHash {
+    /// A range of one leaf.
+    fn from(leaf: LeafHash) -> Self {
+        Self(leaf.0)
+    }
 }
 
 fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
@@ -111,6 +124,13 @@ pub struct Tree {
 impl Tree {
     pub fn leaves(&self) -> u64 {
         self.leaves
+    }
+
+    /// A tree of that many leaves from the roots of its complete subtrees, largest first; `None` unless there is one for each
+    /// bit set in `leaves`.
+    pub fn from_peaks(leaves: u64, peaks: &[RootHash]) -> Option<Self> {
+        let whole = u32::try_from(peaks.len()) == Ok(leaves.count_ones());
+        whole.then(|| Self { leaves, peaks: peaks.iter().map(|peak| peak.0).collect() })
     }
 
     pub fn push(&mut self, leaf: LeafHash) {

@@ -5,11 +5,14 @@
 //!   (I8); what was asked stands there only as a search tag and a commitment.
 //! - [`hash`]: RFC 6962 leaves and nodes with SM3, and the chain.
 //! - [`segment`] and [`frame`]: how records lie in a file. [`mark`]: what a node knows to be durable.
+//! - [`proof`] and [`tile`]: that a record is in the tree and that one tree grew into another, and where the tree's hashes lie.
+//!   [`checkpoint`]: what a node signs of its tree.
 //! - [`commitment`]: what a record commits to. [`receipt`]: the evidence of one check in one file.
 //! - [`Verifier`]: reads segments in order and proves all of the above, or says exactly where it does not hold (I5).
 #![forbid(unsafe_code)]
 
 mod cbor;
+pub mod checkpoint;
 pub mod commitment;
 mod context;
 mod exchange;
@@ -19,13 +22,16 @@ mod intent;
 pub mod mark;
 mod operation;
 mod outcome;
+pub mod proof;
 pub mod receipt;
 mod record;
 mod search;
 pub mod segment;
+pub mod tile;
 pub mod verify;
 mod word;
 
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointKey, SignatureLine, SignedCheckpoint};
 pub use commitment::commitment;
 pub use context::Context;
 pub use exchange::{Exchange, NextRequest};
@@ -38,9 +44,11 @@ pub use outcome::{
     Answer, Decision, Outcome, OutcomeUnknown, Refusal, RequestSignature, Revocation, RevocationKind, Signer, Step,
     Times,
 };
-pub use receipt::{Receipt, ReceiptError};
+pub use proof::{Consistency, Inclusion, Nodes, ProofError};
+pub use receipt::{Anchor, Receipt, ReceiptError};
 pub use record::{Body, Kind, MAX_RECORD, Record, RecordError, Schema, encode};
 pub use search::search_tag;
 pub use segment::{HeaderError, SegmentHeader};
+pub use tile::Tile;
 pub use verify::{Defect, Summary, Verifier, VerifyError};
 pub use word::{Der, Label, Octets, Origin, PlatformSerial, SoftwareVersion, WordError};

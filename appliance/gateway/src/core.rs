@@ -11,6 +11,7 @@ use yanqian_agreement::{Agreement, Caller};
 use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
 use yanqian_hsm::TokenPool;
 use yanqian_ledger::search::EpochKey;
+use yanqian_ledger::tree::Anchors;
 use yanqian_ledger::{Appended, Archive, ArchiveError, Archived, Ledger, LedgerError};
 use yanqian_platform::{Found, PlatformClient, Profile, Route};
 use yanqian_trust::{RevocationKind, SharedTrust, TrustStore, Verifier};
@@ -67,6 +68,8 @@ pub struct CoreParts {
     /// Where the ledger's segments are, for reading records back.
     pub ledger_directory: PathBuf,
     pub archive: Archive,
+    /// Proofs for receipts; absent where no checkpoints are made.
+    pub anchors: Option<Anchors>,
     pub state: StateHandle,
     pub keys: StateKeys,
     pub search_key: EpochKey,
@@ -101,6 +104,7 @@ pub struct Core {
     pub(crate) check_limit: Duration,
     pub(crate) ledger_directory: PathBuf,
     pub(crate) archive: Archive,
+    pub(crate) anchors: Option<Anchors>,
     /// Of those who decode pictures and chip files.
     pub(crate) decoding: Turns,
     body_limits: BodyLimits,
@@ -152,6 +156,7 @@ impl Core {
             check_limit: parts.limits.check,
             ledger_directory: parts.ledger_directory,
             archive: parts.archive,
+            anchors: parts.anchors,
             decoding,
             body_limits: parts.limits.body,
             pairs: LoadedPairs::new(parts.pairs),

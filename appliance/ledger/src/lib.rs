@@ -23,6 +23,7 @@ pub mod search;
 mod sound;
 mod stats;
 pub mod storage;
+pub mod tree;
 mod writer;
 
 pub use archive::{Archive, ArchiveError, Archived};

@@ -10,6 +10,7 @@ mod answer;
 mod asked;
 mod case;
 mod evidence;
+mod ledgers;
 mod ocsp;
 mod report;
 mod steps;
@@ -18,6 +19,7 @@ mod verify;
 mod x509;
 
 pub use asked::{Asked, AskedError};
+pub use ledgers::Ledgers;
 pub use report::{Check, Finding, Report};
 pub use trust::{Trust, TrustError};
 pub use verify::{Options, verify, verify_json};

@@ -22,10 +22,11 @@ use zeroize::Zeroizing;
 struct Arguments {
     /// The receipt.
     receipt: PathBuf,
-    /// Directory with anchors/, entity-anchors/ and signers.toml (certs/README.md).
+    /// Directory with anchors/, entity-anchors/, signers.toml and, for anchored receipts, ledgers.toml (certs/README.md).
     #[arg(long, value_name = "DIR")]
     trust: PathBuf,
-    /// Judge certificates and lists as of this time, RFC 3339; by default the time of the receipt's last record.
+    /// Judge certificates and lists as of this time, RFC 3339; by default the time of the receipt's last record. After the
+    /// checkpoint of an anchor that holds, the checkpoint's time counts.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
     /// What was asked, as JSON like the request's body: opens the commitment.

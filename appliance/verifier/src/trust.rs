@@ -1,9 +1,11 @@
 //! Whom the auditor believes: the same directory that the appliance uses for a platform (`certs/README.md`), with one
-//! folder more, `entity-anchors/`.
+//! folder more, `entity-anchors/`, and one file, `ledgers.toml`.
 
 use std::path::{Path, PathBuf};
 
 use yanqian_messages::{Certificate, Pins, certificates_from_pem_or_der};
+
+use crate::ledgers::Ledgers;
 
 /// Files of one folder, and octets of one file, at most.
 const MAX_FILES: usize = 256;
@@ -26,13 +28,15 @@ pub struct Trust {
     pub entity_anchors: Vec<Certificate>,
     /// Who may sign answers.
     pub pins: Pins,
+    /// Keys of ledgers and witnesses; absent when the file is not there.
+    pub ledgers: Option<Ledgers>,
     /// Seconds that a revocation list may be used past its `nextUpdate`.
     pub grace_seconds: u32,
 }
 
 impl Trust {
-    /// Reads `anchors/`, `signers.toml` and, where it is there, `entity-anchors/`. Everything else in the directory is for
-    /// the appliance: a receipt brings its own intermediates and lists.
+    /// Reads `anchors/`, `signers.toml` and, where they are there, `entity-anchors/` and `ledgers.toml`. Everything else in the
+    /// directory is for the appliance: a receipt brings its own intermediates and lists.
     pub fn load(directory: &Path, grace_seconds: u32) -> Result<Self, TrustError> {
         let entity = directory.join("entity-anchors");
         let anchors = certificates(&directory.join("anchors"))?;
@@ -43,6 +47,7 @@ impl Trust {
             anchors,
             entity_anchors: if entity.is_dir() { certificates(&entity)? } else { Vec::new() },
             pins: pins(&directory.join("signers.toml"))?,
+            ledgers: ledgers(&directory.join("ledgers.toml"))?,
             grace_seconds,
         })
     }
@@ -88,7 +93,16 @@ fn certificates(directory: &Path) -> Result<Vec<Certificate>, TrustError> {
 }
 
 fn pins(file: &Path) -> Result<Pins, TrustError> {
-    let octets = read(file)?;
-    let text = std::str::from_utf8(&octets).map_err(|problem| error(file, problem))?;
-    Pins::from_toml(text).map_err(|problem| error(file, problem))
+    Pins::from_toml(&read_text(file)?).map_err(|problem| error(file, problem))
+}
+
+fn ledgers(file: &Path) -> Result<Option<Ledgers>, TrustError> {
+    if !file.try_exists().map_err(|problem| error(file, problem))? {
+        return Ok(None);
+    }
+    Ledgers::from_toml(&read_text(file)?).map(Some).map_err(|problem| error(file, problem))
+}
+
+fn read_text(file: &Path) -> Result<String, TrustError> {
+    String::from_utf8(read(file)?).map_err(|problem| error(file, problem))
 }

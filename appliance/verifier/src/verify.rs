@@ -7,13 +7,14 @@ use crate::case::{Case, End};
 use crate::evidence::Evidence;
 use crate::report::{Held, Report};
 use crate::steps::platform::Sight;
-use crate::steps::{decision, ours, platform, records};
+use crate::steps::{self, decision, ours, platform, records};
 use crate::trust::Trust;
 
 /// What to prove beside what a receipt says by itself.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// The time as of which certificates and lists are judged; that of the receipt's last record when absent.
+    /// The time as of which certificates and lists are judged; that of the receipt's last record when absent. An anchor that
+    /// holds shows that all of it existed at the checkpoint's time, so a later one counts as that.
     pub at: Option<Timestamp>,
     /// What the caller says it asked: opens the commitment.
     pub asked: Option<Asked>,
@@ -50,7 +51,13 @@ pub fn verify(receipt: &Receipt, trust: &Trust, options: &Options) -> Report {
         return report;
     }
     let Some(case) = Case::of(&records) else { return report };
-    let at = options.at.unwrap_or(case.ended);
+    let anchored = receipt.anchor.as_ref().map(|anchor| {
+        let held = steps::anchor::prove(anchor, receipt, &records, trust.ledgers.as_ref());
+        (anchor, held)
+    });
+    let existed =
+        anchored.as_ref().filter(|(_, held)| held.is_ok()).map(|(anchor, _)| anchor.checkpoint.checkpoint.time);
+    let at = options.at.map_or(case.ended, |at| existed.map_or(at, |existed| at.min(existed)));
     report.at = Some(at);
     let evidence = Evidence::of(receipt, &case);
     signatures(&mut report, &case, &evidence, trust, at);
@@ -71,7 +78,19 @@ pub fn verify(receipt: &Receipt, trust: &Trust, options: &Options) -> Report {
         }
         None => report.skip("commitment", None, "what was asked was not given, so the commitment stays closed"),
     }
-    report.skip("anchor", None, "pending: the records are not yet under a checkpoint of the ledger");
+    let Some((anchor, held)) = anchored else {
+        report.skip("anchor", None, "pending: the records are not yet under a checkpoint of the ledger");
+        return report;
+    };
+    report.note("anchor", None, held);
+    report.skip(
+        "timestamp",
+        None,
+        match anchor.timestamp {
+            Some(_) => "there is a time-stamp token, which its authority's own tools judge",
+            None => "there is no time-stamp token",
+        },
+    );
     report
 }
 

@@ -6,9 +6,10 @@ mod support;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
+use support::ledger::Ledger;
 use support::{Site, Story};
 use yanqian_evidence::receipt::Entry;
-use yanqian_evidence::{LeafHash, Receipt, ToBeSigned};
+use yanqian_evidence::{LeafHash, Origin, Receipt, RootHash, ToBeSigned};
 use yanqian_verify::{Trust, verify, verify_json};
 
 struct Good {
@@ -23,8 +24,13 @@ fn good() -> &'static Good {
         let mut stories = vec![Story::of(&site), Story::two_steps(&site)];
         site.attributes = false;
         stories.push(Story::of(&site));
-        let receipts = stories.into_iter().map(|story| (story.clone(), story.receipt())).collect();
-        let good = Good { trust: site.trust(), receipts };
+        // Pending, and the same anchored.
+        let ledger = Ledger::new();
+        let anchor = |receipt: Receipt, at| receipt.clone().anchored(ledger.anchor(&receipt, at)).unwrap();
+        let pending = stories.iter().map(|story| (story.clone(), story.receipt()));
+        let anchored = stories.iter().map(|story| (story.clone(), anchor(story.receipt(), story.at)));
+        let receipts = pending.chain(anchored).collect();
+        let good = Good { trust: Trust { ledgers: Some(ledger.ledgers()), ..site.trust() }, receipts };
         for (_, receipt) in &good.receipts {
             assert!(verify(receipt, &good.trust, &support::asked()).holds());
         }
@@ -85,7 +91,7 @@ proptest! {
 
     #[test]
     fn any_one_octet_of_the_file_changed_is_refused(
-        which in 0usize..3,
+        which in 0usize..6,
         at in any::<prop::sample::Index>(),
         change in 1u8..,
     ) {
@@ -99,7 +105,7 @@ proptest! {
 
     #[test]
     fn a_changed_octet_of_what_is_signed_is_refused_though_the_record_is_hashed_anew(
-        which in 0usize..3,
+        which in 0usize..6,
         what in any::<prop::sample::Index>(),
         place in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
@@ -127,7 +133,7 @@ proptest! {
 
     #[test]
     fn a_changed_octet_of_any_certificate_or_list_is_refused(
-        which in 0usize..3,
+        which in 0usize..6,
         list in any::<bool>(),
         entry in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
@@ -148,8 +154,42 @@ proptest! {
     }
 
     #[test]
+    fn a_changed_octet_of_an_anchor_is_refused_though_it_is_well_formed(
+        which in 3usize..6,
+        proof in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        part in 0u8..6,
+        bit in 0u32..64,
+    ) {
+        let good = good();
+        let mut receipt = good.receipts[which].1.clone();
+        let anchor = receipt.anchor.as_mut().unwrap();
+        let flipped = |octets: &[u8; 32]| {
+            let mut octets = *octets;
+            octets[at.index(32)] ^= 1 << (bit % 8);
+            RootHash::new(octets)
+        };
+        let count = anchor.proofs.len();
+        let proof = &mut anchor.proofs[proof.index(count)];
+        let checkpoint = &mut anchor.checkpoint.checkpoint;
+        match part {
+            0 => proof.index ^= 1 << bit,
+            1 => {
+                let hash = at.index(proof.path.len());
+                proof.path[hash] = flipped(proof.path[hash].as_bytes());
+            }
+            2 => checkpoint.size ^= 1 << bit,
+            3 => checkpoint.root = flipped(checkpoint.root.as_bytes()),
+            4 => checkpoint.time = checkpoint.time.plus_millis(1 << (bit % 40)),
+            _ => checkpoint.origin = Origin::new(format!("{}{bit}", checkpoint.origin)).unwrap(),
+        }
+        let report = verify(&receipt, &good.trust, &support::asked());
+        prop_assert!(!report.holds(), "{report:?}");
+    }
+
+    #[test]
     fn records_changed_anywhere_and_hashed_anew_never_panic(
-        which in 0usize..3,
+        which in 0usize..6,
         record in any::<prop::sample::Index>(),
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {

@@ -97,6 +97,7 @@ async fn build(arguments: &Arguments) -> Result<Site, HarnessError> {
     };
     println!("{}", paint::title("Setting up a site on loopback"));
     let mut options = Options::new(binaries).form(arguments.form);
+    options.checkpoints = Some(1);
     options.progress = |step| println!("  {step}");
     println!("  {}", options.users.describe());
     let site = Site::build(options).await?;

@@ -6,6 +6,7 @@
 
 mod answers;
 mod certificates;
+mod checkpoints;
 mod decoders;
 mod envelopes;
 mod input;
@@ -20,6 +21,7 @@ mod worker_protocol;
 
 pub use answers::{APPLIED, EXCHANGES, FIELDS, Forgetful, answers};
 pub use certificates::{certificates, lists};
+pub use checkpoints::{checkpoints, proofs};
 pub use decoders::{ciphertexts, digests, keys, signatures};
 pub use envelopes::envelopes;
 pub use messages::{attributes, enveloped_data, signed_and_enveloped_data, signed_data};
@@ -33,7 +35,7 @@ pub use worker_protocol::worker_protocol;
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its binary in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("keys", keys),
     ("signatures", signatures),
     ("digests", digests),
@@ -53,6 +55,8 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("agreements", agreements),
     ("receipts", receipts),
     ("records", records),
+    ("checkpoints", checkpoints),
+    ("proofs", proofs),
     ("worker_protocol", worker_protocol),
     ("envelopes", envelopes),
 ];

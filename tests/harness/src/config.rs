@@ -15,6 +15,8 @@ use crate::token::{self, Loaded};
 pub(crate) const SIGNING_KEY: &str = "yanqian-sign";
 /// Label of the encryption key in the token.
 pub(crate) const ENCRYPTION_KEY: &str = "yanqian-encrypt";
+/// Label of the key that signs checkpoints.
+pub(crate) const LEDGER_KEY: &str = "yanqian-ledger";
 /// Label of the token.
 pub(crate) const TOKEN_LABEL: &str = "yanqian-dev";
 
@@ -52,7 +54,11 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoints: &[Stri
     let profile = format!("platform-profiles/{}.toml", options.form);
     copy_changed(options, &profile, Some(File::Profile), &places.platform_profile())?;
 
-    let config = table([
+    let ledger = options.checkpoints.map(|seconds| {
+        let key = [("key", LEDGER_KEY.into()), ("public_key", "ledger-key.pem".into())];
+        ("checkpoints", table(key.into_iter().chain([("interval_seconds", Value::from(i64::from(seconds)))])))
+    });
+    let members = [
         ("format_version", 1.into()),
         ("entity", table([("id", "example-bank".into()), ("node", "node-1".into())])),
         (
@@ -79,7 +85,8 @@ pub(crate) fn write_daemon(places: &Places, options: &Options, endpoints: &[Stri
         // Every answer has a second opinion in tests.
         ("verification", table([("shadow_every", 1.into())])),
         ("limits", Value::Table(Table::new())),
-    ]);
+    ];
+    let config = table(members.into_iter().chain(ledger));
     let config = changed(config, options, File::Daemon)?;
     write_public(&places.daemon_config(), config.as_bytes())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use crate::cli;
-use crate::config::{ENCRYPTION_KEY, SIGNING_KEY, TOKEN_LABEL, random};
+use crate::config::{ENCRYPTION_KEY, LEDGER_KEY, SIGNING_KEY, TOKEN_LABEL, random};
 use crate::error::{Doing as _, HarnessError};
 use crate::options::Token;
 use crate::places::{Places, write_private, write_public};
@@ -79,6 +79,11 @@ impl Enrolment<'_> {
         let (label, wrapping) = (["--label", label], ["--wrapping-label", wrapping]);
         let files = ["--enveloped-key", &path(&enveloped), "--cert", &path(file)];
         self.hsm(&[&["import-encryption-key"][..], &label, &wrapping, &files].concat())
+    }
+
+    /// The key that signs checkpoints; nobody certifies it.
+    pub(crate) fn ledger(&self) -> Result<(), HarnessError> {
+        self.hsm(&["keygen", "--label", LEDGER_KEY])
     }
 
     /// What a new site has, through the running worker.

@@ -72,6 +72,8 @@ pub struct Options {
     pub chaos: bool,
     /// A second token with the same keys, behind a worker of its own; [`crate::Site::second`] is its handle.
     pub second_token: bool,
+    /// Seconds between checkpoints of the ledger, with a ledger key in the token; none: no key and no checkpoints.
+    pub checkpoints: Option<u32>,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
     pub link: Link,
@@ -92,6 +94,7 @@ impl Options {
             managed: false,
             chaos: false,
             second_token: false,
+            checkpoints: None,
             progress: |_| {},
             link: Link { endpoints: 1, http2: false, rfc8998: false },
             changes: Vec::new(),

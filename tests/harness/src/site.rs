@@ -20,7 +20,7 @@ use crate::ledger::Record;
 use crate::managed::Sockets;
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::places::Places;
+use crate::places::{Places, write_public};
 use crate::process::{LOOK, Process};
 use crate::second::SecondToken;
 use crate::start::{
@@ -128,7 +128,12 @@ impl Site {
 
         say("signing key made in the token, certificate issued for it");
         let (program, places) = (&site.binaries.yanqian, &site.places);
-        enrol::Enrolment { program, places, worker: users.worker, token: site.options.token }.first()?;
+        let enrolment = enrol::Enrolment { program, places, worker: users.worker, token: site.options.token };
+        enrolment.first()?;
+        if site.options.checkpoints.is_some() {
+            say("ledger key made in the token");
+            enrolment.ledger()?;
+        }
 
         if site.options.second_token {
             say("second token: a copy of the first, with a worker of its own");
@@ -138,8 +143,23 @@ impl Site {
 
         say("daemon");
         config::write_daemon(&site.places, &site.options, &site.endpoints)?;
+        if site.options.checkpoints.is_some() {
+            site.hand_out_ledger_key()?;
+        }
         site.start_daemon().await?;
         Ok(site)
+    }
+
+    /// The ledger key's public half to the daemon and to auditors.
+    fn hand_out_ledger_key(&self) -> Result<(), HarnessError> {
+        let config = self.places.daemon_config().display().to_string();
+        let key = |more: &[&str]| {
+            let arguments = [&["ledger", "key", "--config", &config], more].concat();
+            cli::expect(&self.binaries.yanqian, &arguments, self.options.users.daemon)
+        };
+        write_public(&self.places.etc().join("ledger-key.pem"), key(&["--pem"])?.stdout.as_bytes())?;
+        let ledgers = format!("format_version = 1\n\n{}", key(&[])?.stdout);
+        write_public(&self.places.trust().join("ledgers.toml"), ledgers.as_bytes())
     }
 
     /// The appliance's executable as this site uses it.

@@ -21,7 +21,7 @@ use super::output::{complain, say};
 use super::{EXIT_CONFIG, check_tokens, small_runtime};
 use crate::config::{ClockSource, Config, Transport};
 use crate::gauges::free_space;
-use crate::{clock, hardening, keys, link, parts};
+use crate::{anchoring, clock, hardening, keys, link, parts};
 use pairs::{Placed, certificate_key, placed};
 
 const DAY: i64 = 86_400;
@@ -144,6 +144,7 @@ pub(crate) fn rows(config: &Config) -> Vec<Row> {
         row("state-key", parts::state_keys(config).map(|_| config.state_key_file.display().to_string()).map_err(text)),
         row("state-directory", state_directory(&config.state_dir)),
         row("disk", disk(config)),
+        row("checkpoints", checkpoints(config)),
         row("open-files", open_files(config)),
     ];
     if config.platform.revocation.asks_responders() {
@@ -188,6 +189,14 @@ fn worker_rows(file: &Path) -> Vec<Row> {
         row("token-profile", profile),
         row("pkcs11-module", module),
     ]
+}
+
+fn checkpoints(config: &Config) -> Found {
+    match anchoring::in_words(config) {
+        Ok(Some(words)) => Found(Level::Ok, words),
+        Ok(None) => Found(Level::Ok, "none: there is no `checkpoints.key`, so receipts stay pending".to_owned()),
+        Err(problem) => Found(Level::Fail, problem.to_string()),
+    }
 }
 
 fn now() -> i64 {

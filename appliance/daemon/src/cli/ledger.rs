@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use yanqian_ledger::read_records;
 
+use super::ledger_tree;
 use super::output::{complain, say};
 use crate::record_json::record_json;
 
@@ -54,6 +55,27 @@ pub(super) enum Command {
     /// Have the running daemon destroy the salts of checks: their commitments are opened with them no more
     #[command(after_help = forget::HELP)]
     Forget(forget::Arguments),
+    /// Print the public half of the ledger key, from the token
+    #[command(
+        after_help = "Example:\n  yanqian ledger key --config /etc/yanqian/yanqian.toml --pem > /etc/yanqian/ledger-key.pem"
+    )]
+    Key(ledger_tree::Key),
+    /// Checkpoints of this ledger
+    #[command(subcommand)]
+    Checkpoint(ledger_tree::Checkpoint),
+    /// Prove what the last checkpoint says
+    #[command(subcommand)]
+    Prove(ledger_tree::Prove),
+    /// Cosign another node's checkpoint, once it is consistent with the last one that was cosigned
+    #[command(
+        after_help = "Its ledger key must stand in `checkpoints.trust`. What was cosigned is kept in `checkpoints.witness_dir`; a ledger that was forked or rolled back since is refused.\n\nExample:\n  yanqian ledger witness --config /etc/yanqian/yanqian.toml --checkpoint node-1.checkpoint --tiles node-1.tree --out node-1.cosigned"
+    )]
+    Witness(ledger_tree::Cosign),
+    /// Print a receipt with its anchor, once a checkpoint covers its records
+    #[command(
+        after_help = "Example:\n  yanqian ledger anchor --config /etc/yanqian/yanqian.toml pending.json > receipt.json"
+    )]
+    Anchor(ledger_tree::Anchor),
 }
 
 #[derive(Args, Debug)]
@@ -78,6 +100,11 @@ pub(super) fn run(command: &Command) -> ExitCode {
         Command::BeginEpoch(arguments) => epochs::begin(arguments),
         Command::DestroyEpoch(arguments) => epochs::destroy(arguments),
         Command::Forget(arguments) => forget::run(arguments),
+        Command::Key(arguments) => ledger_tree::key(arguments),
+        Command::Checkpoint(command) => ledger_tree::checkpoint_command(command),
+        Command::Prove(command) => ledger_tree::prove(command),
+        Command::Witness(arguments) => ledger_tree::witness(arguments),
+        Command::Anchor(arguments) => ledger_tree::anchor(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

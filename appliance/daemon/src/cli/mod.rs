@@ -8,6 +8,7 @@ mod enveloped;
 mod hsm;
 mod hsm_reload;
 mod ledger;
+mod ledger_tree;
 pub(crate) mod output;
 mod platform;
 mod probe;

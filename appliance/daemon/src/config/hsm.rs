@@ -93,7 +93,8 @@ fn is_label(text: &str) -> bool {
 const LABEL: &str = "1 to 64 octets without control characters";
 
 impl RawHsm {
-    pub(super) fn read(self, source: &Source<'_>) -> Result<Hsm, ConfigError> {
+    /// `ledger` is the label of the ledger key, which tokens may call otherwise too.
+    pub(super) fn read(self, source: &Source<'_>, ledger: Option<&str>) -> Result<Hsm, ConfigError> {
         let pairs = Reader { text: source.text, file: source.file }.read(RawPairs {
             signing_key: self.signing_key,
             signing_certificate: self.signing_certificate,
@@ -102,7 +103,8 @@ impl RawHsm {
             signing: self.signing,
             encryption: self.encryption,
         })?;
-        let labels = pairs.signing.iter().chain(&pairs.encryption).map(|pair| pair.label.as_str()).collect();
+        let pair_labels = pairs.signing.iter().chain(&pairs.encryption).map(|pair| pair.label.as_str());
+        let labels = pair_labels.chain(ledger).collect();
         let tokens = tokens(self.socket, self.worker_uid, self.tokens, source, &labels);
         let tokens = tokens.map_err(|Wrong(key, line, problem)| ConfigError::Value {
             file: source.file.to_owned(),
@@ -114,7 +116,7 @@ impl RawHsm {
     }
 }
 
-/// `labels` are those of the pairs.
+/// `labels` are those of the pairs and of the ledger key.
 fn tokens(
     socket: Option<PathBuf>,
     worker_uid: Option<u32>,

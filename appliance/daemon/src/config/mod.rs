@@ -1,5 +1,6 @@
 //! The daemon's configuration file: strict TOML, every error with file, line and key.
 
+mod checkpoints;
 mod clock;
 mod hsm;
 mod ledger_files;
@@ -21,6 +22,7 @@ use yanqian_gateway::{BodyLimits, ServerLimits};
 use yanqian_trust::VerifierSettings;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId, TokenGrade};
 
+pub(crate) use checkpoints::Checkpoints;
 pub(crate) use clock::{ClockConfig, ClockSource};
 pub(crate) use ledger_files::LedgerFiles;
 pub(crate) use link::{Link, Transport};
@@ -55,6 +57,10 @@ pub(crate) struct Config {
     pub(crate) metrics_address: SocketAddr,
     pub(crate) platform: Platform,
     pub(crate) hsm: Hsm,
+    /// The key of checkpoints; without it there are none.
+    pub(crate) checkpoints: Option<Checkpoints>,
+    /// Where tiles and the newest checkpoint lie.
+    pub(crate) tree_dir: PathBuf,
     pub(crate) verification: VerifierSettings,
     pub(crate) clock: ClockConfig,
     pub(crate) ledger: LedgerFiles,

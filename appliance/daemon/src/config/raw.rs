@@ -10,6 +10,7 @@ use serde::Deserialize;
 use yanqian_gateway::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits};
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
+use super::checkpoints::RawCheckpoints;
 use super::clock::RawClock;
 use super::hsm::{RawHsm, Source};
 use super::ledger_files::RawLedger;
@@ -34,6 +35,8 @@ struct RawConfig {
     metrics: RawMetrics,
     platform: RawPlatform,
     hsm: RawHsm,
+    #[serde(default)]
+    checkpoints: RawCheckpoints,
     #[serde(default)]
     verification: RawVerification,
     #[serde(default)]
@@ -340,8 +343,19 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             return Err(value_error(key, "1 to 64 octets without control characters"));
         }
     }
-    let hsm = raw.hsm.read(&Source { text, file })?;
     let base = file.parent().unwrap_or(Path::new(""));
+    let state_dir = base.join(raw.paths.state_dir);
+    let checkpoints = raw.checkpoints.read(base, &state_dir).map_err(|(key, problem)| value_error(key, problem))?;
+    let (checkpoints, tree_dir) = checkpoints;
+    let ledger_label = checkpoints.as_ref().map(|checkpoints| checkpoints.label.as_str());
+    let hsm = raw.hsm.read(&Source { text, file }, ledger_label)?;
+    let mut pairs = hsm.pairs.signing.iter().chain(&hsm.pairs.encryption);
+    if pairs.any(|pair| ledger_label == Some(pair.label.as_str())) {
+        return Err(value_error(
+            "checkpoints.key",
+            "is the label of a key pair in `[hsm]`: checkpoints have a key of their own",
+        ));
+    }
     let way = RawWay {
         endpoint: raw.platform.endpoint,
         endpoints: raw.platform.endpoints,
@@ -358,7 +372,6 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let at = |path: PathBuf| base.join(path);
     let limits: Limits = raw.limits.into();
     let ledger = raw.ledger.validate(limits.check).map_err(|(key, problem)| value_error(key, problem))?;
-    let state_dir = at(raw.paths.state_dir);
     Ok(Config {
         file: file.to_owned(),
         text: text.to_owned(),
@@ -387,6 +400,8 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             revocation: raw.platform.revocation.validate(shows).map_err(|(key, problem)| value_error(key, &problem))?,
         },
         hsm,
+        checkpoints,
+        tree_dir,
         verification: raw.verification.into(),
         clock: raw.clock.into(),
         ledger,

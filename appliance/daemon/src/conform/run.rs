@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::fetch::FetchMetrics;
 use crate::gauges::Gauges;
 use crate::parts;
-use crate::serve;
+use crate::serve::{self, Started};
 
 /// For a worker to come and every key to prove itself.
 const LONGEST_START: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub(super) async fn run(config: &Config, cases: &Cases, script: &mut Script) {
         Ok(started) => started.map_err(|error| error.to_string()),
         Err(_) => Err(format!("not within {} s: {}", LONGEST_START.as_secs(), readiness.reasons())),
     };
-    let (core, ledger, state_thread, trust, _, tokens, _, now) = match started {
+    let Started { core, ledger, state_thread, trust, tokens, loaded: now, .. } = match started {
         Ok(started) => started,
         Err(why) => return script.fail(KEYS, why),
     };

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use yanqian_vocabulary::{ContentDigest, VerificationId};
 
-use super::{Entry, MAX_RECEIPT, Receipt, ReceiptError, State, ders};
+use super::anchor::WireAnchor;
+use super::{Anchor, Entry, MAX_RECEIPT, Receipt, ReceiptError, State, ders};
 use crate::hash::LeafHash;
 use crate::word::Der;
 
@@ -23,21 +24,20 @@ struct Wire {
     revocation: Vec<String>,
     #[serde(deserialize_with = "present")]
     salt: Option<String>,
-    /// The place of the inclusion proof and checkpoint of an anchored receipt.
     #[serde(deserialize_with = "present")]
-    anchor: Option<serde_json::Value>,
+    anchor: Option<WireAnchor>,
 }
 
 /// As any option, except that the member must be there.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
 }
 
-fn hash(text: &str, name: &'static str) -> Result<[u8; 32], ReceiptError> {
+pub(super) fn hash(text: &str, name: &'static str) -> Result<[u8; 32], ReceiptError> {
     text.parse::<ContentDigest>().map(|digest| *digest.as_bytes()).map_err(|_| ReceiptError::Value(name))
 }
 
-fn octets(text: &str, name: &'static str) -> Result<Vec<u8>, ReceiptError> {
+pub(super) fn octets(text: &str, name: &'static str) -> Result<Vec<u8>, ReceiptError> {
     STANDARD.decode(text).map_err(|_| ReceiptError::Value(name))
 }
 
@@ -47,14 +47,14 @@ impl Receipt {
         let ders = |list: &[Der]| list.iter().map(|der| STANDARD.encode(der.as_bytes())).collect();
         let wire = Wire {
             v: 1,
-            state: self.state.as_str().to_owned(),
+            state: self.state().as_str().to_owned(),
             verification: self.verification.to_string(),
             records: self.records.iter().map(|entry| STANDARD.encode(&entry.octets)).collect(),
             leaf_hashes: self.records.iter().map(|entry| entry.leaf.to_string()).collect(),
             certificates: ders(&self.certificates),
             revocation: ders(&self.revocation),
             salt: self.salt.map(|salt| ContentDigest::new(salt).to_string()),
-            anchor: None,
+            anchor: self.anchor.as_ref().map(WireAnchor::from),
         };
         serde_json::to_string(&wire).unwrap_or_default() // texts and numbers alone: writing them into memory does not fail
     }
@@ -68,12 +68,9 @@ impl Receipt {
         if wire.v != 1 {
             return Err(ReceiptError::Version(wire.v));
         }
-        if wire.state != State::Pending.as_str() {
-            return Err(ReceiptError::State(wire.state));
-        }
-        if wire.anchor.is_some() {
-            return Err(ReceiptError::Anchor);
-        }
+        let state = State::ALL.into_iter().find(|state| state.as_str() == wire.state);
+        let state = state.ok_or(ReceiptError::State(wire.state))?;
+        let anchor = wire.anchor.map(Anchor::try_from).transpose()?;
         if wire.records.len() != wire.leaf_hashes.len() {
             return Err(ReceiptError::Count("leaf_hashes"));
         }
@@ -86,13 +83,16 @@ impl Receipt {
         let list =
             |texts: &[String], name| ders(texts.iter().map(|text| octets(text, name)).collect::<Result<_, _>>()?, name);
         let receipt = Self {
-            state: State::Pending,
             verification,
             records: wire.records.iter().zip(&wire.leaf_hashes).map(entry).collect::<Result<_, _>>()?,
             certificates: list(&wire.certificates, "certificates")?,
             revocation: list(&wire.revocation, "revocation")?,
             salt: wire.salt.map(|salt| hash(&salt, "salt")).transpose()?,
+            anchor,
         };
+        if receipt.state() != state {
+            return Err(ReceiptError::Anchor);
+        }
         receipt.check_counts()?;
         Ok(receipt)
     }

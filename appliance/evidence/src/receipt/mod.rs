@@ -1,17 +1,21 @@
 //! A receipt: everything that an auditor needs to prove one check again, in one file. `docs/receipt-format.md` describes
 //! it member by member.
 //!
-//! A receipt is made of records, certificates, revocation lists and the salt of the commitment. None of these can hold a
-//! portrait or a reading, and the receipt has no member for anything else.
+//! A receipt is made of records, certificates, revocation lists, the salt of the commitment, and hashes and signatures of the
+//! ledger's tree. None of these can hold a portrait or a reading, and the receipt has no member for anything else.
 //!
 //! Reading a receipt proves its form only; `yanqian-verifier` proves what it says.
 
+mod anchor;
 mod json;
 
 use std::fmt;
 
 use yanqian_vocabulary::VerificationId;
 
+pub use anchor::Anchor;
+
+use crate::checkpoint::CheckpointError;
 use crate::hash::LeafHash;
 use crate::record::{Body, MAX_RECORD, Record, RecordError};
 use crate::word::Der;
@@ -34,8 +38,10 @@ pub enum ReceiptError {
     Version(u64),
     #[error("state {0:?} is unknown to this reader")]
     State(String),
-    #[error("a pending receipt has no anchor")]
+    #[error("a pending receipt has no anchor, and an anchored one has one")]
     Anchor,
+    #[error("`anchor.checkpoint`: {0}")]
+    Checkpoint(CheckpointError),
     #[error("`{0}`: not in its canonical form")]
     Value(&'static str),
     #[error("`{0}`: too many entries, none, or one twice")]
@@ -67,12 +73,17 @@ impl Entry {
 pub enum State {
     /// The records are durable; no checkpoint covers them yet.
     Pending,
+    /// A checkpoint covers them.
+    Anchored,
 }
 
 impl State {
+    pub const ALL: [Self; 2] = [Self::Pending, Self::Anchored];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::Anchored => "anchored",
         }
     }
 }
@@ -80,13 +91,14 @@ impl State {
 /// A receipt's members. See the module's documentation for what it can hold.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Receipt {
-    pub state: State,
     pub verification: VerificationId,
     pub records: Vec<Entry>,
     pub certificates: Vec<Der>,
     pub revocation: Vec<Der>,
     /// Opens the intent's commitment; absent when there is no intent, or when the salt was destroyed.
     pub salt: Option<[u8; 32]>,
+    /// Absent as long as no checkpoint covers the records.
+    pub anchor: Option<Anchor>,
 }
 
 impl fmt::Debug for Receipt {
@@ -112,18 +124,31 @@ impl Receipt {
         let opens = matches!(decoded.first().map(|record| &record.body), Some(Body::Intent(_)));
         let entry = |octets: Vec<u8>| Entry { leaf: LeafHash::of_record(&octets), octets };
         let receipt = Self {
-            state: State::Pending,
             verification,
             records: records.into_iter().map(entry).collect(),
             certificates: each_once(ders(certificates, "certificates")?),
             revocation: each_once(ders(revocation, "revocation")?),
             salt: salt.filter(|_| opens),
+            anchor: None,
         };
-        receipt.check_counts()?;
-        if receipt.to_json().len() > MAX_RECEIPT {
+        receipt.check_size()
+    }
+
+    /// The same receipt under a checkpoint that covers its records; the proofs are for its records in their order.
+    pub fn anchored(self, anchor: Anchor) -> Result<Self, ReceiptError> {
+        Self { anchor: Some(anchor), ..self }.check_size()
+    }
+
+    pub fn state(&self) -> State {
+        if self.anchor.is_some() { State::Anchored } else { State::Pending }
+    }
+
+    fn check_size(self) -> Result<Self, ReceiptError> {
+        self.check_counts()?;
+        if self.to_json().len() > MAX_RECEIPT {
             return Err(ReceiptError::TooLarge);
         }
-        Ok(receipt)
+        Ok(self)
     }
 
     fn check_counts(&self) -> Result<(), ReceiptError> {
@@ -136,6 +161,9 @@ impl Receipt {
             if list.len() > MAX_EVIDENCE || list.iter().enumerate().any(|(at, der)| list[..at].contains(der)) {
                 return Err(ReceiptError::Count(name));
             }
+        }
+        if self.anchor.as_ref().is_some_and(|anchor| anchor.proofs.len() != self.records.len()) {
+            return Err(ReceiptError::Count("anchor.proofs"));
         }
         Ok(())
     }

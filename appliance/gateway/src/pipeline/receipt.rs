@@ -117,12 +117,13 @@ fn make(core: &Core, caller: &CallerId, id: VerificationId, sealed: &[u8]) -> Re
     let plain = core.keys.open_receipt(&owner, sealed).map_err(|error| error.to_string())?;
     let kept = SealedReceipt::from_octets(&plain).ok_or("the kept part has another form")?;
     let mut records = Vec::with_capacity(kept.places.len());
-    let mut named = BTreeSet::new();
+    let (mut named, mut leaves) = (BTreeSet::new(), Vec::new());
     for place in &kept.places {
         let octets = read_record_at(&core.ledger_directory, place.segment, place.offset, place.leaf)
             .map_err(|error| error.to_string())?;
         let record = Record::decode(&octets).map_err(|error| error.to_string())?;
         collect(&record, &mut named);
+        leaves.push((record.sequence, place.leaf));
         records.push(octets);
     }
     let (mut certificates, mut revocation) = (Vec::new(), Vec::new());
@@ -130,7 +131,16 @@ fn make(core: &Core, caller: &CallerId, id: VerificationId, sealed: &[u8]) -> Re
         let der = core.archive.get(kind, &hash).map_err(|error| error.to_string())?;
         if kind == Archived::Certificate { certificates.push(der) } else { revocation.push(der) }
     }
-    Receipt::new(records, certificates, revocation, kept.salt).map_err(|error| error.to_string())
+    let receipt = Receipt::new(records, certificates, revocation, kept.salt).map_err(|error| error.to_string())?;
+    match core.anchors.as_ref().map(|anchors| anchors.anchor(&leaves)) {
+        Some(Ok(Some(anchor))) => receipt.anchored(anchor).map_err(|error| error.to_string()),
+        // What the receipt holds is proven all the same, and the auditor sees that it is not anchored.
+        Some(Err(error)) => {
+            tracing::error!(%error, verification = %id, "a receipt cannot be anchored and stays pending");
+            Ok(receipt)
+        }
+        Some(Ok(None)) | None => Ok(receipt),
+    }
 }
 
 /// The certificates and revocation data that a record names.

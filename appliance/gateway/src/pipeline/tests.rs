@@ -101,6 +101,7 @@ impl Bench {
             ledger: Arc::new(ledger),
             ledger_directory: at("ledger"),
             archive: Archive::open(&at("archive")).unwrap(),
+            anchors: None,
             state,
             keys: StateKeys::derive(&[7; 32]),
             search_key: EpochKey::new(1, Timestamp::from_unix_millis(0), [8; 32]),

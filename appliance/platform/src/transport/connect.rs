@@ -115,13 +115,13 @@ impl Connector {
         counts: &Counts,
         stage: &mut ConnectStage,
     ) -> Result<Connection, &'static str> {
-        let (http2, end, stream): (bool, Option<Instant>, Box<dyn Stream>) =
-            match self.open(way, endpoint, trust, stage).await? {
-                Opened::Plain(stream) => (false, None, Box::new(stream)),
-                Opened::Tls(stream, end) => {
-                    (stream.ssl().selected_alpn_protocol() == Some(b"h2"), end, Box::new(stream))
-                }
-            };
+        let (http2, end, stream): (bool, Option<Instant>, Box<dyn Stream>) = match self
+            .open(way, endpoint, trust, stage)
+            .await?
+        {
+            Opened::Plain(stream) => (false, None, Box::new(stream)),
+            Opened::Tls(stream, end) => (stream.ssl().selected_alpn_protocol() == Some(b"h2"), end, Box::new(stream)),
+        };
         *stage = ConnectStage::Http;
         let (stream, meter) = Metered::new(stream);
         let sender = begin_http(stream, http2, counts).await?;

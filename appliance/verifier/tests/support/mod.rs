@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod corpus;
+pub mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,6 +7,7 @@ mod abuse_bodies;
 mod abuse_http2;
 mod access;
 mod administered;
+mod anchors;
 mod bodies;
 mod check;
 mod checks;
