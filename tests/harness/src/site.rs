@@ -157,8 +157,8 @@ impl Site {
             let arguments = [&["ledger", "key", "--config", &config], more].concat();
             cli::expect(&self.binaries.yanqian, &arguments, self.options.users.daemon)
         };
-        write_public(&self.places.etc().join("ledger-key.pem"), key(&["--pem"])?.stdout.as_bytes())?;
-        let ledgers = format!("format_version = 1\n\n{}", key(&[])?.stdout);
+        write_public(&self.places.etc().join("ledger-key.pem"), key(&["--pem"])?.as_bytes())?;
+        let ledgers = format!("format_version = 1\n\n{}", key(&[])?);
         write_public(&self.places.trust().join("ledgers.toml"), ledgers.as_bytes())
     }
 

@@ -8,11 +8,11 @@ use yanqian_sm::PublicKey;
 use yanqian_verify::Ledgers;
 
 use super::read_text;
-use crate::config::{Checkpoints, Config};
+use crate::config::{CheckpointConfig, Config};
 use crate::parts::{self, PartError};
 
 /// The ledger key with its name: the ledger's own.
-pub(crate) fn checkpoint_key(config: &Config, settings: &Checkpoints) -> Result<CheckpointKey, PartError> {
+pub(crate) fn checkpoint_key(config: &Config, settings: &CheckpointConfig) -> Result<CheckpointKey, PartError> {
     Ok(CheckpointKey { name: parts::origin(config)?, public: public_key(&settings.public_key)? })
 }
 
@@ -35,7 +35,7 @@ fn pem_body(octets: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Ledgers that this node cosigns, and witnesses whose cosignatures it takes; none without `checkpoints.trust`.
-pub(crate) fn ledgers(config: &Config, settings: &Checkpoints) -> Result<Ledgers, PartError> {
+pub(crate) fn ledgers(config: &Config, settings: &CheckpointConfig) -> Result<Ledgers, PartError> {
     let Some(file) = &settings.trust else {
         return Err(PartError::file(
             &config.file,

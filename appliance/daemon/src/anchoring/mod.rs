@@ -19,7 +19,7 @@ use yanqian_ledger::tree::{Cosigned, TreeError, TreeKeeper, TreePlaces};
 use yanqian_trust::Verifier;
 
 use crate::admin::Readiness;
-use crate::config::{Checkpoints, Config};
+use crate::config::{CheckpointConfig, Config};
 use crate::parts::PartError;
 use crate::tokens;
 
@@ -216,7 +216,7 @@ impl Anchoring {
 /// What a witness cosigned of this ledger, proven to be that.
 fn witnessed(
     config: &Config,
-    settings: &Checkpoints,
+    settings: &CheckpointConfig,
     key: &CheckpointKey,
 ) -> Result<Option<SignedCheckpoint>, PartError> {
     let Some(file) = &settings.cosigned else { return Ok(None) };
@@ -238,7 +238,7 @@ fn witnessed(
 /// Whether a checkpoint is one of this node's own, cosigned by a witness that the configuration names.
 pub(crate) fn is_cosigned(
     config: &Config,
-    settings: &Checkpoints,
+    settings: &CheckpointConfig,
     key: &CheckpointKey,
     signed: &SignedCheckpoint,
 ) -> Result<(), String> {

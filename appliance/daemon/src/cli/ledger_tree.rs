@@ -18,7 +18,7 @@ use yanqian_vocabulary::ContentDigest;
 use super::output::{say, write};
 use super::small_runtime;
 use crate::anchoring::{self, checkpoint_key, ledgers, places};
-use crate::config::{Checkpoints, Config};
+use crate::config::{CheckpointConfig, Config};
 use crate::parts;
 use crate::tokens::client;
 
@@ -141,7 +141,7 @@ fn named(file: &Path, error: impl std::fmt::Display) -> String {
     format!("{}: {error}", file.display())
 }
 
-fn settings(config: &Config) -> Result<&Checkpoints, String> {
+fn settings(config: &Config) -> Result<&CheckpointConfig, String> {
     config.checkpoints.as_ref().ok_or_else(|| named(&config.file, "key `checkpoints.key`: is missing"))
 }
 
@@ -309,7 +309,7 @@ pub(super) fn witness(arguments: &Cosign) -> Outcome {
 /// This node's signature over another's checkpoint, from the first token that makes one.
 fn sign(
     config: &Config,
-    settings: &Checkpoints,
+    settings: &CheckpointConfig,
     key: &CheckpointKey,
     signed: &SignedCheckpoint,
 ) -> Result<yanqian_evidence::SignatureLine, String> {

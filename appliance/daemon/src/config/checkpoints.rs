@@ -50,7 +50,7 @@ impl Default for RawCheckpoints {
 
 /// The ledger key and what is done with it.
 #[derive(Debug)]
-pub(crate) struct Checkpoints {
+pub(crate) struct CheckpointConfig {
     pub(crate) label: String,
     pub(crate) public_key: PathBuf,
     pub(crate) interval: Duration,
@@ -66,7 +66,7 @@ impl RawCheckpoints {
         self,
         base: &Path,
         state: &Path,
-    ) -> Result<(Option<Checkpoints>, PathBuf), (&'static str, &'static str)> {
+    ) -> Result<(Option<CheckpointConfig>, PathBuf), (&'static str, &'static str)> {
         let tree = self.tree_dir.map_or_else(|| state.join("tree"), |tree| base.join(tree));
         let (label, public_key) = match (self.key, self.public_key) {
             (Some(label), Some(file)) => (label, base.join(file)),
@@ -88,7 +88,7 @@ impl RawCheckpoints {
         if self.witness_required && self.cosigned_file.is_none() {
             return Err(("checkpoints.witness_required", "needs `checkpoints.cosigned_file`"));
         }
-        let key = Checkpoints {
+        let key = CheckpointConfig {
             label,
             public_key,
             interval: Duration::from_secs(self.interval_seconds.get().into()),
@@ -108,7 +108,7 @@ mod tests {
 
     const SAMPLE: &str = include_str!("../../../../samples/yanqian.toml");
 
-    fn with(ledger: &str) -> Result<Option<Checkpoints>, String> {
+    fn with(ledger: &str) -> Result<Option<CheckpointConfig>, String> {
         let (before, rest) = SAMPLE.split_once("[checkpoints]").expect("the sample has the table");
         let (_, after) = rest.split_once("\n[verification]").expect("and the next");
         let text = format!("{before}[checkpoints]\n{ledger}\n[verification]{after}");

@@ -22,7 +22,7 @@ use yanqian_gateway::{BodyLimits, ServerLimits};
 use yanqian_trust::VerifierSettings;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId, TokenGrade};
 
-pub(crate) use checkpoints::Checkpoints;
+pub(crate) use checkpoints::CheckpointConfig;
 pub(crate) use clock::{ClockConfig, ClockSource};
 pub(crate) use ledger_files::LedgerFiles;
 pub(crate) use link::{Link, Transport};
@@ -58,7 +58,7 @@ pub(crate) struct Config {
     pub(crate) platform: Platform,
     pub(crate) hsm: Hsm,
     /// The key of checkpoints; without it there are none.
-    pub(crate) checkpoints: Option<Checkpoints>,
+    pub(crate) checkpoints: Option<CheckpointConfig>,
     /// Where tiles and the newest checkpoint lie.
     pub(crate) tree_dir: PathBuf,
     pub(crate) verification: VerifierSettings,
