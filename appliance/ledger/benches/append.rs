@@ -55,7 +55,7 @@ fn bare(directory: &Path, octets: usize, space: Space) -> Vec<Duration> {
     let (mut at, mut had, mut took) = (0, 0, Vec::new());
     let begin = Instant::now();
     let mut aside = Duration::ZERO;
-    while begin.elapsed() - aside < FOR {
+    while begin.elapsed() < FOR + aside {
         if at + octets as u64 > had {
             let ahead = Instant::now();
             match space {
@@ -173,11 +173,13 @@ fn fill(directory: &Path, records: u64) -> LedgerConfig {
     let begin = Instant::now();
     for batch in 0..records.div_ceil(2 * TOGETHER) {
         let numbers = batch * TOGETHER..((batch + 1) * TOGETHER).min(records / 2);
-        let begun: Vec<_> = numbers.clone().map(|n| ledger.submit(context(), intent(n)).unwrap()).collect();
-        let begun: Vec<_> = begun.into_iter().map(|append| runtime.block_on(append).unwrap().sequence).collect();
-        let ended = numbers.zip(begun).map(|(n, sequence)| ledger.submit(context(), outcome(n, sequence)).unwrap());
+        let opened: Vec<_> = numbers.clone().map(|n| ledger.submit(context(), intent(n)).unwrap()).collect();
+        let opened: Vec<_> = opened.into_iter().map(|append| runtime.block_on(append).unwrap().sequence).collect();
+        let ended = numbers.zip(opened).map(|(n, sequence)| ledger.submit(context(), outcome(n, sequence)).unwrap());
         let ended: Vec<_> = ended.collect();
-        ended.into_iter().for_each(|append| drop(runtime.block_on(append).unwrap()));
+        for append in ended {
+            runtime.block_on(append).unwrap();
+        }
     }
     println!("figure appends-per-second-{TOGETHER}-together {:.0}", rate(records, begin.elapsed()));
     config

@@ -128,11 +128,11 @@ async fn behind_a_disk_that_hangs_nothing_waits_longer_than_its_patience() {
     assert_eq!(ledger.state(), LedgerState::Writing, "slow is not broken");
     disk.go_on();
     // What was queued is written, in order, and the ledger goes on.
-    let began = Instant::now();
+    let released = Instant::now();
     let after = loop {
         match ledger.append(context(), intent(4)).await {
             Ok(appended) => break appended.sequence,
-            Err(error) => assert!(error == LedgerError::Slow && began.elapsed() < NOTICED, "{error}"),
+            Err(error) => assert!(error == LedgerError::Slow && released.elapsed() < NOTICED, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };

@@ -13,7 +13,7 @@ use crate::judge::{archive_of, ledger_of};
 use crate::seam::{Fault, Order};
 
 /// A run that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// One call of one run: the `index`-th (from 1) of its name that touches the files in question.
 #[derive(Debug, Clone, PartialEq, Eq)]

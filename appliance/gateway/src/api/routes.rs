@@ -87,14 +87,13 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
                 response
             };
             // What the way of the check logs carries the request's id too.
-            match timeout(limit, tokio::spawn(work.in_current_span())).await {
-                Ok(ended) => ended.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response()),
-                Err(_) => {
-                    tracing::error!("the disk holds a check up; it goes on, and its caller is told to come again");
-                    counted.count_shed(Shed::EvidenceUnavailable);
-                    Shed::EvidenceUnavailable.into_response()
-                }
-            }
+            let ended = timeout(limit, tokio::spawn(work.in_current_span())).await;
+            let Ok(ended) = ended else {
+                tracing::error!("a check takes too long; it goes on, and its caller is told to come again");
+                counted.count_shed(Shed::EvidenceUnavailable);
+                return Shed::EvidenceUnavailable.into_response();
+            };
+            ended.unwrap_or_else(|_| Shed::EvidenceUnavailable.into_response())
         }
     }
 }

@@ -123,6 +123,7 @@ async fn a_disk_that_hangs_ends_checks_with_503_and_serves_again() {
     let mut line = String::new();
     while std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0 && !line.contains("attached") {}
     if !line.contains("attached") {
+        strace.wait().unwrap();
         eprintln!(
             "NOT TESTED HERE: no process may be traced ({line}); the ledger's own tests hang a disk through its seam"
         );
