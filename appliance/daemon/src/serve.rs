@@ -122,6 +122,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let (control, search_keys) = control::start(&config, &core, search_keys).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
+    let acts = TokenActs::new(&config, Arc::clone(&core)).begin().await;
     let prover = Prover { tokens: tokens.clone(), verifier: Arc::clone(&verifier) };
     let rotation = Rotation::new(Arc::clone(&core), prover.clone(), key_gauges, readiness.clone(), loaded);
     // The workers were there a moment ago: their keys' series exist from the start.
@@ -147,7 +148,6 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let anchoring = anchoring.map(|anchoring| tokio::spawn(anchoring.run()));
     let (ready_file, state_dir, server) =
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
-    let acts = TokenActs::new(&config, Arc::clone(&core));
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
     let acts = tokio::spawn(acts.run());
     let rotation = tokio::spawn(rotation.run(reloader, hangup));

@@ -48,15 +48,23 @@ impl TokenActs {
         Self { core, clients, file, read }
     }
 
+    /// Records what was done while the daemon was away, as far as the workers answer in time.
+    pub(crate) async fn begin(mut self) -> Self {
+        for at in 0..self.clients.len() {
+            let _ = tokio::time::timeout(LOOK, self.follow(at)).await;
+        }
+        self
+    }
+
     /// Runs until its task is aborted.
     pub(crate) async fn run(mut self) {
         loop {
+            tokio::time::sleep(LOOK).await;
             for at in 0..self.clients.len() {
                 if let Err(why) = self.follow(at).await {
                     tracing::debug!(token = self.clients[at].0, why, "a worker's journal");
                 }
             }
-            tokio::time::sleep(LOOK).await;
         }
     }
 
