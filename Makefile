@@ -76,7 +76,7 @@ drill-hsm: ## faults of the token, one after the other, under 200 checks a secon
 	@target/release/yanqian-drill-hsm
 	@module=$$(tests/softhsm-sm2/build) && target/release/yanqian-drill-hsm --softhsm "$$module" || [ $$? -eq 3 ]
 
-drill-platform: ## everything wrong that a platform can answer, in every form, one by one and with 64 in flight
+drill-platform: ## everything wrong that a platform can answer, in every form over TLS and RFC 8998, one by one and with 64 in flight
 	@tools/prerequisites demo
 	cargo build --release --locked $(SITE) $(HOSTILE)
 	@target/release/yanqian-drill-platform
