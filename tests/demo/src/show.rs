@@ -41,14 +41,14 @@ pub(crate) async fn all(site: &Site) -> Result<Vec<Line>, HarnessError> {
 }
 
 async fn run(site: &Site, case: &Case) -> Result<Evidence, HarnessError> {
-    let signatures = site.signatures()?;
+    let signatures = site.signatures_beside_checkpoints()?;
     let seen = site.sim().seen().await?.len();
     if let Some(misbehaviour) = case.misbehaviour {
         site.sim().misbehave(misbehaviour, 1).await?;
     }
     let reply = site.caller(case.caller)?.ask(&case.request).await?;
     let records = site.records_of(&reply.id())?;
-    let signatures = site.signatures()?.saturating_sub(signatures);
+    let signatures = u64::try_from(site.signatures_beside_checkpoints()? - signatures).unwrap_or(0);
     let at_platform = site.sim().seen().await?.iter().skip(seen).map(|request| request.signature_ok).collect();
     Ok(Evidence { reply, records, signatures, at_platform })
 }

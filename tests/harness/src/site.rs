@@ -262,6 +262,18 @@ impl Site {
         }
     }
 
+    /// As [`Self::signatures`] without those of the ledger key, which signs when it is time. Its self-proofs, made when the daemon
+    /// starts, are taken off twice: for differences only.
+    pub fn signatures_beside_checkpoints(&self) -> Result<i64, HarnessError> {
+        // One status: between two, a checkpoint may be signed.
+        let status = self.worker_status()?;
+        let count = |value: &Value| value.as_i64().unwrap_or(0);
+        let mut keys = status["keys"].as_array().into_iter().flatten();
+        let ledger = keys.find(|key| key["label"] == config::LEDGER_KEY);
+        let ledger = ledger.map_or(0, |key| count(&key["signatures_total"]));
+        Ok(count(&status["signatures_total"]) - count(&status["self_proofs_total"]) - ledger)
+    }
+
     /// All records, oldest first.
     pub fn ledger_records(&self) -> Result<Vec<Record>, HarnessError> {
         let ledger = self.places.ledger().display().to_string();
