@@ -52,9 +52,8 @@ pub(crate) fn first(config: &Config, last_sequence: u64, now: Timestamp) -> Resu
     if let Some(key) = prepared.map_err(|error| error.to_string())? {
         return Ok(First { key, is_new: false });
     }
-    let is_empty = ring.epochs().map_err(|error| error.to_string())?.is_empty();
-    // A directory that was lost, or a ledger of before there was one: its numbers are not given again.
-    let used = if is_empty && last_sequence > 0 { highest_epoch(&parts::ledger_directory(config))? } else { 0 };
+    // Keys that were lost, or a ledger of before there were any: their epochs' numbers are not given again.
+    let used = if last_sequence > 0 { highest_epoch(&parts::ledger_directory(config))? } else { 0 };
     let number = ring.next(used).map_err(|error| error.to_string())?;
     Ok(First { key: EpochKey::new(number, now, random_key()), is_new: true })
 }

@@ -4,6 +4,7 @@
 mod key;
 mod metrics;
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -266,7 +267,7 @@ pub(crate) fn in_words(config: &Config) -> Result<Option<String>, PartError> {
     let every = settings.interval.as_secs();
     let mut words = format!("`{}` signs every {every} s as {}", settings.label, key.name);
     if let Some(witnessed) = witnessed {
-        words += &format!("; cosigned up to record {}", witnessed.checkpoint.size);
+        let _ = write!(words, "; cosigned up to record {}", witnessed.checkpoint.size);
     }
     Ok(Some(words))
 }
