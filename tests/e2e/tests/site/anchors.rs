@@ -18,7 +18,7 @@ async fn anchored(site: &Site, key: &str) -> Value {
     let caller = site.caller("core-banking").unwrap();
     let reply = caller.ask(&good(key)).await.unwrap();
     assert_verdict(&reply, "match");
-    within(Duration::from_secs(60), "an anchored receipt")
+    within(Duration::from_mins(1), "an anchored receipt")
         .until(async || {
             let receipt = caller.receipt(&reply.id()).await.unwrap().json();
             (receipt["state"] == "anchored").then_some(receipt)
