@@ -47,7 +47,9 @@ fn leaves() -> Vec<LeafHash> {
 /// Over the second schema's ledger of 7 records, cosigned by another node.
 fn signed() -> SignedCheckpoint {
     let mut tree = Tree::default();
-    leaves().into_iter().for_each(|leaf| tree.push(leaf));
+    for leaf in leaves() {
+        tree.push(leaf);
+    }
     let origin = Origin::new(ORIGIN).unwrap();
     let checkpoint = Checkpoint { origin, size: tree.leaves(), root: tree.root(), time: support::time(9000) };
     let (ledger, witness) = (Signer::new(7), Signer::new(8));
@@ -66,7 +68,9 @@ impl Nodes for Leaves {
     fn node(&self, level: u8, index: u64) -> Result<RootHash, Infallible> {
         let from = usize::try_from(index << level).unwrap();
         let mut tree = Tree::default();
-        self.0[from..from + (1 << level)].iter().for_each(|leaf| tree.push(*leaf));
+        for leaf in &self.0[from..from + (1 << level)] {
+            tree.push(*leaf);
+        }
         Ok(tree.root())
     }
 }

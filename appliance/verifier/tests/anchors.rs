@@ -117,7 +117,7 @@ fn records_that_are_not_in_the_signed_tree_are_not_anchored() {
     scene.refuses(anchor, "record 3: the proof does not lead");
 
     // A tree without the record, honestly signed.
-    let (mut checkpoint, _) = scene.ledger.checkpoint(&scene.receipt, scene.story.at);
+    let (mut checkpoint, _) = Ledger::checkpoint(&scene.receipt, scene.story.at);
     checkpoint.root = RootHash::from(LeafHash::new([7; 32]));
     let signed = SignedCheckpoint::new(checkpoint.clone(), scene.ledger.keeper.sign(&checkpoint));
     scene.refuses(Anchor { checkpoint: signed, ..good.clone() }, "record 1: the proof does not lead");

@@ -4,7 +4,6 @@
 mod key;
 mod metrics;
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -265,11 +264,9 @@ pub(crate) fn in_words(config: &Config) -> Result<Option<String>, PartError> {
     let key = checkpoint_key(config, settings)?;
     let witnessed = witnessed(config, settings, &key)?;
     let every = settings.interval.as_secs();
-    let mut words = format!("`{}` signs every {every} s as {}", settings.label, key.name);
-    if let Some(witnessed) = witnessed {
-        let _ = write!(words, "; cosigned up to record {}", witnessed.checkpoint.size);
-    }
-    Ok(Some(words))
+    let words = format!("`{}` signs every {every} s as {}", settings.label, key.name);
+    let cosigned = witnessed.map(|witnessed| format!("; cosigned up to record {}", witnessed.checkpoint.size));
+    Ok(Some(words + &cosigned.unwrap_or_default()))
 }
 
 /// A file's text, for the parts of this room.

@@ -53,7 +53,9 @@ impl Nodes for Leaves {
     fn node(&self, level: u8, index: u64) -> Result<RootHash, Infallible> {
         let from = usize::try_from(index << level).unwrap();
         let mut tree = Tree::default();
-        self.0[from..from + (1 << level)].iter().for_each(|leaf| tree.push(*leaf));
+        for leaf in &self.0[from..from + (1 << level)] {
+            tree.push(*leaf);
+        }
         Ok(tree.root())
     }
 }
@@ -82,18 +84,20 @@ impl Ledger {
     }
 
     /// A checkpoint of that time over the receipt's records among others.
-    pub fn checkpoint(&self, receipt: &Receipt, time: Timestamp) -> (Checkpoint, Leaves) {
+    pub fn checkpoint(receipt: &Receipt, time: Timestamp) -> (Checkpoint, Leaves) {
         let mut leaves: Vec<_> = (0..50u8).map(|n| LeafHash::of_record(&[n])).collect();
         for (entry, at) in receipt.records.iter().zip(40..) {
             leaves[at] = entry.leaf;
         }
         let mut tree = Tree::default();
-        leaves.iter().for_each(|leaf| tree.push(*leaf));
+        for leaf in &leaves {
+            tree.push(*leaf);
+        }
         (Checkpoint { origin: Origin::new(ORIGIN).unwrap(), size: 50, root: tree.root(), time }, Leaves(leaves))
     }
 
     pub fn anchor(&self, receipt: &Receipt, time: Timestamp) -> Anchor {
-        let (checkpoint, leaves) = self.checkpoint(receipt, time);
+        let (checkpoint, leaves) = Self::checkpoint(receipt, time);
         let line = self.witness.sign(&checkpoint);
         let mut signed = SignedCheckpoint::new(checkpoint.clone(), self.keeper.sign(&checkpoint));
         signed.add(line).unwrap();
