@@ -381,7 +381,7 @@ impl Core {
         Ok(())
     }
 
-    /// Forgets expired replies, receipts with their salts, and nonces, and leaves nothing of them in the store's files.
+    /// Forgets expired replies, receipts with their salts, and nonces, and has the store's log cut.
     pub async fn purge(&self) -> Result<usize, crate::StateError> {
         let now = self.clock.now();
         let gone = self.state.call(move |store| store.purge(now)).await?;
