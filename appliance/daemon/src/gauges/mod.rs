@@ -73,6 +73,9 @@ impl Gauges {
         let ledger_state =
             IntGaugeVec::new(Opts::new("yanqian_ledger_state", "1 for the state that the ledger is in."), &["state"])?;
         registry.register(Box::new(ledger_state.clone()))?;
+        for state in LedgerState::ALL {
+            ledger_state.with_label_values(&[state.as_str()]).set(i64::from(state == LedgerState::Writing));
+        }
         let clock_error = Gauge::new(
             "yanqian_clock_error_seconds",
             "How far the clock may be off by the time daemon's own bound; 0 where that is not known.",
