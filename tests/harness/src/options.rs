@@ -74,6 +74,8 @@ pub struct Options {
     pub second_token: bool,
     /// Seconds between checkpoints of the ledger, with a ledger key in the token; none: no key and no checkpoints.
     pub checkpoints: Option<u32>,
+    /// Whether a request is sent twice on purpose; otherwise a site whose platform saw a nonce twice fails its test.
+    pub repeats_nonces: bool,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
     pub link: Link,
@@ -95,6 +97,7 @@ impl Options {
             chaos: false,
             second_token: false,
             checkpoints: None,
+            repeats_nonces: false,
             progress: |_| {},
             link: Link { endpoints: 1, http2: false, rfc8998: false },
             changes: Vec::new(),

@@ -82,7 +82,8 @@ fn variant(site: &Site, name: &str, more: &str) -> String {
 async fn a_restored_snapshot_of_a_witnessed_ledger_is_not_served() {
     let mut site = site_with(with_checkpoints).await;
     let other = site_with(|options| with_checkpoints(options).with(File::Daemon, "entity.node", "node-2")).await;
-    let shared = tempfile::tempdir().unwrap();
+    let (shared, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let snapshot = backup.path().join("snapshot");
     let open = |path: &Path| Command::new("chmod").arg("-R").arg("a+rwX").arg(path).status().unwrap();
     open(shared.path());
     let at = |name: &str| shared.path().join(name).display().to_string();
@@ -99,7 +100,7 @@ async fn a_restored_snapshot_of_a_witnessed_ledger_is_not_served() {
 
     anchored(&site, "before").await;
     site.stop_daemon().unwrap();
-    copy(&site.places().state(), &shared.path().join("snapshot"));
+    copy(&site.places().state(), &snapshot);
     let refused = site.yanqian(&["serve", "--config", &watched]).unwrap();
     assert_eq!(refused.code, Some(78), "{}", refused.all());
     assert!(refused.all().contains("witness_required"), "{}", refused.all());
@@ -128,7 +129,7 @@ async fn a_restored_snapshot_of_a_witnessed_ledger_is_not_served() {
 
     site.stop_daemon().unwrap();
     std::fs::remove_dir_all(site.places().state()).unwrap();
-    copy(&shared.path().join("snapshot"), &site.places().state());
+    copy(&snapshot, &site.places().state());
     let refused = site.yanqian(&["serve", "--config", &watched]).unwrap();
     assert_eq!(refused.code, Some(78), "{}", refused.all());
     assert!(refused.all().contains("it was rolled back; restore the ledger"), "{}", refused.all());

@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use yanqian_harness::people::{self, Holder, NumberForm};
-use yanqian_harness::{Form, Output, Site, Variant};
+use yanqian_harness::{Form, Options, Output, Site, Variant};
 
-use crate::support::{Marks, assert_verdict, good, site, site_with};
+use crate::support::{Marks, assert_verdict, good, site_with};
 
 /// The codes of the simulator's reference forms for what it refuses.
 const REFUSALS: [(&str, &str, &str); 4] = [
@@ -179,9 +179,14 @@ fn assert_step(report: &Report, name: &str, result: &str, reason: &str) {
     assert!(said.0 == result && said.1.contains(reason), "{name}: {said:?}, not {result} {reason}");
 }
 
+/// A site whose script may repeat a request, as the platform must refuse it.
+async fn site(form: Form) -> Site {
+    site_with(|options| Options { repeats_nonces: true, ..options.form(form) }).await
+}
+
 /// A whole run on one form of platform: every step passes, and everything that was sent stands in the ledger.
 async fn every_step_passes(form: Form, codes: bool) {
-    let mut site = site_with(|options| options.form(form)).await;
+    let mut site = site(form).await;
     let mut desk = Desk::at(&site);
     desk.real_name().real_person(&site);
     if form.reads_chips() {
@@ -271,7 +276,7 @@ async fn the_script_passes_at_a_platform_of_bare_signatures() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_fails_is_told_by_step_and_reason() {
-    let mut site = site().await;
+    let mut site = site(Form::Reference).await;
     let mut desk = Desk::at(&site);
     desk.cases.push_str("left_out = [\"chip-reading\"]\n");
     desk.real_name().refusals(true);
@@ -295,7 +300,7 @@ async fn a_platform_that_fails_is_told_by_step_and_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_verdict_and_another_code_than_the_cases_file_says_are_failures() {
-    let mut site = site().await;
+    let mut site = site(Form::Reference).await;
     let mut desk = Desk::at(&site);
     desk.cases.push_str("left_out = [\"real-person\", \"chip-reading\"]\nmax_latency_ms = 250\n");
     desk.real_name().refusals(true);
@@ -314,7 +319,7 @@ async fn another_verdict_and_another_code_than_the_cases_file_says_are_failures(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_is_away_and_a_daemon_that_runs_leave_nothing_sent() {
-    let mut site = site().await;
+    let mut site = site(Form::Reference).await;
     let mut desk = Desk::at(&site);
     desk.real_name().real_person(&site).chip_reading(&site).await.refusals(true);
     let before = Marks::of(&site).await;
@@ -339,7 +344,7 @@ async fn a_platform_that_is_away_and_a_daemon_that_runs_leave_nothing_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_use_ends_before_anything_is_sent_and_names_what_is_wrong() {
-    let mut site = site().await;
+    let mut site = site(Form::Reference).await;
     let mut desk = Desk::at(&site);
     desk.real_name();
     site.stop_daemon().expect("an orderly stop");

@@ -77,6 +77,7 @@ async fn the_self_check_tells_machines_the_same_under_stable_names() {
             "state-key",
             "state-directory",
             "disk",
+            "checkpoints",
             "open-files",
             "signing-certificate",
             "encryption-certificate",
