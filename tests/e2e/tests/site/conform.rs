@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use yanqian_harness::people::{self, Holder, NumberForm};
-use yanqian_harness::{Form, Options, Output, Site, Variant};
+use yanqian_harness::{Form, Output, Site, Variant};
 
 use crate::support::{Marks, assert_verdict, good, site_with};
 
@@ -181,7 +181,12 @@ fn assert_step(report: &Report, name: &str, result: &str, reason: &str) {
 
 /// A site whose script may repeat a request, as the platform must refuse it.
 async fn site(form: Form) -> Site {
-    site_with(|options| Options { repeats_nonces: true, ..options.form(form) }).await
+    site_with(|options| {
+        let mut options = options.form(form);
+        options.repeats_nonces = true;
+        options
+    })
+    .await
 }
 
 /// A whole run on one form of platform: every step passes, and everything that was sent stands in the ledger.
