@@ -1,7 +1,7 @@
 //! The epochs of search keys while the daemon runs: another begins when its time has come or an operator says so, and what an
 //! operator destroyed gets its record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub(crate) struct SearchKeys {
     ring: KeyRing,
     config: SearchConfig,
     not_before: Instant,
+    /// Records of destructions whose tombstones may not say so yet.
+    on_record: BTreeMap<u32, u64>,
 }
 
 /// The key that the daemon starts with.
@@ -48,7 +50,11 @@ pub(crate) struct First {
 /// Finds the key to start with; carries on with what a crash cut off.
 pub(crate) fn first(config: &Config, last_sequence: u64, now: Timestamp) -> Result<First, String> {
     let ring = parts::search_keys(config).map_err(|error| error.to_string())?;
-    let prepared = ring.prepare().and_then(|()| ring.settle()).and_then(|()| ring.newest());
+    if let Err(error) = ring.prepare().and_then(|()| ring.settle()) {
+        // Searching is no reason not to serve; the looks go on trying, and record nothing before it is done.
+        tracing::error!(%error, "a search key that is to be destroyed is still there");
+    }
+    let prepared = ring.newest();
     if let Some(key) = prepared.map_err(|error| error.to_string())? {
         return Ok(First { key, is_new: false });
     }
@@ -97,7 +103,8 @@ impl SearchKeys {
         is_new: bool,
     ) -> Result<Self, EpochError> {
         let ring = KeyRing::new(&config.search.keys_dir);
-        let keys = Self { core, clock, ring, config: config.search.clone(), not_before: Instant::now() };
+        let (config, not_before) = (config.search.clone(), Instant::now());
+        let keys = Self { core, clock, ring, config, not_before, on_record: BTreeMap::new() };
         if is_new {
             keys.put_into_use(keys.core.search_key(), None).await?;
         }
@@ -126,7 +133,7 @@ impl SearchKeys {
     }
 
     /// Destroys an epoch's key, then records that; gives the record's sequence.
-    pub(crate) async fn destroy(&self, epoch: u32, operator: u32) -> Result<u64, EpochError> {
+    pub(crate) async fn destroy(&mut self, epoch: u32, operator: u32) -> Result<u64, EpochError> {
         let ring = self.ring.clone();
         blocking(move || ring.destroy(epoch, SystemClock.now(), operator)).await?;
         tracing::warn!(
@@ -137,13 +144,19 @@ impl SearchKeys {
         self.record_destroyed(epoch, operator).await
     }
 
-    async fn record_destroyed(&self, epoch: u32, operator: u32) -> Result<u64, EpochError> {
-        let record = Management::SearchEpochDestroyed { epoch, operator: Some(operator) };
-        let appended =
-            self.core.append(record.into()).await.map_err(|error| EpochError::NotRecorded(error.to_string()))?;
+    async fn record_destroyed(&mut self, epoch: u32, operator: u32) -> Result<u64, EpochError> {
+        let sequence = if let Some(sequence) = self.on_record.get(&epoch) {
+            *sequence
+        } else {
+            let record = Management::SearchEpochDestroyed { epoch, operator: Some(operator) };
+            let appended = self.core.append(record.into()).await;
+            let sequence = appended.map_err(|error| EpochError::NotRecorded(error.to_string()))?.sequence;
+            self.on_record.insert(epoch, sequence);
+            sequence
+        };
         let ring = self.ring.clone();
         blocking(move || ring.set_recorded(epoch)).await?;
-        Ok(appended.sequence)
+        Ok(sequence)
     }
 
     /// Does what is due.
@@ -170,10 +183,12 @@ impl SearchKeys {
     }
 
     /// Destructions that a crash or a ledger that did not write kept from being recorded.
-    async fn record_what_is_not(&self) -> Result<(), EpochError> {
+    async fn record_what_is_not(&mut self) -> Result<(), EpochError> {
         let ring = self.ring.clone();
         for epoch in blocking(move || ring.epochs()).await? {
             if let Some(destroyed) = epoch.destroyed.filter(|destroyed| !destroyed.recorded) {
+                let (ring, number) = (self.ring.clone(), epoch.number);
+                blocking(move || ring.carry_out(number)).await?;
                 self.record_destroyed(epoch.number, destroyed.operator).await?;
             }
         }

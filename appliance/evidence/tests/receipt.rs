@@ -123,6 +123,11 @@ fn other_spellings_are_refused() {
     ] {
         assert!(matches!(check(from, to), ReceiptError::Json(_)), "{from} {to}");
     }
+    let values: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let members =
+        ["v", "state", "verification", "records", "leaf_hashes", "certificates", "revocation", "salt", "anchor"];
+    let array = serde_json::to_vec(&members.map(|member| &values[member])).unwrap();
+    assert!(matches!(Receipt::from_json(&array), Err(ReceiptError::Json(_))), "an array in the object's place");
     assert_eq!(check(r#""salt":"0707"#, r#""salt":"070"#), ReceiptError::Value("salt"));
     assert_eq!(check("MAEB", "MAEC0"), ReceiptError::Value("certificates"), "padding");
     assert_eq!(check("MAEB", "MAEB MAEB"), ReceiptError::Value("certificates"), "white space");

@@ -302,6 +302,22 @@ fn stranger() -> CheckpointKey {
 }
 
 #[test]
+fn receipts_of_early_records_are_anchored_though_the_tree_was_made_again() {
+    let mut scene = Scene::new();
+    scene.append(3);
+    let mut keeper = scene.keeper();
+    scene.checkpoint(&mut keeper);
+    scene.append(300);
+    scene.checkpoint(&mut keeper);
+    drop(keeper);
+    std::fs::remove_dir_all(&scene.places.tree).unwrap();
+    drop(scene.keeper());
+    let records = [(1, scene.leaves[0]), (3, scene.leaves[2])];
+    let anchor = Anchors::new(scene.places.clone()).anchor(&records).unwrap().unwrap();
+    assert_eq!(anchor.checkpoint.checkpoint.size, 3, "the first that covers them");
+}
+
+#[test]
 fn a_witness_cosigns_neither_itself_nor_what_no_known_key_signed() {
     let mut scene = Scene::new();
     scene.append(3);

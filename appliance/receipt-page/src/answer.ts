@@ -63,7 +63,7 @@ function covers(octets: Octets, signature: Signature, attributes: Octets | undef
 }
 
 function candidatesOf(octets: Octets): Candidate[] {
-  const attached = signedData(octets) ?? base64SignedData(octets);
+  const attached = signedData(octets) ?? spelledSignedData(octets);
   if (attached?.content !== undefined) return [{ octets: attached.content, object: attached.content, found: foundIn(attached) }];
   const members = objectMembers(octets);
   const pair = packageOf(members);
@@ -109,9 +109,14 @@ function signedData(octets: Octets): SignedData | undefined {
   }
 }
 
-function base64SignedData(octets: Octets): SignedData | undefined {
-  const decoded = fromLaxBase64(fromUtf8(octets) ?? "-");
-  return decoded && signedData(decoded);
+/** A SignedData as text: base64, or hexadecimal of either case. */
+function spelledSignedData(octets: Octets): SignedData | undefined {
+  const text = fromUtf8(octets) ?? "-";
+  for (const decoded of [fromLaxBase64(text), fromHex(text.toLowerCase())]) {
+    const data = decoded && signedData(decoded);
+    if (data !== undefined) return data;
+  }
+  return undefined;
 }
 
 function foundIn(data: SignedData): Found | undefined {

@@ -1,4 +1,4 @@
-// Records of the ledger, schemas 1 to 3: docs/ledger-format.md, section Record.
+// Records of the ledger, schemas 1 to 4: docs/ledger-format.md, section Record.
 import { parseCbor } from "./cbor.ts";
 import {
   choice, der, field, hash, int, list, map, maybe, name, octets, pair, type Reader, SchemaError, text, time, uint, uuid, word,
@@ -7,6 +7,15 @@ import type { Octets } from "./octets.ts";
 import { DOCUMENT_TYPES, FIELD_VERDICTS, FIELDS, type FieldWord, GRADES, MODES, REASONS, VERDICTS } from "./words.ts";
 
 const reason = word(REASONS);
+
+/** An unsigned integer of 32 bits, as epochs and uids are. */
+const small: Reader<number> = (value, schema) => {
+  const number = uint(value, schema);
+  if (number > 0xffff_ffff) throw new SchemaError("an integer beyond 32 bits");
+  return number;
+};
+const epoch = small;
+const uid = small;
 
 const context = map({
   entity: field(0, name),
@@ -47,7 +56,7 @@ const intent = map({
   request: field(7, octets(32)),
   nonce: field(8, octets(16)),
   toBeSigned: field(9, toBeSigned),
-  search: maybe(10, map({ epoch: field(0, uint), tag: field(1, hash) })),
+  search: maybe(10, map({ epoch: field(0, epoch), tag: field(1, hash) })),
   commitment: field(11, octets(32)),
   idempotency: maybe(12, hash),
   received: field(13, time),
@@ -170,6 +179,17 @@ const management = choice({
     map({ usage: field(0, usage), key: field(1, hash), certificate: field(2, der), before: maybe(3, hash) }),
     3,
   ],
+  14: ["epoch-begun", map({ epoch: field(0, epoch), operator: maybe(1, uid) }), 4],
+  15: ["epoch-destroyed", map({ epoch: field(0, epoch), operator: maybe(1, uid) }), 4],
+  16: ["salt-destroyed", map({ verification: field(0, uuid), operator: maybe(1, uid) }), 4],
+  17: [
+    "token-administered",
+    map({
+      token: field(0, name), operation: field(1, name), result: field(2, name), key: maybe(3, hash), object: maybe(4, hash),
+      operator: field(5, uid), time: field(6, time),
+    }),
+    4,
+  ],
 });
 
 export type Context = ReturnType<typeof context>;
@@ -219,7 +239,7 @@ const head = map({
 /** Throws when the octets are no record, or not in the one encoding of it. */
 export function readRecord(octetsOfRecord: Octets): LedgerRecord {
   const { schema, kind, sequence, time: at, context: frame, body } = head(parseCbor(octetsOfRecord), 1);
-  if (schema < 1 || schema > 3) throw new SchemaError(`schema ${schema} is not known here`);
+  if (schema < 1 || schema > 4) throw new SchemaError(`schema ${schema} is not known here`);
   const known = BODIES[kind as keyof typeof BODIES];
   if (known === undefined || known[2] > schema) throw new SchemaError(`kind ${kind} is not one of schema ${schema}`);
   const value = known[1](body, schema);

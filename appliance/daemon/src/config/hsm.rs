@@ -49,7 +49,8 @@ pub(super) struct RawHsm {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawToken {
-    /// As operators know it, and the label `token` of metrics; 1 to 32 characters of `a-z 0-9 - _ .`.
+    /// As operators know it, and the label `token` of metrics; 1 to 32 characters of `a-z 0-9 - _ .`, the first a letter or
+    /// digit.
     #[schemars(with = "String")]
     name: Spanned<String>,
     /// The Unix socket of its worker.
@@ -151,8 +152,10 @@ impl RawToken {
         const LABELS: &str = "hsm.tokens.labels";
         let (name, socket) = (self.name, self.socket);
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-        if name.get_ref().is_empty() || name.get_ref().len() > MAX_NAME || !name.get_ref().chars().all(known) {
-            return Err(source.value("hsm.tokens.name", &name, "1 to 32 characters of `a-z 0-9 - _ .`"));
+        let begins = name.get_ref().starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if !begins || name.get_ref().len() > MAX_NAME || !name.get_ref().chars().all(known) {
+            let problem = "1 to 32 characters of `a-z 0-9 - _ .`, the first a letter or digit";
+            return Err(source.value("hsm.tokens.name", &name, problem));
         }
         for (label, own) in &self.labels {
             if !pairs.contains(label.as_str()) {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use yanqian_vocabulary::ContentDigest;
 
-use super::json::{hash, octets, present};
+use super::json::{Object, hash, octets, present};
 use super::{Entry, MAX_RECORDS, ReceiptError};
 use crate::checkpoint::SignedCheckpoint;
 use crate::hash::RootHash;
@@ -40,7 +40,7 @@ impl Anchor {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireAnchor {
     checkpoint: String,
-    proofs: Vec<WireProof>,
+    proofs: Vec<Object<WireProof>>,
     #[serde(deserialize_with = "present")]
     timestamp: Option<String>,
 }
@@ -60,7 +60,7 @@ impl From<&Anchor> for WireAnchor {
         };
         Self {
             checkpoint: anchor.checkpoint.to_string(),
-            proofs: anchor.proofs.iter().map(proof).collect(),
+            proofs: anchor.proofs.iter().map(proof).map(Object).collect(),
             timestamp: anchor.timestamp.as_ref().map(|token| STANDARD.encode(token.as_bytes())),
         }
     }
@@ -70,7 +70,7 @@ impl TryFrom<WireAnchor> for Anchor {
     type Error = ReceiptError;
 
     fn try_from(wire: WireAnchor) -> Result<Self, ReceiptError> {
-        let proof = |proof: WireProof| {
+        let proof = |Object(proof): Object<WireProof>| {
             if proof.path.len() > MAX_PATH {
                 return Err(ReceiptError::Count("anchor.proofs.path"));
             }

@@ -3,11 +3,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use yanqian_vocabulary::{ContentDigest, VerificationId};
 
 use super::anchor::WireAnchor;
-use super::{Anchor, Entry, MAX_RECEIPT, Receipt, ReceiptError, State, ders};
+use super::{Entry, MAX_RECEIPT, Receipt, ReceiptError, State, ders};
 use crate::hash::LeafHash;
 use crate::word::Der;
 
@@ -25,7 +30,30 @@ struct Wire {
     #[serde(deserialize_with = "present")]
     salt: Option<String>,
     #[serde(deserialize_with = "present")]
-    anchor: Option<WireAnchor>,
+    anchor: Option<Object<WireAnchor>>,
+}
+
+/// What stands as a JSON object; a derived struct would be read from an array as well.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
+    }
 }
 
 /// As any option, except that the member must be there.
@@ -54,7 +82,7 @@ impl Receipt {
             certificates: ders(&self.certificates),
             revocation: ders(&self.revocation),
             salt: self.salt.map(|salt| ContentDigest::new(salt).to_string()),
-            anchor: self.anchor.as_ref().map(WireAnchor::from),
+            anchor: self.anchor.as_ref().map(|anchor| Object(anchor.into())),
         };
         serde_json::to_string(&wire).unwrap_or_default() // texts and numbers alone: writing them into memory does not fail
     }
@@ -64,13 +92,14 @@ impl Receipt {
         if json.len() > MAX_RECEIPT {
             return Err(ReceiptError::TooLarge);
         }
-        let wire: Wire = serde_json::from_slice(json).map_err(|error| ReceiptError::Json(error.to_string()))?;
+        let read = serde_json::from_slice(json).map_err(|error| ReceiptError::Json(error.to_string()));
+        let Object(wire): Object<Wire> = read?;
         if wire.v != 1 {
             return Err(ReceiptError::Version(wire.v));
         }
         let state = State::ALL.into_iter().find(|state| state.as_str() == wire.state);
         let state = state.ok_or(ReceiptError::State(wire.state))?;
-        let anchor = wire.anchor.map(Anchor::try_from).transpose()?;
+        let anchor = wire.anchor.map(|Object(anchor)| anchor.try_into()).transpose()?;
         if wire.records.len() != wire.leaf_hashes.len() {
             return Err(ReceiptError::Count("leaf_hashes"));
         }

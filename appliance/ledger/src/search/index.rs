@@ -143,11 +143,11 @@ impl Index {
         indexed: &mut Indexed,
         progress: &mut impl FnMut(u64),
     ) -> Result<Extended, IndexError> {
-        // The mark first: what is written later can only lie beyond it.
+        // What is reached first, then the mark: what others write later can only lie beyond them.
+        let mut reached = reached_in(&self.connection)?;
         let mark = read_mark(storage)?;
         let segments = contiguous_segments(storage)?;
         let Some(&newest) = segments.last() else { return Ok(Extended::Whole) };
-        let mut reached = reached_in(&self.connection)?;
         if let Some(before) = reached {
             indexed.last_sequence = before.sequence;
             if mark.is_some_and(|mark| mark.sequence == before.sequence && mark.chain == before.chain) {

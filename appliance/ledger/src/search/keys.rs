@@ -202,8 +202,13 @@ impl KeyRing {
     pub fn destroy(&self, number: u32, now: Timestamp, operator: u32) -> Result<Destroyed, KeyError> {
         let epochs = self.epochs()?;
         let epoch = epochs.iter().find(|epoch| epoch.number == number).ok_or(KeyError::NoSuchEpoch(number))?;
-        if epoch.destroyed.is_some() {
-            return Err(KeyError::AlreadyDestroyed(number));
+        if let Some(decided) = epoch.destroyed {
+            if decided.recorded {
+                return Err(KeyError::AlreadyDestroyed(number));
+            }
+            // Decided before and perhaps not carried out: the order is taken up again.
+            self.carry_out(number)?;
+            return Ok(decided);
         }
         if epochs.last() == Some(epoch) {
             return Err(KeyError::InUse(number));
@@ -226,7 +231,8 @@ impl KeyRing {
         self.put_tombstone(number, begun, &Destroyed { recorded: true, ..destroyed })
     }
 
-    fn carry_out(&self, number: u32) -> Result<(), KeyError> {
+    /// Destroys the key of an epoch whose destruction was decided; also when that was done before.
+    pub fn carry_out(&self, number: u32) -> Result<(), KeyError> {
         let file = self.file(number, KEY);
         match wipe(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&file, error)),

@@ -25,7 +25,8 @@ impl Anchors {
         let checkpoints = Checkpoints::new(&self.places.checkpoints);
         let Some(size) = checkpoints.first_covering(last)? else { return Ok(None) };
         let Some(checkpoint) = checkpoints.read(size)? else { return Ok(None) };
-        let tiles = TileReader::new(&self.places.tree, size);
+        // As wide as they are now: tiles that were made again have no partial ones of before.
+        let tiles = TileReader::new(&self.places.tree, checkpoints.latest()?.unwrap_or(size));
         let mut proofs = Vec::with_capacity(records.len());
         for (sequence, leaf) in records {
             let proof = Inclusion::of(&tiles, sequence.wrapping_sub(1), size)?.ok_or(TreeError::Forked(size))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use yanqian_evidence::checkpoint::MAX_CHECKPOINT;
 use yanqian_evidence::{Checkpoint, CheckpointError, CheckpointKey, Consistency, Origin, ProofError, SignedCheckpoint};
 use yanqian_sm::sm3;
-use yanqian_vocabulary::ContentDigest;
+use yanqian_vocabulary::{ContentDigest, Timestamp};
 
 use super::files::{at, make, read, write};
 use super::{TreeError, TreePlaces};
@@ -25,6 +25,9 @@ pub enum WitnessError {
     /// A smaller tree than one that was cosigned before.
     #[error("a checkpoint of {cosigned} records was cosigned before; this one is of {offered}")]
     Smaller { cosigned: u64, offered: u64 },
+    /// A time before that of what was cosigned: whoever signs it would say that new records are old.
+    #[error("a checkpoint of {cosigned} was cosigned before; this one says {offered}")]
+    Earlier { cosigned: Timestamp, offered: Timestamp },
     /// The one thing that must never be explained away: keep both checkpoints, they prove it.
     #[error(
         "the ledger was FORKED: {cosigned} records were cosigned before, and this checkpoint did not grow out of them ({error})"
@@ -92,6 +95,10 @@ impl Witness {
                 return Err(WitnessError::Smaller { cosigned, offered: *size });
             }
             let proof = if *size == cosigned { Consistency { path: Vec::new() } } else { prove(cosigned)? };
+            let (then, now) = (last.checkpoint.time, signed.checkpoint.time);
+            if now < then {
+                return Err(WitnessError::Earlier { cosigned: then, offered: now });
+            }
             let grown = proof.verify((cosigned, before), (*size, *root));
             grown.map_err(|error| WitnessError::Forked { cosigned, error })?;
         }

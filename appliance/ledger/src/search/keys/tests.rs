@@ -90,6 +90,19 @@ fn a_destruction_that_a_crash_cut_off_counts_and_is_carried_on_with() {
 }
 
 #[test]
+fn an_order_to_destroy_that_was_not_carried_out_is_taken_up_again() {
+    let (_directory, ring) = ring();
+    let decided = Destroyed { at: at(50), operator: 7, recorded: false };
+    ring.put_tombstone(1, at(1), &decided).unwrap();
+    assert_eq!(ring.destroy(1, at(90), 8).unwrap(), decided, "as it was decided first");
+    assert!(!ring.file(1, KEY).exists());
+    // The file comes back, by a backup perhaps: it goes again before anything is recorded.
+    ring.add(&EpochKey::new(1, at(1), [0xa1; 32])).unwrap();
+    ring.carry_out(1).unwrap();
+    assert!(!ring.file(1, KEY).exists());
+}
+
+#[test]
 fn what_a_crash_left_unfinished_is_removed() {
     let (_directory, ring) = ring();
     let unfinished = ring.directory.join("epoch-4.key.new");
