@@ -41,7 +41,7 @@ pub use http::{Connection, Protocol, Reply};
 pub use ledger::Record;
 pub use metrics::Metrics;
 pub use open_files::raise_open_files;
-pub use options::{File, Form, Link, Options, Service, Token};
+pub use options::{File, Form, Link, Nonces, Options, Service, Token};
 pub use places::Places;
 pub use publisher::Publisher;
 pub use rotation::Entry;

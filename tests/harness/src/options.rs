@@ -52,6 +52,15 @@ pub struct Link {
     pub rfc8998: bool,
 }
 
+/// What the platform may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nonces {
+    /// A site whose platform saw a nonce twice fails its test.
+    EachOnce,
+    /// The test repeats a request on purpose.
+    SomeRepeated,
+}
+
 /// What kind of site to build.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -74,8 +83,7 @@ pub struct Options {
     pub second_token: bool,
     /// Seconds between checkpoints of the ledger, with a ledger key in the token; none: no key and no checkpoints.
     pub checkpoints: Option<u32>,
-    /// Whether a request is sent twice on purpose; otherwise a site whose platform saw a nonce twice fails its test.
-    pub repeats_nonces: bool,
+    pub nonces: Nonces,
     /// Told each step of [`crate::Site::build`].
     pub progress: fn(&str),
     pub link: Link,
@@ -97,7 +105,7 @@ impl Options {
             chaos: false,
             second_token: false,
             checkpoints: None,
-            repeats_nonces: false,
+            nonces: Nonces::EachOnce,
             progress: |_| {},
             link: Link { endpoints: 1, http2: false, rfc8998: false },
             changes: Vec::new(),

@@ -19,7 +19,7 @@ use crate::error::{Doing as _, HarnessError};
 use crate::ledger::Record;
 use crate::managed::Sockets;
 use crate::metrics::Metrics;
-use crate::options::Options;
+use crate::options::{Nonces, Options};
 use crate::places::{Places, write_public};
 use crate::process::{LOOK, Process};
 use crate::second::SecondToken;
@@ -456,7 +456,7 @@ impl Drop for Site {
         self.worker = None;
         self.second = None;
         self.platform = None;
-        if !std::thread::panicking() && !self.options.repeats_nonces {
+        if !std::thread::panicking() && self.options.nonces == Nonces::EachOnce {
             // Whatever a test is about (I4). The log has it also of a platform that was started again since.
             let log = std::fs::read_to_string(self.places.platform_log()).unwrap_or_default();
             assert!(!log.contains(NONCE_TWICE), "the platform was sent a request twice:\n{log}");

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use yanqian_harness::people::{self, Holder, NumberForm};
-use yanqian_harness::{Form, Output, Site, Variant};
+use yanqian_harness::{Form, Nonces, Output, Site, Variant};
 
 use crate::support::{Marks, assert_verdict, good, site_with};
 
@@ -183,7 +183,7 @@ fn assert_step(report: &Report, name: &str, result: &str, reason: &str) {
 async fn site(form: Form) -> Site {
     site_with(|options| {
         let mut options = options.form(form);
-        options.repeats_nonces = true;
+        options.nonces = Nonces::SomeRepeated;
         options
     })
     .await
