@@ -258,6 +258,9 @@ fn unix_now() -> i64 {
 
 /// Puts a file in the place of its predecessor, durable before it is seen.
 fn keep(file: &Path, octets: &[u8]) -> std::io::Result<()> {
+    // Several places may tell of one certificate, and what they told goes by the same names.
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     make_room(folder, file)?;
