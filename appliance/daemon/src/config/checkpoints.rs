@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::raw::n32;
+use super::limits::n32;
 
 /// Checkpoints of the ledger (docs/ledger-format.md). Without a key there are none, and receipts stay pending.
 #[derive(Deserialize, JsonSchema)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::raw::n32;
+use super::limits::n32;
 
 /// How the ledger lies on its disk; all optional.
 #[derive(Deserialize, JsonSchema)]

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use yanqian_platform::{BreakerSettings, RetrySettings};
 
-use super::raw::{n32, n64};
+use super::limits::{n32, n64};
 
 /// One place at which the platform answers.
 #[derive(Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@ mod checkpoints;
 mod clock;
 mod hsm;
 mod ledger_files;
+mod limits;
 mod link;
 mod pairs;
 mod raw;
