@@ -71,6 +71,15 @@ impl Checkpoints {
         found.transpose()
     }
 
+    /// Every size, from the smallest on.
+    pub fn sizes(&self) -> Result<Vec<u64>, TreeError> {
+        let mut sizes = Vec::new();
+        for below in 0..GROUPS {
+            collect(&self.directory, 0, below, &mut sizes)?;
+        }
+        Ok(sizes)
+    }
+
     /// The largest size.
     pub fn latest(&self) -> Result<Option<u64>, TreeError> {
         let found = (0..GROUPS).rev().find_map(|below| search(&self.directory, 0, below, 1, true).transpose());
@@ -80,32 +89,53 @@ impl Checkpoints {
 
 /// The smallest size from `least` on, or the largest, of those whose name has `below` more groups after `value`.
 fn search(directory: &Path, value: u64, below: u32, least: u64, largest: bool) -> Result<Option<u64>, TreeError> {
-    let mut numbers = Vec::new();
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        entries => at(directory, entries)?,
-    };
-    for entry in entries {
-        let name = at(directory, entry)?.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let digits = if below == 0 { Some(name) } else { name.strip_prefix('x') };
-        let digits = digits.filter(|digits| digits.len() == 3 && digits.bytes().all(|octet| octet.is_ascii_digit()));
-        numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
-    }
-    numbers.sort_unstable();
+    let mut numbers = numbers(directory, value, below)?;
     if largest {
         numbers.reverse();
     }
-    for number in numbers {
-        let Some(next) = value.checked_mul(1000).and_then(|value| value.checked_add(number)) else { continue };
-        let found = if below == 0 {
-            Some(next)
-        } else {
-            search(&directory.join(format!("x{number:03}")), next, below - 1, least, largest)?
-        };
+    for (next, deeper) in numbers {
+        // The largest that can lie there; what is smaller than asked for is not looked at.
+        let most = 1000u64.checked_pow(below).and_then(|span| next.checked_mul(span)?.checked_add(span - 1));
+        if most.is_some_and(|most| most < least) {
+            continue;
+        }
+        let found = if below == 0 { Some(next) } else { search(&deeper, next, below - 1, least, largest)? };
         if let Some(found) = found.filter(|found| *found >= least) {
             return Ok(Some(found));
         }
     }
     Ok(None)
+}
+
+/// All sizes whose name has `below` more groups after `value`, in order.
+fn collect(directory: &Path, value: u64, below: u32, sizes: &mut Vec<u64>) -> Result<(), TreeError> {
+    for (next, deeper) in numbers(directory, value, below)? {
+        if below == 0 {
+            sizes.push(next);
+        } else {
+            collect(&deeper, next, below - 1, sizes)?;
+        }
+    }
+    Ok(())
+}
+
+/// `value` with each group of digits that a directory has a name for, in order, and where the next group lies.
+fn numbers(directory: &Path, value: u64, below: u32) -> Result<Vec<(u64, PathBuf)>, TreeError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => at(directory, entries)?,
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let entry = at(directory, entry)?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let digits = if below == 0 { Some(name) } else { name.strip_prefix('x') };
+        let digits = digits.filter(|digits| digits.len() == 3 && digits.bytes().all(|octet| octet.is_ascii_digit()));
+        let Some(number) = digits.and_then(|digits| digits.parse::<u64>().ok()) else { continue };
+        let next = value.checked_mul(1000).and_then(|value| value.checked_add(number));
+        numbers.extend(next.map(|next| (next, entry.path())));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }

@@ -1,10 +1,11 @@
 //! The one who makes the tree grow and the checkpoints follow each other.
 
+use yanqian_evidence::checkpoint::MAX_CHECKPOINT;
 use yanqian_evidence::proof::{self, Consistency};
 use yanqian_evidence::{Checkpoint, Origin, SignedCheckpoint};
 use yanqian_vocabulary::Timestamp;
 
-use super::files::write;
+use super::files::{read, write};
 use super::follow::Follower;
 use super::tiles::{TileReader, TileWriter};
 use super::{Checkpoints, TreeError, TreePlaces};
@@ -38,8 +39,8 @@ impl TreeKeeper {
             None => TileWriter::empty(&places.tree),
             Some(last) => reopen(&places, last)?,
         };
-        // The record that the tree ends with must be the ledger's own: nothing else ties the two together until the next
-        // is read.
+        // The record that the tree ends with must be the ledger's own. That those before it are, too, is proven by whoever
+        // reads them all (`prove_tree`): a start does not.
         let mut follower = Follower::from(&places.ledger, size.max(1));
         if let Some(known) = tiles.last_leaf()? {
             let same = |leaf| {
@@ -47,7 +48,22 @@ impl TreeKeeper {
             };
             follower.read(size, same)?;
         }
-        Ok(Self { places, origin, tiles, follower, last })
+        let keeper = Self { places, origin, tiles, follower, last };
+        // A crash, or a tree that was made again, may have left another one there.
+        if let Some(last) = &keeper.last {
+            keeper.show(last)?;
+        }
+        Ok(keeper)
+    }
+
+    /// Puts a checkpoint where it is served.
+    fn show(&self, signed: &SignedCheckpoint) -> Result<(), TreeError> {
+        let file = self.places.tree.join("checkpoint");
+        let text = signed.without_witnesses().to_string();
+        if read(&file, MAX_CHECKPOINT)?.is_some_and(|shown| shown == text.as_bytes()) {
+            return Ok(());
+        }
+        write(&self.places.tree, &file, text.as_bytes())
     }
 
     /// The last checkpoint.
@@ -104,8 +120,7 @@ impl TreeKeeper {
             return Err(TreeError::Inconsistent { old, new: size, error });
         }
         Checkpoints::new(&self.places.checkpoints).keep(&signed)?;
-        let file = self.places.tree.join("checkpoint");
-        write(&self.places.tree, &file, signed.to_string().as_bytes())?;
+        self.show(&signed)?;
         self.last = Some(signed);
         Ok(())
     }

@@ -14,6 +14,7 @@ mod checkpoints;
 mod files;
 mod follow;
 mod keeper;
+mod prove;
 mod tiles;
 mod witnessed;
 
@@ -27,6 +28,7 @@ use crate::error::OpenError;
 pub use anchors::Anchors;
 pub use checkpoints::Checkpoints;
 pub use keeper::TreeKeeper;
+pub use prove::{ProvenTree, prove_tree};
 pub use tiles::TileReader;
 pub use witnessed::{Cosigned, Witness, WitnessError};
 

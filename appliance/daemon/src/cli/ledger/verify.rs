@@ -1,10 +1,11 @@
 //! `yanqian ledger verify`.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use yanqian_ledger::tree::{Checkpoints, ProvenTree, TreePlaces, prove_tree};
 use yanqian_ledger::{Archive, Depth, Progress, Sound, VerifySummary, sound_dir};
 
 use crate::cli::output::say;
@@ -18,17 +19,26 @@ pub(in crate::cli) struct Verify {
     /// Only that no octet has changed: the mark, all headers, each sealed file by its hash, the records of the last segment
     #[arg(long, conflicts_with = "full")]
     fast: bool,
-    /// Every record of every segment, too [default]
+    /// Every record of every segment, too, and the checkpoints and tiles [default]
     #[arg(long)]
     full: bool,
     /// The archive's directory [default: archive beside the ledger, where there is one]
     #[arg(long, value_name = "DIR")]
     archive: Option<PathBuf>,
+    /// The tree's directory, with the tiles [default: tree beside the ledger]
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
 }
 
 pub(super) fn verify(arguments: &Verify) -> Result<(), String> {
     let directory = arguments.directory.as_path();
     let depth = if arguments.fast { Depth::Fast } else { Depth::Full };
+    let places = places(arguments);
+    // Before the ledger is looked at: it grows.
+    let sizes = match depth {
+        Depth::Full => Checkpoints::new(&places.checkpoints).sizes().map_err(|error| error.to_string())?,
+        Depth::Fast => Vec::new(),
+    };
     let mut bar = Bar::begin();
     let found = sound_dir(directory, depth, &mut |progress| bar.show(progress));
     let took = bar.end();
@@ -40,11 +50,23 @@ pub(super) fn verify(arguments: &Verify) -> Result<(), String> {
         read.map_err(|error| format!("{}: {error}", archive.display()))
     });
     let archived = archived.transpose()?;
-    say(report(&sound, depth, archived, took));
+    let tree = prove_tree(&places, &sizes, sound.durable.unwrap_or(sound.records));
+    let tree = tree.map_err(|error| format!("{}: {error}", directory.display()))?;
+    say(report(&sound, depth, archived, tree, took));
     Ok(())
 }
 
-fn report(sound: &Sound, depth: Depth, archived: Option<u64>, took: Duration) -> String {
+/// The tree and the checkpoints of a ledger, where the daemon has them unless told otherwise.
+fn places(arguments: &Verify) -> TreePlaces {
+    let beside = arguments.directory.parent().unwrap_or_else(|| Path::new(""));
+    let mut places = TreePlaces { ledger: arguments.directory.clone(), ..TreePlaces::in_state(beside) };
+    if let Some(tree) = &arguments.tree {
+        places.tree.clone_from(tree);
+    }
+    places
+}
+
+fn report(sound: &Sound, depth: Depth, archived: Option<u64>, tree: ProvenTree, took: Duration) -> String {
     let mut lines = match depth {
         Depth::Full => {
             let Sound { summary, incomplete_tail, durable, .. } = sound.clone();
@@ -58,6 +80,12 @@ fn report(sound: &Sound, depth: Depth, archived: Option<u64>, took: Duration) ->
     };
     if let Some(archived) = archived {
         lines.push(format!("  archive       {archived} files, each as its name says"));
+    }
+    if tree.checkpoints > 0 {
+        let ProvenTree { checkpoints, covered, tiles } = tree;
+        lines.push(format!(
+            "  checkpoints   {checkpoints}, up to record {covered}, and {tiles} tiles: each over these records"
+        ));
     }
     // Rates for people: 2^53 records are more than any ledger holds.
     #[allow(clippy::cast_precision_loss)]
