@@ -32,7 +32,12 @@ impl Journal {
     /// Adds an act, durable when this returns.
     pub(super) fn note(&self, act: &Act) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.file)?;
-        let length = file.metadata()?.len();
+        let mut length = file.metadata()?.len();
+        if length > 0 && !begins_whole(&mut file)? {
+            // A crash cut the very first write off: nothing was done after it, and nobody knows the journal by its id.
+            file.set_len(0)?;
+            length = 0;
+        }
         let mut text = String::new();
         if length == 0 {
             let mut id = [0; 16];
@@ -85,6 +90,14 @@ impl Journal {
         }
         Ok(page)
     }
+}
+
+/// Whether the first line is there to its end.
+fn begins_whole(file: &mut File) -> io::Result<bool> {
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(MAX_LINE).read_to_end(&mut head)?;
+    Ok(head.contains(&b'\n'))
 }
 
 const HEAD: &str = "yanqian worker journal 1 ";
@@ -152,6 +165,16 @@ mod tests {
         let last = act(150);
         journal.note(&last).unwrap();
         assert_eq!(journal.read(page.id, page.next).unwrap().acts, [last]);
+    }
+
+    #[test]
+    fn a_journal_whose_first_write_was_cut_off_begins_anew() {
+        let (directory, journal) = journal();
+        std::fs::write(directory.path().join(FILE), &HEAD.as_bytes()[..11]).unwrap();
+        assert!(journal.read(None, 0).is_err());
+        let noted = act(3);
+        journal.note(&noted).unwrap();
+        assert_eq!(journal.read(None, 0).unwrap().acts, [noted]);
     }
 
     #[test]
