@@ -112,6 +112,9 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
     ];
     let pairs = config.hsm.pairs.signing.iter().chain(&config.hsm.pairs.encryption).map(|pair| &pair.certificate);
     let ledger = config.checkpoints.iter().flat_map(|ledger| std::iter::once(&ledger.public_key).chain(&ledger.trust));
+    // Whoever can exchange it can hide that the ledger was rolled back. It may not be there yet.
+    let cosigned = config.checkpoints.iter().filter_map(|ledger| ledger.cosigned.as_ref()).filter(|file| file.exists());
+    let ledger = ledger.chain(cosigned);
     decide.into_iter().chain(pairs).chain(ledger).try_for_each(|file| hardening::check_public(file))?;
     hardening::check_public_tree(&config.platform.trust)?;
     search_keys(config)?;

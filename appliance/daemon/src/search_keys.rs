@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 use yanqian_evidence::{Body, Management};
 use yanqian_gateway::{Clock, ClockHealth, Core, SystemClock};
@@ -15,6 +16,8 @@ use yanqian_vocabulary::Timestamp;
 use crate::config::{Config, SearchConfig};
 use crate::parts;
 
+/// Between looks.
+const LOOK: Duration = Duration::from_secs(2);
 /// After an epoch that could not be begun: each attempt may leave a record.
 const AGAIN: Duration = Duration::from_mins(10);
 
@@ -159,13 +162,25 @@ impl SearchKeys {
         Ok(sequence)
     }
 
+    /// Looks now and then, for good. A task of its own: directories that hang hold nobody else up.
+    pub(crate) async fn tend(keys: Arc<Mutex<Self>>) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            keys.lock().await.look().await;
+        }
+    }
+
     /// Does what is due.
-    pub(crate) async fn look(&mut self) {
+    async fn look(&mut self) {
         if let Err(error) = self.record_what_is_not().await {
             tracing::error!(%error, "search keys");
         }
         let key = self.core.search_key();
-        let why = if !self.ring.has_file(key.epoch()) {
+        let (ring, epoch) = (self.ring.clone(), key.epoch());
+        let Ok(has_file) = blocking(move || Ok(ring.has_file(epoch))).await else { return };
+        let why = if !has_file {
             "its key's file is gone"
         } else if self.clock.is_trusted() && is_over(key.begun(), SystemClock.now(), self.config.epoch_months) {
             "its months are over"

@@ -25,7 +25,7 @@ use yanqian_trust::{SharedTrust, Verifier};
 use yanqian_vocabulary::{Timestamp, VerificationId};
 
 use crate::admin::{self, Readiness};
-use crate::anchoring::{self, Anchoring};
+use crate::anchoring::{self, Anchoring, Unopened};
 use crate::cli::{EXIT_CONFIG, start_logging};
 use crate::clock::ClockTrust;
 use crate::config::{Config, LedgerFiles};
@@ -120,6 +120,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
     let listener = listener(config.listen.address).await?;
     let (control, search_keys) = control::start(&config, &core, search_keys).map_err(failed)?;
+    let search_keys = tokio::spawn(SearchKeys::tend(search_keys));
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
     let acts = TokenActs::new(&config, Arc::clone(&core)).begin().await;
@@ -153,7 +154,6 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let rotation = tokio::spawn(rotation.run(reloader, hangup));
     let watch = Watch {
         core: Arc::clone(&core),
-        search_keys,
         ledger: Arc::clone(&ledger),
         trust,
         route,
@@ -173,7 +173,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     yanqian_gateway::serve(Arc::clone(&core), listener, tls, server, &mut stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.set(vec!["stopping".to_owned()]);
-    let tasks = [control, acts, watch, rotation, clock, admin];
+    let tasks = [control, search_keys, acts, watch, rotation, clock, admin];
     tasks.iter().for_each(JoinHandle::abort);
     for task in [fetching, anchoring].into_iter().flatten() {
         task.abort();
@@ -274,7 +274,11 @@ pub(crate) async fn start(
             "checks that the last run left open are now outcome-unknown: reconcile with the platform"
         );
     }
-    let anchoring = Anchoring::open(config, &ledger, verifier, registry, readiness).await.map_err(configuration)?;
+    let anchoring =
+        Anchoring::open(config, &ledger, verifier, registry, readiness).await.map_err(|error| match error {
+            Unopened::Lasting(error) => configuration(error),
+            Unopened::Passing(error) => failed(error),
+        })?;
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use yanqian_evidence::{Label, Management};
 use yanqian_gateway::{COMPONENTS, Clock, ClockHealth as _, Core, Metrics, SystemClock};
@@ -22,7 +21,6 @@ use crate::fetch::FetchMetrics;
 use crate::gauges::Gauges;
 use crate::grade::GradeGauge;
 use crate::key_usage::KeyUsage;
-use crate::search_keys::SearchKeys;
 use crate::tokens;
 
 /// Between looks at the trust store's directory and the ledger.
@@ -64,7 +62,6 @@ fn tell_expiries(metrics: &Metrics, store: &TrustStore) {
 
 pub(crate) struct Watch {
     pub(crate) core: Arc<Core>,
-    pub(crate) search_keys: Arc<Mutex<SearchKeys>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) trust: Arc<SharedTrust>,
     pub(crate) route: Arc<Route>,
@@ -106,7 +103,6 @@ impl Watch {
                         seldom = Instant::now() + SELDOM;
                         self.reopen_ledger().await;
                         self.tick().await;
-                        self.search_keys.lock().await.look().await;
                     }
                     self.follow_tokens().await;
                     self.tell();

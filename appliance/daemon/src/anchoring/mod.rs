@@ -60,6 +60,20 @@ pub(crate) fn places(config: &Config) -> TreePlaces {
     TreePlaces { tree: config.tree_dir.clone(), ..TreePlaces::in_state(&config.state_dir) }
 }
 
+/// Why a daemon does not start with its tree.
+pub(crate) enum Unopened {
+    /// Settings, or another history: somebody has to act.
+    Lasting(PartError),
+    /// A disk, or a directory that is not mounted yet: another start may do.
+    Passing(PartError),
+}
+
+impl From<PartError> for Unopened {
+    fn from(error: PartError) -> Self {
+        Self::Lasting(error)
+    }
+}
+
 impl Anchoring {
     /// Opens the tree and compares it with what witnesses cosigned. `None` without a ledger key.
     ///
@@ -71,7 +85,7 @@ impl Anchoring {
         verifier: &Arc<Verifier>,
         registry: &Registry,
         readiness: &Readiness,
-    ) -> Result<Option<Self>, PartError> {
+    ) -> Result<Option<Self>, Unopened> {
         let metrics = CheckpointMetrics::register(registry).map_err(|error| PartError::from(error.to_string()))?;
         let Some(settings) = &config.checkpoints else { return Ok(None) };
         let key = checkpoint_key(config, settings)?;
@@ -89,8 +103,11 @@ impl Anchoring {
         let (keeper, problem) = match opened {
             Ok(keeper) => (Some(keeper), None),
             // Whether the ledger goes on must be known where somebody asked for it to be.
-            Err(error) if error.is_of_another_history() || settings.cosigned.is_some() => {
-                return Err(PartError::file(&places.ledger, format_args!("{error}; {PROCEED}")));
+            Err(error) if error.is_of_another_history() => {
+                return Err(PartError::file(&places.ledger, format_args!("{error}; {PROCEED}")).into());
+            }
+            Err(error) if settings.cosigned.is_some() => {
+                return Err(Unopened::Passing(PartError::file(&places.ledger, error)));
             }
             Err(error) => {
                 tracing::error!(%error, "the ledger's tree cannot be opened; checkpoints wait for it");
@@ -218,16 +235,21 @@ fn witnessed(
     config: &Config,
     settings: &CheckpointConfig,
     key: &CheckpointKey,
-) -> Result<Option<SignedCheckpoint>, PartError> {
+) -> Result<Option<SignedCheckpoint>, Unopened> {
     let Some(file) = &settings.cosigned else { return Ok(None) };
     let fail = |problem: &dyn std::fmt::Display| PartError::file(file, problem);
-    let Some(signed) = Cosigned::new(file).read().map_err(|error| fail(&error))? else {
+    let read = Cosigned::new(file).read().map_err(|error| match error {
+        error @ TreeError::Io { .. } => Unopened::Passing(fail(&error)),
+        error => Unopened::Lasting(fail(&error)),
+    });
+    let Some(signed) = read? else {
         if settings.witness_required {
             return Err(fail(
                 &"is not there, and `checkpoints.witness_required` asks for it: without it a ledger that was rolled back would not be \
                   noticed. Bring it back; for a new ledger, have a witness cosign its first checkpoint, with \
                   `witness_required = false` until then",
-            ));
+            )
+            .into());
         }
         return Ok(None);
     };
@@ -262,7 +284,9 @@ pub(crate) fn is_cosigned(
 pub(crate) fn in_words(config: &Config) -> Result<Option<String>, PartError> {
     let Some(settings) = &config.checkpoints else { return Ok(None) };
     let key = checkpoint_key(config, settings)?;
-    let witnessed = witnessed(config, settings, &key)?;
+    let witnessed = witnessed(config, settings, &key).map_err(|error| match error {
+        Unopened::Lasting(error) | Unopened::Passing(error) => error,
+    })?;
     let every = settings.interval.as_secs();
     let words = format!("`{}` signs every {every} s as {}", settings.label, key.name);
     let cosigned = witnessed.map(|witnessed| format!("; cosigned up to record {}", witnessed.checkpoint.size));
