@@ -19,6 +19,8 @@ const IN_FLIGHT: usize = 64;
 const IDLE_MS: i64 = 200;
 /// Then the next check makes a connection of its own, which is what an order about connections waits for.
 const FORGOTTEN: Duration = Duration::from_millis(250);
+/// Until then as many requests are written.
+const WRITTEN_MS: u64 = 800;
 /// Among so many hostile answers one is honest.
 const HONEST: usize = 8;
 
@@ -107,6 +109,15 @@ impl Drill {
         Err(HarnessError::Unexpected(format!("{}: an honest answer came to {}", self.form, reply.code())))
     }
 
+    /// An honest check that may have begun on a connection that was ending.
+    async fn honest_or_unanswered(&self) -> Result<(), HarnessError> {
+        match self.ask(Subject::Fields).await?.code().as_str() {
+            "match" => Ok(()),
+            "outcome-unknown" => self.honest().await,
+            code => Err(HarnessError::Unexpected(format!("{}: an honest answer came to {code}", self.form))),
+        }
+    }
+
     /// Every row of the form.
     pub(crate) async fn run(&self) -> Result<Vec<Trial>, HarnessError> {
         let rows = of(self.form);
@@ -127,6 +138,7 @@ impl Drill {
             trials.extend(self.one_by_one(&applications, &[], "application").await?);
             trials.extend(self.side_by_side(&applications, Some("application"), "applications in flight").await?);
             trials.extend(self.side_by_side(&prompt, Some("check"), "in flight").await?);
+            trials.extend(self.apart(&prompt, Some("check")).await?);
             return Ok(trials);
         }
         let mut trials = self.one_by_one(&prompt, &[], "alone").await?;
@@ -140,6 +152,7 @@ impl Drill {
             let rows: Vec<_> = answers.iter().copied().filter(|row| row.subject == subject).collect();
             trials.extend(self.side_by_side(&rows, None, "in flight").await?);
         }
+        trials.extend(self.apart(&answers, None).await?);
         Ok(trials)
     }
 
@@ -160,8 +173,9 @@ impl Drill {
             let reply = self.ask(row.subject).await?;
             ended.push((*row, reply.id(), reply.code()));
             // Whatever came over a connection, what comes next over it or another is what was asked for.
-            if row.stopped.is_none_or(|(check, _)| matches!(check, Check::Transport)) || row.name.starts_with("twice/")
-            {
+            if row.spoils_the_connection() {
+                self.honest_or_unanswered().await?;
+            } else if row.stopped.is_none_or(|(check, _)| matches!(check, Check::Transport)) {
                 self.honest().await?;
             }
         }
@@ -182,16 +196,31 @@ impl Drill {
         step: Option<&str>,
         how: &'static str,
     ) -> Result<Vec<Trial>, HarnessError> {
+        let rows: Vec<_> = rows.iter().copied().filter(|row| !row.spoils_the_connection()).collect();
         let Some(first) = rows.first() else { return Ok(Vec::new()) };
         let mut orders: Vec<Option<&str>> = Vec::new();
-        for (index, row) in shuffled(rows).into_iter().enumerate() {
+        for (index, row) in shuffled(&rows).into_iter().enumerate() {
             if index % HONEST == 0 {
                 orders.push(None);
             }
             orders.push(Some(row.name));
         }
         let replies = self.flood(&orders, step, first.subject).await?;
-        self.sort_out(rows, &replies, how).await
+        self.sort_out(&rows, &replies, how).await
+    }
+
+    /// So many requests, written before the first of them is answered: none begins on a connection that another's answer spoilt.
+    async fn apart(&self, rows: &[Row], step: Option<&str>) -> Result<Vec<Trial>, HarnessError> {
+        let rows: Vec<_> = rows.iter().copied().filter(Row::spoils_the_connection).collect();
+        let Some(first) = rows.first() else { return Ok(Vec::new()) };
+        tokio::time::sleep(FORGOTTEN).await;
+        self.site.sim().delay(WRITTEN_MS).await?;
+        let orders: Vec<_> = rows.iter().cycle().take(IN_FLIGHT).map(|row| Some(row.name)).collect();
+        let replies = self.flood(&orders, step, first.subject).await;
+        self.site.sim().delay(0).await?;
+        let trials = self.sort_out(&rows, &replies?, "in flight").await?;
+        tokio::time::sleep(FORGOTTEN).await;
+        Ok(trials)
     }
 
     /// Every new connection is refused, or ends in its first request, for these rows alike.
@@ -248,13 +277,17 @@ impl Drill {
             .collect();
         let mut trials = Vec::new();
         let subject = rows.first().map_or(Subject::Fields, |row| row.subject);
-        let mut waiting: BTreeMap<&str, Row> = rows.iter().map(|row| (row.name, *row)).collect();
+        let rows: BTreeMap<&str, Row> = rows.iter().map(|row| (row.name, *row)).collect();
+        let mut waiting = rows.clone();
         for reply in replies {
             let record = told.get(&reply.id());
             let met = record.into_iter().flat_map(|told| &told.nonces).filter_map(|nonce| orders.get(nonce));
             let row = match met.map(String::as_str).find(|name| !name.is_empty()) {
                 None => Row { subject, ..HONEST_ANSWER },
-                Some(name) => waiting.remove(name).unwrap_or(HONEST_ANSWER),
+                Some(name) => {
+                    waiting.remove(name);
+                    rows.get(name).copied().unwrap_or(HONEST_ANSWER)
+                }
             };
             trials.push(Trial { row, how, problem: judge(row, &reply.code(), record) });
         }

@@ -24,13 +24,17 @@ impl Ready {
         format!("content-length: {}", self.body.len())
     }
 
-    /// A head of these lines, and what is in it always.
+    /// A head of these lines, and what is in it always. As nothing follows what is scripted, it says so: a request begun on the
+    /// connection would meet its end, now and then.
     fn head(&self, status: &str, more: &[&str]) -> Vec<u8> {
-        let mut lines = vec![status.to_owned()];
-        lines.extend(self.fields());
-        lines.extend(more.iter().map(ToString::to_string));
-        lines.extend([String::new(), String::new()]);
-        lines.join("\r\n").into_bytes()
+        let told = more.iter().any(|line| line.starts_with("connection: "));
+        let more = more.iter().copied().chain((!told).then_some("connection: close"));
+        lines(std::iter::once(status.to_owned()).chain(self.fields()).chain(more.map(str::to_owned)))
+    }
+
+    /// The same for this many octets, without a word of an end.
+    fn head_of_many(&self, length: usize) -> Vec<u8> {
+        lines([OK.to_owned()].into_iter().chain(self.fields()).chain([format!("content-length: {length}")]))
     }
 
     /// An answer with this status and more fields, whole.
@@ -47,11 +51,9 @@ impl Ready {
 
     /// An honest answer with other fields in place of its content type.
     fn typed(&self, fields: &[&str]) -> Script {
-        let mut lines = vec![OK.to_owned()];
-        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-        lines.extend(fields.iter().map(ToString::to_string));
-        lines.extend([self.length(), String::new(), String::new()]);
-        Script::octets([lines.join("\r\n").as_bytes(), &self.body].concat())
+        let form = self.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+        let fields = fields.iter().map(ToString::to_string).chain([self.length(), "connection: close".to_owned()]);
+        Script::octets([lines([OK.to_owned()].into_iter().chain(form).chain(fields)), self.body.clone()].concat())
     }
 
     /// The body as one chunk, with this at the end of the body.
@@ -62,6 +64,12 @@ impl Ready {
     fn whole(&self) -> Vec<u8> {
         [&self.head(OK, &[&self.length()])[..], &self.body].concat()
     }
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> Vec<u8> {
+    let mut head = lines.fold(String::new(), |head, line| head + &line + "\r\n");
+    head.push_str("\r\n");
+    head.into_bytes()
 }
 
 const OK: &str = "HTTP/1.1 200 OK";
@@ -197,10 +205,10 @@ pub(super) const ALL: &[Fault] = &[
     row("close/hangs", |_| Script::octets(b"").hold()),
 
     // The first is of another request; the right one comes too late.
-    row("twice/the-previous-answer-first", |r| { let length = format!("content-length: {}", r.previous.len()); Script::octets([&r.head(OK, &[&length])[..], &r.previous, &r.whole()].concat()) }),
+    row("twice/the-previous-answer-first", |r| Script::octets([&r.head_of_many(r.previous.len())[..], &r.previous, &r.whole()].concat())),
 
     // Nobody asked for the second, which is of another request.
-    row("honest/another-answer-behind-it", |r| { let length = format!("content-length: {}", r.previous.len()); Script::octets([&r.whole()[..], &r.head(OK, &[&length]), &r.previous].concat()) }),
+    row("honest/another-answer-behind-it", |r| Script::octets([&r.head_of_many(r.body.len())[..], &r.body, &r.head_of_many(r.previous.len()), &r.previous].concat())),
 
     headers("field/signature-missing", |h| h.retain(|(name, _)| *name != "x-signature")),
     headers("field/signature-twice", |h| twice(h, "x-signature")),
