@@ -1,5 +1,6 @@
 //! Who may ask, and who may look.
 
+use http::Method;
 use tokio_rustls::rustls::HandshakeKind;
 use yanqian_harness::REAL_NAME;
 
@@ -92,7 +93,10 @@ async fn connections_beyond_the_limit_wait_outside() {
     let caller = site.caller("core-banking").unwrap();
     let mut open = Vec::new();
     for _ in 0..3 {
-        open.push(caller.connect().await.unwrap());
+        // With a reply the daemon has surely come to the end of the handshake; before, it may give the place to another.
+        let connection = caller.open().await.unwrap();
+        connection.send(Method::GET, "/", &[], "").await.unwrap();
+        open.push(connection);
     }
     assert!(caller.ask(&good("fourth")).await.is_err());
     open.pop();
