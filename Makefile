@@ -89,8 +89,10 @@ drill-ledger: ## the ledger failed and killed at each of its system calls, the d
 bench: ## speeds as ratios to a named baseline of the same run
 	cargo bench --locked -p yanqian-sm -p yanqian-trust -p yanqian-ledger
 
-bench-ledger: ## appends beside the disk's own syncs, verification and a start over RECORDS (200000) records; YANQIAN_BENCH_DIR chooses the disk
-	RECORDS=$${RECORDS:-200000} cargo bench --locked -p yanqian-ledger
+# Ten million: RECORDS=10000000 ANSWER=600 YANQIAN_BENCH_DIR=/a/disk make bench-ledger (docs/operation.md says what to expect).
+bench-ledger: ## appends beside the disk's own syncs; verification, a start, searches and peak memory over RECORDS (200000) records
+	cargo bench --locked -p yanqian-ledger --bench append
+	RECORDS=$${RECORDS:-200000} cargo bench --locked -p yanqian-ledger --bench records
 
 bench-sm2: ## SM2 and SM3 of every back end against OpenSSL, RustCrypto and ECDSA P-256; ONLY=name measures what has it in its name
 	cargo bench --locked -p yanqian-sm --bench sm2 -- $(ONLY)

@@ -280,9 +280,9 @@ impl Core {
                 RevocationKind::Crl => Archived::Crl,
                 RevocationKind::Ocsp => Archived::Ocsp,
             };
-            if let Some(der) = trust.revocation_data(&evidence.hash) {
-                self.archive.put(kind, &der)?;
-            }
+            // The store that judged by it has it.
+            let der = trust.revocation_data(&evidence.hash).ok_or(ArchiveError::Absent)?;
+            self.archive.put(kind, &der)?;
         }
         Ok(())
     }

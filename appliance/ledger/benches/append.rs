@@ -1,5 +1,5 @@
-//! Appends beside what the disk itself can do, in the same run and in turns; then verification and a start over many records.
-//! `YANQIAN_BENCH_DIR` chooses the disk, `RECORDS` how many records are verified; `figure` and `ratio` lines are for machines.
+//! Appends beside what the disk itself can do, in the same run and in turns. `YANQIAN_BENCH_DIR` chooses the disk; `figure` and
+//! `ratio` lines are for machines.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
 #[path = "../tests/support/mod.rs"]
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use support::{clock, config, context, intent, outcome};
-use yanqian_ledger::{Depth, Ledger, LedgerConfig, sound_dir};
+use yanqian_ledger::Ledger;
 
 const FOR: Duration = Duration::from_secs(2);
 const TURNS: u64 = 5;
@@ -164,50 +164,10 @@ fn spaces(directory: &Path) {
     }
 }
 
-fn fill(directory: &Path, records: u64) -> LedgerConfig {
-    const TOGETHER: u64 = 4096;
-    let mut config = config();
-    config.queue = usize::try_from(TOGETHER).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let (ledger, _) = Ledger::open(directory, config.clone(), clock()).unwrap();
-    let begin = Instant::now();
-    for batch in 0..records.div_ceil(2 * TOGETHER) {
-        let numbers = batch * TOGETHER..((batch + 1) * TOGETHER).min(records / 2);
-        let opened: Vec<_> = numbers.clone().map(|n| ledger.submit(context(), intent(n)).unwrap()).collect();
-        let opened: Vec<_> = opened.into_iter().map(|append| runtime.block_on(append).unwrap().sequence).collect();
-        let ended = numbers.zip(opened).map(|(n, sequence)| ledger.submit(context(), outcome(n, sequence)).unwrap());
-        let ended: Vec<_> = ended.collect();
-        for append in ended {
-            runtime.block_on(append).unwrap();
-        }
-    }
-    println!("figure appends-per-second-{TOGETHER}-together {:.0}", rate(records, begin.elapsed()));
-    config
-}
-
-fn many(directory: &Path, records: u64) {
-    let directory = tempfile::tempdir_in(directory).unwrap();
-    let config = fill(directory.path(), records);
-    println!("figure records {records}");
-    for (name, depth) in [("full", Depth::Full), ("fast", Depth::Fast)] {
-        let begin = Instant::now();
-        let sound = sound_dir(directory.path(), depth, &mut |_| {}).unwrap();
-        let took = begin.elapsed();
-        assert_eq!(sound.records, records / 2 * 2);
-        println!("figure verify-{name}-records-per-second {:.0}", rate(records, took));
-        println!("figure verify-{name}-megabytes-per-second {:.0}", rate(sound.octets, took) / 1e6);
-    }
-    let begin = Instant::now();
-    drop(Ledger::open(directory.path(), config, clock()).unwrap());
-    println!("figure restart-ms {}", begin.elapsed().as_millis());
-}
-
 fn main() {
     let root = std::env::var_os("YANQIAN_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
-    let records = std::env::var("RECORDS").ok().map_or(200_000, |text| text.parse().expect("RECORDS is a number"));
     let directory = tempfile::tempdir_in(root).unwrap();
     spaces(directory.path());
     compare(directory.path(), 1);
     compare(directory.path(), WAITERS);
-    many(directory.path(), records);
 }

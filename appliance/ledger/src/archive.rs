@@ -36,6 +36,11 @@ impl Archived {
             Self::Ocsp => "ocsp",
         }
     }
+
+    /// Path below the archive's directory of what has this SM3.
+    pub(crate) fn file_name(self, hash: &[u8; 32]) -> String {
+        format!("{}/{}.der", self.folder(), hex(hash))
+    }
 }
 
 /// Why something was not archived or not found.
@@ -55,6 +60,9 @@ pub enum ArchiveError {
     /// promises nothing.
     #[error("{0}: not what its name says")]
     OtherContent(String),
+    /// A record names a file, by its path in the archive, that is not there.
+    #[error("{file}: missing, and record {sequence} names it")]
+    Missing { file: String, sequence: u64 },
 }
 
 trait Doing<T> {
@@ -153,6 +161,11 @@ impl Archive {
         if sm3(&[&octets]) == *hash { Ok(octets) } else { Err(ArchiveError::Damaged) }
     }
 
+    /// Whether there is a file of that name, whatever is in it.
+    pub(crate) fn has(&self, kind: Archived, hash: &[u8; 32]) -> Result<bool, ArchiveError> {
+        self.path(kind, hash).try_exists().doing("looking for an archived file")
+    }
+
     /// Reads every file and compares it with its name; gives their number. An unfinished file of a killed process is none.
     pub fn verify(&self) -> Result<u64, ArchiveError> {
         let mut whole = 0;
@@ -180,7 +193,7 @@ impl Archive {
     }
 
     fn path(&self, kind: Archived, hash: &[u8; 32]) -> PathBuf {
-        self.directory.join(kind.folder()).join(hex(hash) + ".der")
+        self.directory.join(kind.file_name(hash))
     }
 }
 

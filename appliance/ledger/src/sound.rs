@@ -14,6 +14,7 @@ use yanqian_evidence::verify::{Place, Tail, Verifier};
 use yanqian_evidence::{Defect, SegmentHash, Summary, VerifyError};
 
 use crate::error::{Doing, OpenError};
+use crate::named::NamedFiles;
 use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
 use crate::storage::{Directory, Storage, read_all, wide};
 
@@ -49,6 +50,8 @@ pub struct Sound {
     pub proven: u64,
     /// What the proven records say; of all of them after [`Depth::Full`].
     pub summary: Summary,
+    /// Files of the archive that the proven records name.
+    pub named: NamedFiles,
     pub incomplete_tail: Option<Tail>,
     pub durable: Option<u64>,
 }
@@ -93,12 +96,16 @@ pub fn sound_storage(
         before = header.first_sequence.saturating_sub(1);
         verifier = Verifier::starting_at(&header, mark);
     }
-    let mut incomplete_tail = None;
+    let (mut incomplete_tail, mut named) = (None, NamedFiles::default());
     for segment in segments.iter().copied().filter(|segment| *segment >= first) {
         let durable = mark.map_or(0, |mark| mark.sequence);
         let place = if segment == newest { Place::Last { durable } } else { Place::Sealed };
         let octets = read_segment(storage, segment)?;
-        incomplete_tail = verifier.segment(&octets, place, |_| progress.records += 1)?.tail;
+        let proven = verifier.segment(&octets, place, |found| {
+            progress.records += 1;
+            named.add(found.record);
+        });
+        incomplete_tail = proven?.tail;
         progress.octets += wide(octets.len());
         tell(progress);
     }
@@ -108,6 +115,7 @@ pub fn sound_storage(
         octets: progress.octets,
         proven: progress.records,
         summary: verifier.summary(),
+        named,
         incomplete_tail,
         durable: mark.map(|mark| mark.sequence),
     })

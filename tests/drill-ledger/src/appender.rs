@@ -1,9 +1,10 @@
-//! The small program whose system calls are made to fail: it opens an archive and a ledger, appends, seals and ends, and prints
-//! each acknowledgement the moment it has it. One record after the other: who waits together is a matter of chance, and the calls
+//! The small program whose system calls are made to fail: it opens an archive, a ledger and its tree, appends, seals, makes a
+//! checkpoint and ends, and prints each acknowledgement the moment it has it. One record after the other: who waits together is a matter of chance, and the calls
 //! of two runs must be the same.
 
 use std::io::{BufRead, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use yanqian_evidence::Body;
@@ -13,20 +14,27 @@ use yanqian_ledger::{Archive, Archived, Ledger, LedgerConfig, LedgerError};
 use crate::judge::{archive_of, ledger_of};
 use crate::seam::{Faulty, Order};
 use crate::support::{clock, config, context, intent, outcome, refusal, software};
+use crate::tree;
 
 /// What it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Task {
-    /// Archives two files.
+    /// Archives two certificates and a list.
     Archive,
     /// Opens the ledger and ends what the last run left open, no more.
     Open,
     /// Opens the ledger, waits for a line on standard input, appends over a seal, and ends.
     Append,
+    /// Makes a ledger with a tree and a checkpoint over it.
+    Begin,
+    /// Opens ledger and tree, waits for a line, appends over a seal, and makes tiles and a checkpoint.
+    Checkpoint,
+    /// Opens ledger and tree, and brings the tree up to date.
+    Tree,
 }
 
 /// Segments of a few records, and no work of the ledger's own between appends, so that every run makes the same calls.
-fn small() -> LedgerConfig {
+pub(crate) fn small() -> LedgerConfig {
     let mut config = config();
     config.segment_octets = 2500;
     config.reserve_octets = 16 << 10;
@@ -34,7 +42,7 @@ fn small() -> LedgerConfig {
     config
 }
 
-fn say(line: std::fmt::Arguments<'_>) {
+pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     let mut out = std::io::stdout().lock();
     // A reader that went away ends nothing: the run is judged by what it read.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -49,14 +57,20 @@ pub(crate) fn run(task: Task, root: &Path, order: Option<Order>) -> bool {
         Task::Archive => archive(root),
         Task::Open => runtime.block_on(append(root, order, false)),
         Task::Append => runtime.block_on(append(root, order, true)),
+        Task::Begin => runtime.block_on(tree::begin(root)),
+        Task::Checkpoint => runtime.block_on(tree::go_on(root, true)),
+        Task::Tree => runtime.block_on(tree::go_on(root, false)),
     }
 }
 
 fn archive(root: &Path) -> bool {
     let Ok(archive) = Archive::open(&archive_of(root)) else { return false };
-    for octets in [b"a certificate".as_slice(), b"another"] {
-        if let Ok(hash) = archive.put(Archived::Certificate, octets) {
-            say(format_args!("archived {}", yanqian_vocabulary::ContentDigest::new(hash)));
+    let files =
+        [(Archived::Certificate, "a certificate"), (Archived::Certificate, "another"), (Archived::Crl, "a list")];
+    for (kind, octets) in files {
+        if let Ok(hash) = archive.put(kind, octets.as_bytes()) {
+            let word = if kind == Archived::Crl { "list" } else { "archived" };
+            say(format_args!("{word} {}", yanqian_vocabulary::ContentDigest::new(hash)));
         }
     }
     true
@@ -85,7 +99,7 @@ async fn append(root: &Path, order: Option<Order>, more: bool) -> bool {
         say(format_args!("refused {}", error.code()));
     }
     if more {
-        let ledger = Writer(ledger);
+        let ledger = Writer(Arc::new(ledger));
         if let Some(begun) = ledger.write(intent(1)).await {
             ledger.write(outcome(1, begun)).await;
         }
@@ -97,11 +111,11 @@ async fn append(root: &Path, order: Option<Order>, more: bool) -> bool {
     true
 }
 
-struct Writer(Ledger);
+pub(crate) struct Writer(pub(crate) Arc<Ledger>);
 
 impl Writer {
     /// Appends one record, and again once the ledger has been opened again after a failure: as the daemon goes on.
-    async fn write(&self, body: impl Into<Body>) -> Option<u64> {
+    pub(crate) async fn write(&self, body: impl Into<Body>) -> Option<u64> {
         let body = body.into();
         for _ in 0..3 {
             match self.0.append(context(), body.clone()).await {

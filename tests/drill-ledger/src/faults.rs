@@ -1,4 +1,4 @@
-//! Every call of a start, an append, a seal, an end, and of the archive, failed or cut off by SIGKILL, one after the other.
+//! Every call of a start, an append, a seal, an end, of the archive, and of tiles and checkpoints, failed or cut off by SIGKILL, one after the other.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,20 @@ use tokio::task::JoinSet;
 
 use crate::judge::{Acknowledged, Tally, ledger_of};
 use crate::seam::{Fault, Order};
+use crate::template::Template;
 use crate::trace::{self, Ran, Site, Through};
+
+/// In what a scene begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    Nothing,
+    /// A ledger of a former run: an open check, and octets after its last record.
+    Torn,
+    /// A ledger with a tree that lacks few records of a full tile, and one checkpoint.
+    Tree,
+    /// The same without its tiles.
+    NoTiles,
+}
 
 /// What is done while calls fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,18 +30,35 @@ struct Scene {
     task: &'static str,
     /// Trace only from the moment when the ledger is open.
     once_open: bool,
-    /// Begin with a ledger of a former run: an open check, and octets after its last record.
-    torn: bool,
+    begin: Begin,
     /// Calls that its run must at least make, or it does not do what it is here for.
     least: usize,
 }
 
-const SCENES: [Scene; 4] = [
-    Scene { name: "archive", task: "archive", once_open: false, torn: false, least: 20 },
-    Scene { name: "first start", task: "open", once_open: false, torn: false, least: 25 },
-    Scene { name: "start after a crash", task: "open", once_open: false, torn: true, least: 40 },
-    Scene { name: "append and seal", task: "append", once_open: true, torn: false, least: 60 },
+const SCENES: [Scene; 6] = [
+    Scene { name: "archive", task: "archive", once_open: false, begin: Begin::Nothing, least: 30 },
+    Scene { name: "first start", task: "open", once_open: false, begin: Begin::Nothing, least: 25 },
+    Scene { name: "start after a crash", task: "open", once_open: false, begin: Begin::Torn, least: 40 },
+    Scene { name: "append and seal", task: "append", once_open: true, begin: Begin::Nothing, least: 60 },
+    Scene { name: "seal and checkpoint", task: "checkpoint", once_open: true, begin: Begin::Tree, least: 100 },
+    Scene { name: "tiles made again", task: "tree", once_open: false, begin: Begin::NoTiles, least: 80 },
 ];
+
+impl Scene {
+    /// Neither archive nor tree has a seam to the disk.
+    fn has_seam(self) -> bool {
+        matches!(self.task, "open" | "append")
+    }
+
+    /// What a restart does.
+    fn again(self) -> &'static str {
+        match self.task {
+            "archive" => "archive",
+            "checkpoint" | "tree" => "tree",
+            _ => "open",
+        }
+    }
+}
 
 /// A call and what befalls it.
 #[derive(Debug, Clone)]
@@ -50,12 +80,15 @@ impl std::fmt::Display for Blow {
 pub(crate) async fn run(within: &Path, traced: bool, say: fn(&str)) -> Result<Tally, String> {
     let mut total = Tally::default();
     for scene in SCENES {
-        // The archive has no seam to the disk.
-        if scene.task == "archive" && !traced {
+        if !traced && !scene.has_seam() {
             continue;
         }
-        let blows = if traced { calls(within, scene, say).await? } else { operations(within, scene, say).await? };
-        let tally = strike_all(within, scene, blows).await;
+        let template = Arc::new(prepare(within, scene).await?);
+        let blows = match traced {
+            true => calls(within, scene, &template, say).await?,
+            false => operations(within, scene, &template, say).await?,
+        };
+        let tally = strike_all(within, scene, &template, blows).await;
         say(&format!("  {:<20} {}", scene.name, tally.line()));
         total.add(tally);
     }
@@ -63,13 +96,13 @@ pub(crate) async fn run(within: &Path, traced: bool, say: fn(&str)) -> Result<Ta
 }
 
 /// The scene without a fault, to see its calls.
-async fn calls(within: &Path, scene: Scene, say: fn(&str)) -> Result<Vec<Blow>, String> {
-    let root = prepare(within, scene).await?;
+async fn calls(within: &Path, scene: Scene, template: &Template, say: fn(&str)) -> Result<Vec<Blow>, String> {
+    let root = template.copy(within)?;
     let log = root.path().join("calls.log");
-    run_once(root.path(), scene, Some((&log, None))).await?;
+    run_traced(root.path(), scene, template, &log, None).await?;
     let log = std::fs::read_to_string(&log).map_err(|error| error.to_string())?;
     let sites = trace::sites(&log);
-    say(&format!("  {:<20} {} calls to strike, {} ways each", scene.name, sites.len(), Fault::ALL.len()));
+    say(&format!("  {:<20} {} calls to strike", scene.name, sites.len()));
     if sites.len() < scene.least {
         return Err(format!(
             "{}: only {} calls were seen; at least {} belong to it",
@@ -78,17 +111,25 @@ async fn calls(within: &Path, scene: Scene, say: fn(&str)) -> Result<Vec<Blow>, 
             scene.least
         ));
     }
-    let blows = sites.into_iter().flat_map(|site| Fault::ALL.map(|fault| Blow::Call(site.clone(), fault)));
+    let blows =
+        sites.into_iter().flat_map(|site| faults_of(&site).iter().map(move |fault| Blow::Call(site.clone(), *fault)));
     Ok(blows.collect())
 }
 
+/// A call that only reads finds the disk never full, and whoever is killed at it leaves what the call before left.
+fn faults_of(site: &Site) -> &'static [Fault] {
+    const READS: [&str; 9] =
+        ["read", "pread64", "fstat", "stat", "statx", "newfstatat", "lseek", "getdents64", "close"];
+    if READS.contains(&site.call.as_str()) { &[Fault::Eio] } else { &Fault::ALL }
+}
+
 /// Operations of the seam, up to the first that the scene does not reach.
-async fn operations(within: &Path, scene: Scene, say: fn(&str)) -> Result<Vec<Blow>, String> {
+async fn operations(within: &Path, scene: Scene, template: &Template, say: fn(&str)) -> Result<Vec<Blow>, String> {
     let mut count = 0;
     loop {
-        let root = prepare(within, scene).await?;
+        let root = template.copy(within)?;
         let order = Order { at: count + 1, fault: Fault::Kill };
-        let ran = trace::run(root.path(), scene.task, Through::Seam(order)).await?;
+        let ran = trace::run(root.path(), scene.task, &[], Through::Seam(order)).await?;
         if ran.status.success() {
             break;
         }
@@ -102,38 +143,51 @@ async fn operations(within: &Path, scene: Scene, say: fn(&str)) -> Result<Vec<Bl
     Ok((1..=count).flat_map(|at| Fault::ALL.map(|fault| Blow::Operation(Order { at, fault }))).collect())
 }
 
-async fn prepare(within: &Path, scene: Scene) -> Result<tempfile::TempDir, String> {
+async fn prepare(within: &Path, scene: Scene) -> Result<Template, String> {
     let failed = |error: std::io::Error| format!("preparing a run: {error}");
     let root = tempfile::tempdir_in(within).map_err(failed)?;
-    if scene.torn {
-        trace::run(root.path(), "append", Through::Plain).await?;
-        let newest = std::fs::read_dir(ledger_of(root.path())).map_err(failed)?.flatten();
-        let newest = newest.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "seg"));
-        let newest = newest.max().ok_or("preparing a run: no segment")?;
-        let mut file = std::fs::OpenOptions::new().append(true).open(newest).map_err(failed)?;
-        std::io::Write::write_all(&mut file, &[0, 0, 2, 0, 7, 7, 7]).map_err(failed)?;
+    match scene.begin {
+        Begin::Nothing => {}
+        Begin::Torn => {
+            trace::run(root.path(), "append", &[], Through::Plain).await?;
+            let newest = std::fs::read_dir(ledger_of(root.path())).map_err(failed)?.flatten();
+            let newest =
+                newest.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "seg"));
+            let newest = newest.max().ok_or("preparing a run: no segment")?;
+            let mut file = std::fs::OpenOptions::new().append(true).open(newest).map_err(failed)?;
+            std::io::Write::write_all(&mut file, &[0, 0, 2, 0, 7, 7, 7]).map_err(failed)?;
+        }
+        Begin::Tree | Begin::NoTiles => {
+            trace::run(root.path(), "begin", &[], Through::Plain).await?;
+            if scene.begin == Begin::NoTiles {
+                std::fs::remove_dir_all(root.path().join("tree")).map_err(failed)?;
+            }
+        }
     }
-    Ok(root)
+    Template::learn(root, within, scene.task).await
 }
 
-async fn run_once(root: &Path, scene: Scene, traced: Option<(&Path, Option<(&Site, Fault)>)>) -> Result<Ran, String> {
-    let through = match traced {
-        None => Through::Plain,
-        Some((log, inject)) if scene.once_open => Through::TracedOnceOpen { log, inject },
-        Some((log, inject)) => Through::Traced { log, inject },
-    };
-    trace::run(root, scene.task, through).await
+async fn run_traced(
+    root: &Path,
+    scene: Scene,
+    template: &Template,
+    log: &Path,
+    inject: Option<(&Site, Fault)>,
+) -> Result<Ran, String> {
+    let through =
+        if scene.once_open { Through::TracedOnceOpen { log, inject } } else { Through::Traced { log, inject } };
+    trace::run(root, scene.task, &template.paths(root), through).await
 }
 
-async fn strike_all(within: &Path, scene: Scene, blows: Vec<Blow>) -> Tally {
+async fn strike_all(within: &Path, scene: Scene, template: &Arc<Template>, blows: Vec<Blow>) -> Tally {
     let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let (slots, mut runs, mut total) = (Arc::new(Semaphore::new(at_once)), JoinSet::new(), Tally::default());
     for blow in blows {
-        let (slots, within) = (Arc::clone(&slots), within.to_owned());
+        let (slots, template, within) = (Arc::clone(&slots), Arc::clone(template), within.to_owned());
         runs.spawn(async move {
             let _slot = slots.acquire().await;
             let what = format!("{}, {blow}", scene.name);
-            strike(&within, scene, &blow, &what).await.unwrap_or_else(|problem| Tally {
+            strike(&within, scene, &template, &blow, &what).await.unwrap_or_else(|problem| Tally {
                 rounds: 1,
                 problems: vec![format!("{what}: {problem}")],
                 ..Tally::default()
@@ -150,14 +204,14 @@ async fn strike_all(within: &Path, scene: Scene, blows: Vec<Blow>) -> Tally {
 }
 
 /// One blow, then what must hold at once, then a start without any, then what must hold again.
-async fn strike(within: &Path, scene: Scene, blow: &Blow, what: &str) -> Result<Tally, String> {
-    let root = prepare(within, scene).await?;
+async fn strike(within: &Path, scene: Scene, template: &Template, blow: &Blow, what: &str) -> Result<Tally, String> {
+    let root = template.copy(within)?;
     let root = root.path();
     let mut acknowledged = Acknowledged::default();
     let log = root.join("blow.log");
     let (ran, fault) = match blow {
-        Blow::Call(site, fault) => (run_once(root, scene, Some((&log, Some((site, *fault))))).await?, *fault),
-        Blow::Operation(order) => (trace::run(root, scene.task, Through::Seam(*order)).await?, order.fault),
+        Blow::Call(site, fault) => (run_traced(root, scene, template, &log, Some((site, *fault))).await?, *fault),
+        Blow::Operation(order) => (trace::run(root, scene.task, &[], Through::Seam(*order)).await?, order.fault),
     };
     let mut tally = Tally { rounds: 1, ..Tally::default() };
     let landed = match blow {
@@ -170,14 +224,21 @@ async fn strike(within: &Path, scene: Scene, blow: &Blow, what: &str) -> Result<
     }
     acknowledged.read(&ran.said);
     tally.add(acknowledged.judge(root, false, what));
-    let again = if scene.task == "archive" { "archive" } else { "open" };
-    let restarted = trace::run(root, again, Through::Plain).await?;
+    if scene.begin == Begin::Tree {
+        tally.add(acknowledged.judge_tree(root, false, what));
+    }
+    let again = scene.again();
+    let restarted = trace::run(root, again, &[], Through::Plain).await?;
     if !restarted.status.success() {
         tally.unverifiable += 1;
         tally.problems.push(format!("{what}: no start after it: {}", restarted.said.trim()));
     }
     acknowledged.read(&restarted.said);
-    tally.add(acknowledged.judge(root, scene.task != "archive", &format!("{what}, after a restart")));
+    let what = format!("{what}, after a restart");
+    tally.add(acknowledged.judge(root, again != "archive", &what));
+    if again == "tree" {
+        tally.add(acknowledged.judge_tree(root, true, &what));
+    }
     tally.acknowledged += acknowledged.count();
     Ok(tally)
 }

@@ -48,8 +48,12 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledged {
     /// Leaf hash by sequence.
-    records: BTreeMap<u64, String>,
-    archived: Vec<String>,
+    pub(crate) records: BTreeMap<u64, String>,
+    archived: Vec<(Archived, String)>,
+    /// Size and root of each checkpoint.
+    pub(crate) published: Vec<(u64, String)>,
+    /// What no fault may bring about.
+    pub(crate) wrong: Vec<String>,
 }
 
 impl Acknowledged {
@@ -63,14 +67,17 @@ impl Acknowledged {
                         self.records.insert(sequence, leaf.to_owned());
                     }
                 }
-                ["archived", hash] => self.archived.push(hash.to_owned()),
+                ["archived", hash] => self.archived.push((Archived::Certificate, hash.to_owned())),
+                ["list", hash] => self.archived.push((Archived::Crl, hash.to_owned())),
+                ["published", size, root] => self.published.extend(size.parse().map(|size| (size, root.to_owned()))),
+                ["wrong", ..] => self.wrong.push(line.to_owned()),
                 _ => {}
             }
         }
     }
 
     pub(crate) fn count(&self) -> u64 {
-        u64::try_from(self.records.len() + self.archived.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.records.len() + self.archived.len() + self.published.len()).unwrap_or(u64::MAX)
     }
 
     /// Looks for each of them in `root`; `ended` also asks that no check is open any more.
@@ -96,12 +103,16 @@ impl Acknowledged {
             }
         }
         let archive = Archive::read_only(&archive_of(root));
-        for hash in &self.archived {
+        for (kind, hash) in &self.archived {
             let octets: Option<[u8; 32]> = decode(hash);
-            if octets.is_none_or(|hash| archive.get(Archived::Certificate, &hash).is_err()) {
+            if octets.is_none_or(|hash| archive.get(*kind, &hash).is_err()) {
                 tally.lost += 1;
                 tally.problems.push(format!("{what}: archived file {hash} is not there or not whole"));
             }
+        }
+        if let Err(error) = archive.verify() {
+            tally.unverifiable += 1;
+            tally.problems.push(format!("{what}: {error}"));
         }
         tally
     }

@@ -8,11 +8,14 @@
 mod appender;
 mod faults;
 mod judge;
+mod judge_tree;
 mod kills;
 mod seam;
 #[path = "../../../appliance/ledger/tests/support/mod.rs"]
 mod support;
+mod template;
 mod trace;
+mod tree;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,7 +86,7 @@ async fn drill(arguments: &Arguments) -> Result<Tally, String> {
             println!(
                 "NO PROCESS MAY BE TRACED HERE ({why}): faults come through the ledger's seam to the disk instead,"
             );
-            println!("at each of its operations in place of each system call, and the archive is left out.");
+            println!("at each of its operations in place of each system call, and archive and tree are left out.");
             false
         }
     };

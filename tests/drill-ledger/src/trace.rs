@@ -9,7 +9,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::judge::{archive_of, ledger_of};
 use crate::seam::{Fault, Order};
 
 /// A run that takes longer hangs.
@@ -54,31 +53,10 @@ pub(crate) async fn permitted() -> Result<(), String> {
     }
 }
 
-/// Names of all files that a run may touch: strace takes no pattern.
-fn paths(root: &Path) -> Vec<PathBuf> {
-    let (ledger, archive) = (ledger_of(root), archive_of(root));
-    let mut paths = vec![root.to_owned(), ledger.join("durable.mark"), ledger.join("reserve")];
-    for segment in 1..=6 {
-        paths.push(ledger.join(format!("{segment:08}.seg")));
-        paths.push(ledger.join(format!("{segment:08}.seg.new")));
-    }
-    for folder in ["certificates", "crls", "ocsp"] {
-        let folder = archive.join(folder);
-        for octets in [b"a certificate".as_slice(), b"another"] {
-            let name = yanqian_vocabulary::ContentDigest::new(yanqian_sm::sm3(&[octets]));
-            paths.push(folder.join(format!("{name}.der")));
-            paths.push(folder.join(format!("{name}.new")));
-        }
-        paths.push(folder);
-    }
-    paths.extend([ledger, archive]);
-    paths
-}
-
-fn strace(root: &Path, log: &Path, inject: Option<(&Site, Fault)>) -> Command {
+fn strace(paths: &[PathBuf], log: &Path, inject: Option<(&Site, Fault)>) -> Command {
     let mut program = Command::new("strace");
     program.arg("-f").arg("-o").arg(log);
-    for path in paths(root) {
+    for path in paths {
         program.arg("-P").arg(path);
     }
     if let Some((Site { call, index }, fault)) = inject {
@@ -93,12 +71,12 @@ fn strace(root: &Path, log: &Path, inject: Option<(&Site, Fault)>) -> Command {
     program
 }
 
-/// Runs the appender in `root`.
-pub(crate) async fn run(root: &Path, task: &str, through: Through<'_>) -> Result<Ran, String> {
+/// Runs the appender in `root`; traces what touches `paths`.
+pub(crate) async fn run(root: &Path, task: &str, paths: &[PathBuf], through: Through<'_>) -> Result<Ran, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = match through {
         Through::Traced { log, inject } => {
-            let mut command = strace(root, log, inject);
+            let mut command = strace(paths, log, inject);
             command.arg(program);
             command
         }
@@ -111,7 +89,7 @@ pub(crate) async fn run(root: &Path, task: &str, through: Through<'_>) -> Result
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let attach = match through {
-        Through::TracedOnceOpen { log, inject } => Some(strace(root, log, inject)),
+        Through::TracedOnceOpen { log, inject } => Some(strace(paths, log, inject)),
         _ => None,
     };
     match timeout(LIMIT, follow(&mut child, attach)).await {

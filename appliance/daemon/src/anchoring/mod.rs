@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::Registry;
-use yanqian_evidence::{Checkpoint, CheckpointKey, SignedCheckpoint};
+use yanqian_evidence::{Checkpoint, CheckpointKey, Origin, SignedCheckpoint};
 use yanqian_gateway::{Clock as _, SystemClock};
 use yanqian_hsm::TokenPool;
 use yanqian_hsm::pool::PoolKey;
 use yanqian_hsm::protocol::KeyUsage;
 use yanqian_ledger::Ledger;
-use yanqian_ledger::tree::{Cosigned, TreeError, TreeKeeper, TreePlaces};
+use yanqian_ledger::tree::{Checkpoints, Cosigned, TreeError, TreeKeeper, TreePlaces};
 use yanqian_trust::Verifier;
 
 use crate::admin::Readiness;
@@ -38,6 +38,8 @@ const PROCEED: &str = "restore the ledger that was signed; if it is lost for goo
 pub(crate) struct Anchoring {
     places: TreePlaces,
     key: CheckpointKey,
+    /// All that checkpoints of this node may be signed and cosigned with.
+    known: Vec<CheckpointKey>,
     interval: Duration,
     ledger: Arc<Ledger>,
     tokens: TokenPool,
@@ -91,9 +93,10 @@ impl Anchoring {
         let key = checkpoint_key(config, settings)?;
         let (places, durable) = (places(config), ledger.stats().last_sequence);
         let witnessed = witnessed(config, settings, &key)?;
-        let (opening, origin) = (places.clone(), key.name.clone());
+        let known = known_keys(config, settings, &key)?;
+        let (opening, origin, keys) = (places.clone(), key.name.clone(), known.clone());
         let opened = tokio::task::spawn_blocking(move || {
-            let mut keeper = TreeKeeper::open(opening, origin, durable)?;
+            let mut keeper = open_tree(opening, origin, &keys, durable)?;
             if let Some(witnessed) = &witnessed {
                 keeper.continues(&witnessed.checkpoint, durable)?;
             }
@@ -123,6 +126,7 @@ impl Anchoring {
         Ok(Some(Self {
             places,
             key,
+            known,
             interval: settings.interval,
             ledger: Arc::clone(ledger),
             tokens,
@@ -194,11 +198,11 @@ impl Anchoring {
     /// The tree over all durable records, on the disk.
     async fn advance(&mut self) -> Result<Option<Checkpoint>, String> {
         let (keeper, durable, now) = (self.keeper.take(), self.ledger.stats().last_sequence, SystemClock.now());
-        let (places, origin) = (self.places.clone(), self.key.name.clone());
+        let (places, origin, keys) = (self.places.clone(), self.key.name.clone(), self.known.clone());
         let grown = tokio::task::spawn_blocking(move || {
             let mut keeper = match keeper {
                 Some(keeper) => keeper,
-                None => TreeKeeper::open(places, origin, durable)?,
+                None => open_tree(places, origin, &keys, durable)?,
             };
             let checkpoint = keeper.advance(durable, now)?;
             Ok::<_, TreeError>((keeper, checkpoint))
@@ -228,6 +232,32 @@ impl Anchoring {
         let note = self.problem.as_ref().map(|problem| format!("checkpoints are late: {problem}"));
         self.readiness.set_ledger_note(note);
     }
+}
+
+/// Opens the tree; keeps the keys beside its checkpoints by which their signatures can be proven.
+fn open_tree(
+    places: TreePlaces,
+    origin: Origin,
+    keys: &[CheckpointKey],
+    durable: u64,
+) -> Result<TreeKeeper, TreeError> {
+    Checkpoints::new(&places.checkpoints).keep_keys(keys)?;
+    TreeKeeper::open(places, origin, durable)
+}
+
+/// This node's ledger key, its former ones, and those of the witnesses whose cosignatures it takes.
+pub(crate) fn known_keys(
+    config: &Config,
+    settings: &CheckpointConfig,
+    key: &CheckpointKey,
+) -> Result<Vec<CheckpointKey>, PartError> {
+    let mut known = vec![key.clone()];
+    if settings.trust.is_some() {
+        let ledgers = ledgers(config, settings)?;
+        known.extend(ledgers.ledgers.into_iter().filter(|(origin, _)| *origin == key.name).map(|(_, former)| former));
+        known.extend(ledgers.witnesses);
+    }
+    Ok(known)
 }
 
 /// What a witness cosigned of this ledger, proven to be that.

@@ -186,6 +186,8 @@ pub(super) fn checkpoint_command(command: &Checkpoint) -> Outcome {
             anchoring::is_cosigned(&config, settings, &key, &signed).map_err(|error| named(&arguments.file, error))?;
             let file = settings.cosigned.as_ref();
             let file = file.ok_or_else(|| named(&config.file, "key `checkpoints.cosigned_file`: is missing"))?;
+            let known = anchoring::known_keys(&config, settings, &key).map_err(text)?;
+            Checkpoints::new(&places(&config).checkpoints).keep_keys(&known).map_err(text)?;
             let changed = Cosigned::new(file).take(&signed, &places(&config)).map_err(text)?;
             let what = if changed { "holds it now" } else { "holds a later one" };
             say(format_args!("{} records; {} {what}", signed.checkpoint.size, file.display()));

@@ -1,3 +1,7 @@
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use yanqian_sm::{DistinguishingId, E, PublicKey, Signature, sm3, verify};
 
 use super::{Checkpoint, CheckpointError, SignatureLine, SignedCheckpoint};
@@ -43,14 +47,36 @@ impl CheckpointKey {
         line.map(|line| self.verify(&signed.checkpoint, line)).transpose().map(|found| found.is_some())
     }
 
-    fn is_of(&self, line: &SignatureLine) -> bool {
+    /// Whether a line says that it is this key's.
+    pub fn is_of(&self, line: &SignatureLine) -> bool {
         line.name == self.name && line.key_id == self.id()
     }
 
-    fn verify(&self, checkpoint: &Checkpoint, line: &SignatureLine) -> Result<(), CheckpointError> {
+    /// Reads a verifier key of C2SP signed-note, without its line feed. The id must be the key's, and the spelling the one that
+    /// [`fmt::Display`] gives.
+    pub fn from_line(line: &str) -> Option<Self> {
+        let (name, rest) = line.split_once('+')?;
+        let (_, key) = rest.split_once('+')?;
+        let octets = STANDARD.decode(key).ok()?;
+        let public = PublicKey::from_sec1(octets.strip_prefix(ALGORITHM)?).ok()?;
+        let key = Self { name: Origin::new(name).ok()?, public };
+        (key.to_string() == line).then_some(key)
+    }
+
+    /// # Errors
+    /// [`CheckpointError::Unverified`] for a line that is not this key's signature of the checkpoint.
+    pub fn verify(&self, checkpoint: &Checkpoint, line: &SignatureLine) -> Result<(), CheckpointError> {
         let signature = Signature::from_raw(&line.signature).ok();
         let holds =
             signature.is_some_and(|signature| verify(&self.public, &self.digest(checkpoint), &signature).is_ok());
         if holds { Ok(()) } else { Err(CheckpointError::Unverified(self.name.clone())) }
+    }
+}
+
+impl fmt::Display for CheckpointKey {
+    /// As a verifier key of C2SP signed-note: name, `+`, id in hexadecimal, `+`, base64 of the algorithm and the uncompressed point.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = [ALGORITHM, &self.public.to_sec1()].concat();
+        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.id()), STANDARD.encode(key))
     }
 }

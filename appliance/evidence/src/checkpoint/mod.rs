@@ -46,6 +46,8 @@ pub enum CheckpointError {
     Spelling,
     #[error("the first signature is not of key `{0}`")]
     OtherKey(Origin),
+    #[error("no key is known that has the name `{0}` and the id of its signature")]
+    UnknownKey(Origin),
     #[error("the signature of `{0}` does not verify")]
     Unverified(Origin),
 }

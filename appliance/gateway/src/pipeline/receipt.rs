@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use yanqian_evidence::receipt::Receipt;
-use yanqian_evidence::{Body, LeafHash, Record, Revocation, RevocationKind};
-use yanqian_ledger::{Archived, read_record_at};
-use yanqian_vocabulary::{CallerId, CertificateHash, VerificationId};
+use yanqian_evidence::{LeafHash, Record};
+use yanqian_ledger::{Archived, each_named, read_record_at};
+use yanqian_vocabulary::{CallerId, VerificationId};
 use zeroize::Zeroizing;
 
 use super::dossier::{Dossier, Place};
@@ -122,7 +122,7 @@ fn make(core: &Core, caller: &CallerId, id: VerificationId, sealed: &[u8]) -> Re
         let octets = read_record_at(&core.ledger_directory, place.segment, place.offset, place.leaf)
             .map_err(|error| error.to_string())?;
         let record = Record::decode(&octets).map_err(|error| error.to_string())?;
-        collect(&record, &mut named);
+        each_named(&record, |kind, hash| named.extend([(kind, hash)]));
         leaves.push((record.sequence, place.leaf));
         records.push(octets);
     }
@@ -141,31 +141,6 @@ fn make(core: &Core, caller: &CallerId, id: VerificationId, sealed: &[u8]) -> Re
         }
         Some(Ok(None)) | None => Ok(receipt),
     }
-}
-
-/// The certificates and revocation data that a record names.
-fn collect(record: &Record, named: &mut BTreeSet<(Archived, [u8; 32])>) {
-    let certificate = |hash: &CertificateHash| (Archived::Certificate, *hash.as_bytes());
-    let mut proof = |signer: Option<&CertificateHash>, chain: &[CertificateHash], revocation: &[Revocation]| {
-        named.extend(signer.into_iter().chain(chain).map(certificate));
-        named.extend(revocation.iter().map(|evidence| {
-            let kind = match evidence.kind {
-                RevocationKind::Crl => Archived::Crl,
-                RevocationKind::Ocsp => Archived::Ocsp,
-            };
-            (kind, *evidence.hash.as_bytes())
-        }));
-    };
-    match &record.body {
-        Body::Exchange(exchange) => proof(Some(&exchange.signer.hash), &exchange.chain, &exchange.revocation),
-        Body::Outcome(outcome) => {
-            proof(outcome.signer.as_ref().map(|signer| &signer.hash), &outcome.chain, &outcome.revocation);
-        }
-        _ => {}
-    }
-    named.extend(
-        std::iter::once(&record.context.certificate).chain(&record.context.encryption_certificate).map(certificate),
-    );
 }
 
 #[cfg(test)]

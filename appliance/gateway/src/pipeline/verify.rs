@@ -81,9 +81,13 @@ async fn prove<S, T: Send + 'static>(
         let openers = in_force.openers.iter().filter(|_| mode == Mode::ChipReading);
         let recipients: Vec<_> = openers.map(|pair| &pair.certificate).collect();
         let expected = Expected { nonce, digest, fields: &asked, recipients: &recipients };
-        let CheckedAnswer { found, result } = check(&rules, &answer, &expected, now);
+        let CheckedAnswer { mut found, result } = check(&rules, &answer, &expected, now);
         let result = core.unless_disputed(id, result);
         let archived = core.archive_proof(&found, &trust);
+        if archived.is_err() {
+            // What a record names the archive holds. The answer itself, with what came in it, is kept in any case.
+            (found.signer, found.chain, found.revocation) = (None, Vec::new(), Vec::new());
+        }
         (proof(answer, found, trust_hash), result, archived)
     });
     let Ok((proof, result, archived)) = checking.await else {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use yanqian_evidence::checkpoint::MAX_CHECKPOINT;
 use yanqian_evidence::tile::number_path;
-use yanqian_evidence::{Der, SignedCheckpoint};
+use yanqian_evidence::{CheckpointKey, Der, SignedCheckpoint};
 
 use super::TreeError;
 use super::files::{at, read, write};
+use super::keys::KnownKeys;
 
 /// Octets of a time-stamp token at most.
 const MAX_TOKEN: usize = 1 << 20;
@@ -27,7 +28,7 @@ impl Checkpoints {
         Self { directory: directory.to_owned() }
     }
 
-    fn file(&self, size: u64, ending: &str) -> PathBuf {
+    pub(super) fn file(&self, size: u64, ending: &str) -> PathBuf {
         self.directory.join(number_path(size) + ending)
     }
 
@@ -51,6 +52,11 @@ impl Checkpoints {
         let file = self.file(size, ".tst");
         let token = read(&file, MAX_TOKEN)?.map(Der::new).transpose();
         token.map_err(|error| at::<()>(&file, Err(io::Error::other(error))).err().unwrap_or(TreeError::Tile(file)))
+    }
+
+    /// Keeps public keys beside the checkpoints, so that `ledger verify` can prove their signatures; durable when this returns.
+    pub fn keep_keys(&self, keys: &[CheckpointKey]) -> Result<(), TreeError> {
+        KnownKeys::keep(&self.directory, keys)
     }
 
     /// Keeps a checkpoint with the ledger's signature alone; when this returns it is durable.

@@ -14,6 +14,7 @@ mod checkpoints;
 mod files;
 mod follow;
 mod keeper;
+mod keys;
 mod prove;
 mod tiles;
 mod witnessed;
@@ -72,6 +73,9 @@ pub enum TreeError {
     Checkpoint { file: PathBuf, error: CheckpointError },
     #[error("{}: a checkpoint of another ledger or size", .0.display())]
     OtherCheckpoint(PathBuf),
+    /// The file of public keys beside the checkpoints is not as it was written.
+    #[error("{}: not a list of checkpoint keys", .0.display())]
+    Keys(PathBuf),
     /// The ledger is older than what was signed of it.
     #[error(
         "the ledger ends with record {ledger}, and a checkpoint of {checkpoint} records was signed: it was rolled back"
@@ -92,7 +96,7 @@ impl TreeError {
             Self::Ledger(error) => error.code(),
             Self::Frame { .. } | Self::Sequence { .. } | Self::Record { .. } => "ledger",
             Self::Tile(_) => "tile",
-            Self::Checkpoint { .. } | Self::OtherCheckpoint(_) => "checkpoint",
+            Self::Checkpoint { .. } | Self::OtherCheckpoint(_) | Self::Keys(_) => "checkpoint",
             Self::RolledBack { .. } => "rolled-back",
             Self::Forked(_) => "forked",
             Self::Inconsistent { .. } => "inconsistent",

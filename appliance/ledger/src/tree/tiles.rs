@@ -25,17 +25,8 @@ impl TileReader {
         Self { directory: directory.to_owned(), size }
     }
 
-    /// Whether a tile begins with exactly these hashes.
-    pub(super) fn is(&self, tile: Tile, hashes: &[u8]) -> Result<(), TreeError> {
-        if self.read(tile)?.get(..tile.octets()) == Some(hashes) {
-            Ok(())
-        } else {
-            Err(TreeError::Tile(self.directory.join(tile.path())))
-        }
-    }
-
     /// A tile's hashes. Partial tiles may be gone once the full one is there.
-    pub(super) fn read(&self, tile: Tile) -> Result<Vec<u8>, TreeError> {
+    fn read(&self, tile: Tile) -> Result<Vec<u8>, TreeError> {
         let mut fallback = Some(tile.full()).filter(|full| *full != tile);
         let mut next = Some(tile);
         while let Some(wanted) = next {

@@ -1,5 +1,6 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod owner;
 pub mod sim_disk;
 pub mod slow_disk;
 

@@ -22,9 +22,12 @@ pub(in crate::cli) struct Verify {
     /// Every record of every segment, too, and the checkpoints and tiles [default]
     #[arg(long)]
     full: bool,
-    /// The archive's directory [default: archive beside the ledger, where there is one]
+    /// The archive's directory [default: archive beside the ledger]
     #[arg(long, value_name = "DIR")]
     archive: Option<PathBuf>,
+    /// Leave the archive out: neither its files nor whether it holds what records name
+    #[arg(long, conflicts_with = "archive")]
+    without_archive: bool,
     /// The tree's directory, with the tiles [default: tree beside the ledger]
     #[arg(long, value_name = "DIR")]
     tree: Option<PathBuf>,
@@ -43,17 +46,32 @@ pub(super) fn verify(arguments: &Verify) -> Result<(), String> {
     let found = sound_dir(directory, depth, &mut |progress| bar.show(progress));
     let took = bar.end();
     let sound = found.map_err(|error| format!("{}: {error}", directory.display()))?;
-    let beside = directory.parent().map(|parent| parent.join("archive")).filter(|archive| archive.is_dir());
-    let archive = arguments.archive.clone().or(beside);
-    let archived = archive.map(|archive| {
-        let read = Archive::read_only(&archive).verify();
-        read.map_err(|error| format!("{}: {error}", archive.display()))
-    });
-    let archived = archived.transpose()?;
-    let tree = prove_tree(&places, &sizes, sound.durable.unwrap_or(sound.records));
+    let archived = if arguments.without_archive { None } else { Some(prove_archive(arguments, &sound)?) };
+    let tree = match depth {
+        Depth::Full => prove_tree(&places, &sizes, sound.durable.unwrap_or(sound.records)),
+        Depth::Fast => Ok(ProvenTree::default()),
+    };
     let tree = tree.map_err(|error| format!("{}: {error}", directory.display()))?;
     say(report(&sound, depth, archived, tree, took));
     Ok(())
+}
+
+/// Every archived file against its name, and that none is missing which a proven record names.
+fn prove_archive(arguments: &Verify, sound: &Sound) -> Result<Archived, String> {
+    let beside = || arguments.directory.parent().unwrap_or_else(|| Path::new("")).join("archive");
+    let directory = arguments.archive.clone().unwrap_or_else(beside);
+    let archive = Archive::read_only(&directory);
+    let proven = archive.verify().and_then(|files| {
+        sound.named.are_in(&archive)?;
+        Ok(Archived { files, named: sound.named.len() })
+    });
+    proven.map_err(|error| format!("{}: {error}", directory.display()))
+}
+
+/// What an archive was found to hold.
+struct Archived {
+    files: u64,
+    named: usize,
 }
 
 /// The tree and the checkpoints of a ledger, where the daemon has them unless told otherwise.
@@ -66,7 +84,7 @@ fn places(arguments: &Verify) -> TreePlaces {
     places
 }
 
-fn report(sound: &Sound, depth: Depth, archived: Option<u64>, tree: ProvenTree, took: Duration) -> String {
+fn report(sound: &Sound, depth: Depth, archived: Option<Archived>, tree: ProvenTree, took: Duration) -> String {
     let mut lines = match depth {
         Depth::Full => {
             let Sound { summary, incomplete_tail, durable, .. } = sound.clone();
@@ -78,13 +96,16 @@ fn report(sound: &Sound, depth: Depth, archived: Option<u64>, tree: ProvenTree, 
             format!("  chain         {}", sound.summary.chain),
         ],
     };
-    if let Some(archived) = archived {
-        lines.push(format!("  archive       {archived} files, each as its name says"));
+    if let Some(Archived { files, named }) = archived {
+        lines.push(format!(
+            "  archive       {files} files, each as its name says, with all {named} that these records name"
+        ));
     }
     if tree.checkpoints > 0 {
-        let ProvenTree { checkpoints, covered, tiles } = tree;
+        let ProvenTree { checkpoints, covered, tiles, signatures } = tree;
+        let signed = if signatures { "" } else { "; no keys are beside them, so their signatures were not proven" };
         lines.push(format!(
-            "  checkpoints   {checkpoints}, up to record {covered}, and {tiles} tiles: each over these records"
+            "  checkpoints   {checkpoints}, up to record {covered}, and {tiles} tiles: each over these records{signed}"
         ));
     }
     // Rates for people: 2^53 records are more than any ledger holds.
