@@ -1,16 +1,16 @@
 //! The epochs of search keys while the daemon runs: another begins when its time has come or an operator says so, and what an
 //! operator destroyed gets its record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
-use yanqian_evidence::{Body, Management};
+use yanqian_evidence::Management;
 use yanqian_gateway::{Clock, ClockHealth, Core, SystemClock};
-use yanqian_ledger::read_records;
-use yanqian_ledger::search::{EpochKey, KeyError, KeyRing};
+use yanqian_ledger::search::{EpochKey, KeyError, KeyRing, epoch_of};
+use yanqian_ledger::{Recovery, read_records};
 use yanqian_vocabulary::Timestamp;
 
 use crate::config::{Config, SearchConfig};
@@ -50,19 +50,29 @@ pub(crate) struct First {
     pub(crate) is_new: bool,
 }
 
-/// Finds the key to start with; carries on with what a crash cut off.
-pub(crate) fn first(config: &Config, last_sequence: u64, now: Timestamp) -> Result<First, String> {
+/// Finds the key to start with; carries on with what a crash cut off. A key that is older than the newest epoch of the ledger is
+/// not gone back to: what is found by it would be taken for what there is.
+pub(crate) fn first(config: &Config, recovery: &Recovery, now: Timestamp) -> Result<First, String> {
     let ring = parts::search_keys(config).map_err(|error| error.to_string())?;
     if let Err(error) = ring.prepare().and_then(|()| ring.settle()) {
         // Searching is no reason not to serve; the looks go on trying, and record nothing before it is done.
         tracing::error!(%error, "a search key that is to be destroyed is still there");
     }
-    let prepared = ring.newest();
-    if let Some(key) = prepared.map_err(|error| error.to_string())? {
-        return Ok(First { key, is_new: false });
-    }
-    // Keys that were lost, or a ledger of before there were any: their epochs' numbers are not given again.
-    let used = if last_sequence > 0 { highest_epoch(&parts::ledger_directory(config))? } else { 0 };
+    let named = recovery.search_epoch.unwrap_or(0);
+    let newest = ring.newest().map_err(|error| error.to_string())?;
+    let used = match newest {
+        Some(key) if key.epoch() >= named => return Ok(First { key, is_new: false }),
+        Some(_) => {
+            tracing::error!(
+                epoch = named,
+                "the key of the newest search epoch is gone: no document finds its records any more; another epoch begins"
+            );
+            named
+        }
+        // Keys that were lost, or a ledger of before there were any: their epochs' numbers are not given again.
+        None if recovery.last_sequence > 0 => highest_epoch(&parts::ledger_directory(config))?,
+        None => 0,
+    };
     let number = ring.next(used).map_err(|error| error.to_string())?;
     Ok(First { key: EpochKey::new(number, now, random_key()), is_new: true })
 }
@@ -70,15 +80,11 @@ pub(crate) fn first(config: &Config, last_sequence: u64, now: Timestamp) -> Resu
 /// Reads the whole ledger, once.
 fn highest_epoch(directory: &Path) -> Result<u32, String> {
     tracing::warn!("there is no search key: reading the ledger for the epochs that it names");
-    let mut epochs = BTreeSet::from([0]);
+    let mut highest = None;
     for entry in read_records(directory).map_err(|error| error.to_string())? {
-        match entry.map_err(|error| error.to_string())?.record.body {
-            Body::Intent(intent) => epochs.extend(intent.search.map(|search| search.epoch)),
-            Body::Management(Management::SearchEpochBegun { epoch, .. }) => drop(epochs.insert(epoch)),
-            _ => {}
-        }
+        highest = highest.max(epoch_of(&entry.map_err(|error| error.to_string())?.record));
     }
-    Ok(epochs.last().copied().unwrap_or_default())
+    Ok(highest.unwrap_or_default())
 }
 
 fn random_key() -> [u8; 32] {

@@ -282,7 +282,7 @@ pub(crate) async fn start(
     let store = SqliteState::open(&config.state_dir.join("state.sqlite"), config.entity.clone(), config.node.clone());
     let (state, state_thread) = StateHandle::start(Box::new(store.map_err(failed)?)).map_err(failed)?;
 
-    let First { key: search_key, is_new } = search_keys::first(config, recovery.last_sequence, now).map_err(failed)?;
+    let First { key: search_key, is_new } = search_keys::first(config, &recovery, now).map_err(failed)?;
 
     let loaded = configuration_loaded(config, &trust, &pairs.at(now).signing, &client);
     let server = parts::first_certificate(&config.listen.certificate).map_err(configuration)?;

@@ -2,7 +2,7 @@
 //! the tree over them, making the index, finding a document, counting; the time and the peak of memory of each.
 //!
 //! Half of the records are intents and half are outcomes with a signed answer of `ANSWER` octets (2200 unless set: then a check is
-//! as large as most real ones). `YANQIAN_BENCH_DIR` chooses the disk; with `KEEP=1` the ledger stays there and is used again.
+//! as large as most real ones; with 0 all ends are those of a platform that could not be reached). `YANQIAN_BENCH_DIR` chooses the disk; with `KEEP=1` the ledger stays there and is used again.
 //! `figure` lines are for machines.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use support::{clock, config, context, intent, outcome};
 use yanqian_evidence::{
-    Answer, Der, Label, Octets, Origin, Outcome, RequestSignature, Revocation, RevocationKind, SignatureLine,
+    Answer, Decision, Der, Label, Octets, Origin, Outcome, RequestSignature, Revocation, RevocationKind, SignatureLine,
     SignedCheckpoint, Signer, Step,
 };
 use yanqian_ledger::search::{Column, EpochKey, Index, Query, Report};
 use yanqian_ledger::tree::{Checkpoints, TreeKeeper, TreePlaces, prove_tree};
 use yanqian_ledger::{Depth, Ledger, LedgerConfig, read_records, sound_dir};
-use yanqian_vocabulary::{CertificateHash, ContentDigest, DocumentType, Timestamp};
+use yanqian_vocabulary::{CertificateHash, ContentDigest, DocumentType, Reason, Timestamp};
 
 /// Checks that wait together.
 const BATCH: u64 = 2000;
@@ -61,20 +61,30 @@ fn tag(document: u64) -> yanqian_evidence::Search {
     key.search(DocumentType::PrcPassport, &format!("E{document:08}"))
 }
 
-/// A DER value of that many octets of content.
+/// A DER value of that many octets of content, at most 65535.
 fn der(tag: u8, content: usize) -> Der {
-    let mut octets = vec![tag, 0x82];
-    octets.extend(u16::try_from(content).unwrap().to_be_bytes());
+    let length = u16::try_from(content).unwrap().to_be_bytes();
+    let mut octets = match content {
+        0..128 => vec![tag, length[1]],
+        128..256 => vec![tag, 0x81, length[1]],
+        _ => vec![tag, 0x82, length[0], length[1]],
+    };
     octets.resize(octets.len() + content, 0x55);
     Der::new(octets).unwrap()
 }
 
-/// An outcome with everything that one with a verdict holds, each part as long as in a real one.
+/// An outcome with everything that one with a verdict holds, each part as long as in a real one; without an answer that of a check
+/// whose platform could not be reached, which is as small as outcomes after a signature are.
 fn ended(n: u64, intent: u64, answer: usize) -> Outcome {
     let signature = || der(0x30, 68);
+    let ours = Some(RequestSignature { signature: signature(), attributes: Some(der(0x31, 110)) });
+    if answer == 0 {
+        let decision = Decision::Refused { reason: Reason::PlatformUnreachable };
+        return Outcome { decision, signature: ours, platform_status: None, ..outcome(n, intent) };
+    }
     let steps = ["envelope", "signature", "signer", "chain", "revocation", "time", "nonce", "binding", "replay"];
     Outcome {
-        signature: Some(RequestSignature { signature: signature(), attributes: Some(der(0x31, 110)) }),
+        signature: ours,
         answer: Some(Answer {
             octets: Octets::new(vec![b'a'; answer]),
             signature: Some(signature()),

@@ -5,7 +5,7 @@ use std::io;
 
 use yanqian_evidence::mark::{self, Mark};
 use yanqian_evidence::segment::{SegmentHeader, file_name};
-use yanqian_evidence::verify::{OpenIntent, Place, Segment, Tail, Verifier};
+use yanqian_evidence::verify::{Located, OpenIntent, Place, Segment, Tail, Verifier};
 use yanqian_evidence::{ChainValue, Defect, Management, SegmentHash, VerifyError};
 use yanqian_sm::Sm3;
 use yanqian_vocabulary::Timestamp;
@@ -14,6 +14,7 @@ use crate::config::{Clock, LedgerConfig};
 use crate::error::{Doing, OpenError};
 use crate::files::{Current, Files, Last, OpenCheck, UNFINISHED, create_mark, create_segment, step};
 use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
+use crate::search::epoch_of;
 use crate::storage::{Storage, StoredFile, wide, write_all};
 
 /// What a start found.
@@ -28,6 +29,8 @@ pub struct Recovery {
     pub torn_tail: Option<Tail>,
     /// Intents without an outcome, oldest first: see [`crate::Ledger::close_dangling`].
     pub dangling: Vec<OpenIntent>,
+    /// The highest epoch of search keys that the records name which were proven; `None` when they name none.
+    pub search_epoch: Option<u32>,
 }
 
 /// Reads what must be read, repairs a torn tail, and makes everything that is kept durable. `acknowledged` is the sequence up to
@@ -62,12 +65,14 @@ pub(crate) fn open(
         return Err(VerifyError { segment: first, offset: 0, sequence: None, defect }.into());
     }
     let mut verifier = if first == 1 { Verifier::new(mark) } else { Verifier::starting_at(&header, mark) };
+    let mut search_epoch = None;
+    let mut visit = |found: Located<'_>| search_epoch = search_epoch.max(epoch_of(found.record));
     for segment in sealed.iter().filter(|segment| **segment >= first) {
-        verifier.segment(&read_segment(storage, *segment)?, Place::Sealed, |_| {})?;
+        verifier.segment(&read_segment(storage, *segment)?, Place::Sealed, &mut visit)?;
     }
     let octets = read_segment(storage, newest)?;
     let place = Place::Last { durable: mark.map_or(0, |mark| mark.sequence).max(acknowledged) };
-    let found = verifier.segment(&octets, place, |_| {})?;
+    let found = verifier.segment(&octets, place, &mut visit)?;
     if let Some(tail) = found.tail
         && mark.is_none()
     {
@@ -95,6 +100,7 @@ pub(crate) fn open(
         last_time: last.time,
         torn_tail: tail,
         dangling,
+        search_epoch,
     };
     Ok((files, recovery))
 }
@@ -126,7 +132,14 @@ fn begin(
     let last = Last { sequence: 0, time: None, chain: current.start };
     let files = Files::new(storage, current, last, BTreeMap::new(), mark_file, mark.unwrap_or(Mark::NOTHING), &[])
         .doing("writing durable.mark")?;
-    let recovery = Recovery { segments: 1, last_sequence: 0, last_time: None, torn_tail: None, dangling: Vec::new() };
+    let recovery = Recovery {
+        segments: 1,
+        last_sequence: 0,
+        last_time: None,
+        torn_tail: None,
+        dangling: Vec::new(),
+        search_epoch: None,
+    };
     Ok((files, recovery))
 }
 

@@ -56,6 +56,15 @@ pub struct Sound {
     pub durable: Option<u64>,
 }
 
+impl Sound {
+    /// The sequence up to which a tree with checkpoints of these sizes is to be held against these records: the mark's, or that of
+    /// the last checkpoint where a power failure left the mark behind it and the records are there all the same.
+    pub fn provable(&self, sizes: &[u64]) -> u64 {
+        let covered = sizes.last().copied().filter(|size| *size <= self.records).unwrap_or(0);
+        self.durable.unwrap_or(self.records).max(covered)
+    }
+}
+
 /// Proves the ledger in `directory`; works beside a running daemon.
 pub fn sound_dir(directory: &Path, depth: Depth, tell: &mut dyn FnMut(Progress)) -> Result<Sound, OpenError> {
     let open = || Directory::read_only(directory).doing("opening the ledger's directory");

@@ -17,7 +17,7 @@ use yanqian_vocabulary::{CertificateHash, ContentDigest, Timestamp};
 /// Files up to this size have every bit flipped, larger ones some.
 const SMALL: usize = 600;
 /// Bits flipped in a larger file.
-const SAMPLE: usize = 200;
+const SAMPLE: usize = 80;
 
 struct State {
     directory: tempfile::TempDir,
@@ -224,4 +224,21 @@ fn a_tile_or_a_key_that_is_gone_is_missed_but_no_partial_tile_of_before() {
     assert!(error.contains("003: no key is known"), "{error}");
     std::fs::remove_file(&keys).unwrap();
     assert!(!state.tree(durable).unwrap().signatures, "and that is told");
+}
+
+#[test]
+fn a_mark_that_a_power_failure_left_behind_a_checkpoint_is_no_rollback() {
+    let state = State::new();
+    let mark = state.places.ledger.join("durable.mark");
+    let mut octets = std::fs::read(&mark).unwrap();
+    // The slot before the newest one says less.
+    let sizes = [3, 274];
+    assert_eq!(state.sound().unwrap().provable(&sizes), 281);
+    let newest = (0..2).max_by_key(|slot| octets[slot * 512 + 8..slot * 512 + 16].to_vec()).unwrap();
+    octets[newest * 512..(newest + 1) * 512].fill(0);
+    std::fs::write(&mark, &octets).unwrap();
+    let sound = state.sound().unwrap();
+    assert_eq!((sound.durable, sound.records), (Some(280), 281));
+    assert_eq!(sound.provable(&[3, 281]), 281, "it is there");
+    assert_eq!(sound.provable(&[3, 282]), 280, "it is not");
 }

@@ -66,7 +66,7 @@ fn verify(places: &TreePlaces) -> Result<SignedCheckpoint, String> {
     let checkpoints = Checkpoints::new(&places.checkpoints);
     let sizes = checkpoints.sizes().map_err(|error| error.to_string())?;
     let sound = sound_dir(&places.ledger, Depth::Full, &mut |_| {}).map_err(|error| error.to_string())?;
-    let proven = prove_tree(places, &sizes, sound.durable.unwrap_or(0)).map_err(|error| error.to_string())?;
+    let proven = prove_tree(places, &sizes, sound.provable(&sizes)).map_err(|error| error.to_string())?;
     if !proven.signatures {
         return Err("there are no keys beside the checkpoints".to_owned());
     }

@@ -1,5 +1,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+mod later;
+mod segments;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use yanqian_evidence::segment::SegmentHeader;
@@ -14,6 +17,9 @@ use yanqian_vocabulary::{
     KeyId, Mode, NodeId, Nonce, PlatformId, ProfileHash, PurposeCode, Reason, RuleId, SearchTag, Timestamp, TokenGrade,
     TrustHash, Verdict, VerificationId,
 };
+
+pub use later::{bodies_2, bodies_3, bodies_4, records_2, records_2_later, records_3, records_4};
+pub use segments::{Ledger, ledger, ledger_2};
 
 pub const T0: i64 = 1_764_000_000_000;
 
@@ -240,121 +246,9 @@ pub fn bodies() -> Vec<(&'static str, Body)> {
     ]
 }
 
-/// What schema 2 adds, in an order in which a ledger could hold them: a check of two steps, and a reading.
-pub fn bodies_2() -> Vec<(&'static str, Body)> {
-    let outcome = outcome();
-    let exchange = Exchange {
-        verification: verification(1),
-        intent: 1,
-        step: Label::new("apply"),
-        signature: outcome.signature.clone().unwrap(),
-        answer: outcome.answer.clone().unwrap(),
-        signer: outcome.signer.clone().unwrap(),
-        chain: outcome.chain.clone(),
-        revocation: outcome.revocation.clone(),
-        platform_time: outcome.platform_time,
-        platform_serial: outcome.platform_serial.clone(),
-        steps: outcome.steps.clone(),
-        times: outcome.times.clone(),
-        trust: TrustHash::new([0xc6; 32]),
-        platform_status: 200,
-        next: NextRequest {
-            request: ContentDigest::new([0xd2; 32]),
-            nonce: Nonce::new([0xd3; 16]),
-            to_be_signed: ToBeSigned::Attributes { der: der(0x31, b"of the next") },
-        },
-    };
-    let bare = Exchange {
-        verification: verification(2),
-        intent: 2,
-        answer: Answer { signature: None, attributes: None, ..exchange.answer.clone() },
-        chain: Vec::new(),
-        revocation: Vec::new(),
-        platform_time: None,
-        platform_serial: None,
-        steps: Vec::new(),
-        times: Times { signed: None, sent: None, answered: None, ..exchange.times.clone() },
-        next: NextRequest { to_be_signed: ToBeSigned::Content { e: SignedDigest::new([0xd4; 32]) }, ..exchange.next },
-        ..exchange.clone()
-    };
-    let portrait = Intent {
-        mode: Mode::RealPerson,
-        fields: BTreeSet::from([Field::Number, Field::Name, Field::BirthDate, Field::Portrait]),
-        ..intent()
-    };
-    let chip = Intent { mode: Mode::ChipReading, fields: BTreeSet::from([Field::Chip]), ..intent_without_options() };
-    let read =
-        Decision::Verdict { overall: Verdict::Match, fields: BTreeMap::from([(Field::Chip, FieldVerdict::Match)]) };
-    let reading = Outcome {
-        verification: verification(2),
-        intent: 2,
-        decision: read,
-        exchange: Some(4),
-        reading: Some(ContentDigest::new([0xd5; 32])),
-        ..outcome.clone()
-    };
-    vec![
-        ("intent-portrait", portrait.into()),
-        ("intent-chip", chip.into()),
-        ("exchange", exchange.into()),
-        ("exchange-without-options", bare.into()),
-        ("outcome-after-exchange", Outcome { exchange: Some(3), ..outcome }.into()),
-        ("outcome-reading", reading.into()),
-        ("refusal", refusal().into()),
-    ]
-}
-
-/// What schema 3 adds: changes of the key in use.
-pub fn bodies_3() -> Vec<(&'static str, Body)> {
-    let change = |usage, former| Management::KeyChanged {
-        usage: Label::new(usage),
-        key: KeyId::new([0xe7; 32]),
-        certificate: der(0x30, b"our next certificate"),
-        former,
-    };
-    vec![
-        ("intent", intent().into()),
-        ("management-key-changed", change("signing", Some(KeyId::new([0xa1; 32]))).into()),
-        ("management-key-changed-first", change("encryption", None).into()),
-    ]
-}
-
-/// What schema 3 adds, as the first records of a ledger.
-pub fn records_3() -> Vec<(&'static str, Record)> {
-    numbered(bodies_3(), Schema::Three)
-}
-
-fn administered(
-    operation: &'static str,
-    result: &'static str,
-    key: Option<KeyId>,
-    object: Option<ContentDigest>,
-) -> Management {
-    let (token, operation, result) = (Label::new("hsm-a"), Label::new(operation), Label::new(result));
-    Management::TokenAdministered { token, operation, result, key, object, operator: 996, at: time(5) }
-}
-
-/// What schema 4 adds: what becomes of search keys and salts.
-pub fn bodies_4() -> Vec<(&'static str, Body)> {
-    let salt = |operator| Management::SaltDestroyed { verification: verification(1), operator };
-    vec![
-        ("management-search-epoch-begun", Management::SearchEpochBegun { epoch: 2, operator: None }.into()),
-        ("management-search-epoch-ordered", Management::SearchEpochBegun { epoch: 3, operator: Some(997) }.into()),
-        ("management-search-epoch-destroyed", Management::SearchEpochDestroyed { epoch: 2, operator: Some(0) }.into()),
-        ("management-search-epoch-lost", Management::SearchEpochDestroyed { epoch: 1, operator: None }.into()),
-        ("management-salt-destroyed", salt(Some(997)).into()),
-        ("management-salt-destroyed-unasked", salt(None).into()),
-        ("management-token-ordered", administered("generate-key", "ordered", None, None).into()),
-        (
-            "management-token-administered",
-            administered("csr", "done", Some(KeyId::new([0xe8; 32])), Some(ContentDigest::new([0xe9; 32]))).into(),
-        ),
-    ]
-}
-
-/// What schema 4 adds, as the first records of a ledger.
-pub fn records_4() -> Vec<(&'static str, Record)> {
-    numbered(bodies_4(), Schema::Four)
+/// The samples as the first records of a ledger.
+pub fn records() -> Vec<(&'static str, Record)> {
+    numbered(bodies(), Schema::One)
 }
 
 fn numbered(bodies: Vec<(&'static str, Body)>, schema: Schema) -> Vec<(&'static str, Record)> {
@@ -363,101 +257,4 @@ fn numbered(bodies: Vec<(&'static str, Body)>, schema: Schema) -> Vec<(&'static 
         Record { schema, sequence, time, context: context(), body }
     };
     bodies.into_iter().zip(1..).map(|((name, body), sequence)| (name, record(sequence, body))).collect()
-}
-
-/// What schema 2 adds, as the first records of a ledger.
-pub fn records_2() -> Vec<(&'static str, Record)> {
-    let context = |sequence: u64| Context {
-        encryption_key: Some(KeyId::new([0xa5; 32])),
-        encryption_certificate: Some(CertificateHash::new([0xa6; 32])).filter(|_| sequence > 1),
-        ..context()
-    };
-    bodies_2()
-        .into_iter()
-        .zip(1u64..)
-        .map(|((name, body), sequence)| {
-            let time = time(i64::try_from(sequence).unwrap() * 10);
-            (name, Record { schema: Schema::Two, sequence, time, context: context(sequence), body })
-        })
-        .collect()
-}
-
-/// What came to schema 2 later, each record by itself: older readers pass over what they do not know.
-pub fn records_2_later() -> Vec<(&'static str, Record)> {
-    let bodies: [(_, Body); 1] = [(
-        "management-configuration-loaded-with-transport",
-        Management::ConfigurationLoaded {
-            configuration: ContentDigest::new([0xe1; 32]),
-            trust: None,
-            certificate: None,
-            transport: Some(Label::new("rfc8998")),
-            tls_key: Some(KeyId::new([0xe7; 32])),
-            tls_key_grade: Some(Label::new("file")),
-        }
-        .into(),
-    )];
-    let record = |body| Record { schema: Schema::Two, sequence: 1, time: time(10), context: context(), body };
-    bodies.into_iter().map(|(name, body)| (name, record(body))).collect()
-}
-
-/// The samples as the first records of a ledger.
-pub fn records() -> Vec<(&'static str, Record)> {
-    numbered(bodies(), Schema::One)
-}
-
-/// A ledger of two segments with the samples: the files and the mark.
-pub struct Ledger {
-    pub segments: Vec<Vec<u8>>,
-    /// Offsets in the last segment where a record ends.
-    pub ends: Vec<usize>,
-    pub mark: Mark,
-}
-
-pub fn ledger() -> Ledger {
-    // Of intents 1, 2 and 3, only the first has ended when the second segment begins.
-    ledger_of(&records(), 2)
-}
-
-/// What schema 2 adds: two checks that go on from one segment into the next.
-pub fn ledger_2() -> Ledger {
-    ledger_of(&records_2(), 1)
-}
-
-/// Two segments, the second from record 5 on, with the oldest intent that is open there.
-fn ledger_of(records: &[(&'static str, Record)], oldest_open: u64) -> Ledger {
-    let (first, second) = records.split_at(4);
-    let mut chain = ChainValue::ORIGIN;
-    let mut previous_segment = SegmentHash::ORIGIN;
-    let mut segments = Vec::new();
-    let mut ends = Vec::new();
-    for (number, part) in [(1, first), (2, second)] {
-        let header = SegmentHeader {
-            node: NodeId::new("node-1").unwrap(),
-            origin: Origin::new("ledger.bank.example/node-1").unwrap(),
-            segment: number,
-            first_sequence: part[0].1.sequence,
-            oldest_open: if number == 1 { 1 } else { oldest_open },
-            previous_chain: chain,
-            previous_segment,
-            created: time(0),
-        };
-        let mut file = header.encode();
-        let start = ChainValue::of_header(&file);
-        chain = start;
-        ends.clear();
-        for (_, record) in part {
-            let octets = record.encode();
-            let leaf = LeafHash::of_record(&octets);
-            chain = chain.link(leaf);
-            // In pairs, as if two records had shared each sync.
-            let durable = (record.sequence - 1) / 2 * 2;
-            Frame { sequence: record.sequence, durable, leaf, chain, record: &octets }.write(start, &mut file);
-            ends.push(file.len());
-        }
-        previous_segment = SegmentHash::of_file(&file);
-        segments.push(file);
-    }
-    let sequence = records.len() as u64;
-    let length = segments[1].len() as u64;
-    Ledger { segments, ends, mark: Mark { update: 7, sequence, segment: 2, length, chain } }
 }

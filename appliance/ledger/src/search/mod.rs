@@ -4,6 +4,7 @@
 //! only as far as the records that it leads to; whatever it does not lead to, a reading of the ledger itself finds.
 
 mod checks;
+mod epochs;
 mod index;
 mod keys;
 mod query;
@@ -11,6 +12,7 @@ mod report;
 mod tail;
 
 pub use checks::{Check, End, walk};
+pub use epochs::{epoch_of, newest_epoch};
 pub use index::{Index, IndexError, Indexed};
 pub use keys::{Destroyed, Epoch, EpochKey, KeyError, KeyRing};
 pub use query::{Query, Wanted, scan};

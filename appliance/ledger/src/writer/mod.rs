@@ -54,6 +54,8 @@ impl Writer {
     }
 
     fn begin(&mut self, mut files: Files) {
+        // What there is, before anything can fail: whoever compares the ledger with what was signed of it must not take it for empty.
+        self.shared.last_sequence.store(files.last.sequence, Ordering::Relaxed);
         let taken = files.take_reserve(&*self.storage, &self.config);
         self.files = Some(files);
         match taken {
@@ -155,13 +157,14 @@ impl Writer {
         files.current.hasher.update(&batch.octets);
         files.last = batch.last;
         files.notes.drain(..batch.notes);
-        let marked = files.write_mark();
+        if let Err(error) = files.write_mark() {
+            // Behind an older mark, a broken frame would pass for one that nobody was promised.
+            self.fail(Failure::Write, &error);
+            return self.refuse_all(batch);
+        }
         self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         self.shared.octets.fetch_add(wide(batch.octets.len()), Ordering::Relaxed);
         self.acknowledge(batch);
-        if let Err(error) = marked {
-            self.fail(Failure::Write, &error);
-        }
     }
 
     fn acknowledge(&mut self, batch: Batch) {

@@ -1,7 +1,7 @@
 //! Personal data planted wherever a caller can put it, then searched for wherever it must not be (I8): logs, metrics, probes,
 //! ledger, state store, and the octets that the platform received outside the envelope.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use yanqian_harness::people::{self, NumberForm};
 use yanqian_harness::{Caller, Misbehaviour as M, REAL_NAME, Record, Site, Variant};
 
+use crate::disguises::{contains, disguises, disguises_of, first_of};
 use crate::support::site_with;
 
 /// Texts that stand for personal data. Long enough not to occur by chance; each in a form that its field accepts.
@@ -37,59 +38,6 @@ const PLANTED: &[&str] = &[
     "20370823",
     "29.11.1973",
 ];
-
-/// A text in the encodings in which it could slip through.
-fn disguises(text: &str) -> Vec<Vec<u8>> {
-    let mut all = disguises_of(text.as_bytes());
-    all.extend([
-        text.bytes().map(|octet| format!("%{octet:02X}")).collect::<Vec<_>>().concat().into_bytes(),
-        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat().into_bytes(),
-        text.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect::<Vec<_>>().concat().into_bytes(),
-        text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-    ]);
-    // Two characters in UTF-16 are too few octets to be told from chance.
-    all.retain(|needle| needle.len() >= 6);
-    all
-}
-
-/// The same of octets that are no text.
-fn disguises_of(octets: &[u8]) -> Vec<Vec<u8>> {
-    let listed = format!("{octets:?}");
-    let mut all = vec![
-        octets.to_vec(),
-        hex::encode(octets).into_bytes(),
-        hex::encode_upper(octets).into_bytes(),
-        listed.trim_matches(['[', ']']).as_bytes().to_vec(),
-    ];
-    // As base64 would hold it at each of the three alignments, without the characters that depend on its neighbours.
-    for before in 0..3 {
-        for engine in [&STANDARD as &dyn Fn64, &URL_SAFE_NO_PAD] {
-            let mut padded = vec![b'x'; before];
-            padded.extend_from_slice(octets);
-            let encoded = engine.encode64(&padded);
-            let from = if before == 0 { 0 } else { before + 1 };
-            let to = padded.len() / 3 * 4;
-            if to > from + 6 {
-                all.push(encoded.as_bytes()[from..to].to_vec());
-            }
-        }
-    }
-    all
-}
-
-trait Fn64 {
-    fn encode64(&self, octets: &[u8]) -> String;
-}
-
-impl<E: base64::Engine> Fn64 for E {
-    fn encode64(&self, octets: &[u8]) -> String {
-        self.encode(octets)
-    }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
 
 /// Every planted text that a place holds, in any disguise.
 fn found_in(octets: &[u8]) -> Vec<String> {
@@ -391,15 +339,4 @@ async fn portraits_chip_files_and_readings_leave_no_trace() {
         let found = first_of(&needles, octets).map(String::from_utf8_lossy);
         assert!(found.is_none(), "{found:?} in {place}");
     }
-}
-
-/// The first of many needles, in one pass.
-fn first_of<'a>(needles: &'a [Vec<u8>], octets: &[u8]) -> Option<&'a [u8]> {
-    const HEAD: usize = 6;
-    let mut by_head: HashMap<&[u8], Vec<&'a [u8]>> = HashMap::new();
-    for needle in needles {
-        by_head.entry(&needle[..HEAD]).or_default().push(needle);
-    }
-    let mut at_each = octets.windows(HEAD).enumerate();
-    at_each.find_map(|(at, head)| by_head.get(head)?.iter().find(|needle| octets[at..].starts_with(needle))).copied()
 }

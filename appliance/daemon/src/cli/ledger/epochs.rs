@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use yanqian_ledger::search::Epoch;
+use yanqian_ledger::search::{Epoch, newest_epoch};
 
 use super::super::output::say;
 use super::document::{KEYS, beside, ring};
@@ -49,43 +49,47 @@ pub(in crate::cli) struct Destroy {
     yes: bool,
 }
 
-/// `in-use` is the newest while it has a key.
-fn state(epoch: &Epoch, is_last: bool) -> &'static str {
-    match epoch.destroyed {
-        Some(_) => "destroyed",
-        None if is_last => "in-use",
-        None => "kept",
+/// `in-use` is the newest while it has a key; of a `missing` one there is neither a key nor word of its destruction.
+fn state(epoch: Option<&Epoch>, is_last: bool) -> &'static str {
+    match epoch {
+        None => "missing",
+        Some(Epoch { destroyed: Some(_), .. }) => "destroyed",
+        Some(_) if is_last => "in-use",
+        Some(_) => "kept",
     }
 }
 
 pub(super) fn list(arguments: &List) -> Result<(), String> {
     let ring = ring(&arguments.keys.clone().unwrap_or_else(|| beside(&arguments.directory, KEYS)))?;
     let epochs = ring.epochs().map_err(|error| error.to_string())?;
-    let last = epochs.last().map(|epoch| epoch.number);
-    let told: Vec<Value> = epochs
-        .iter()
-        .map(|epoch| {
-            json!({
-                "epoch": epoch.number,
-                "state": state(epoch, Some(epoch.number) == last),
-                "begun": epoch.begun.to_string(),
-                "destroyed": epoch.destroyed.map(|destroyed| destroyed.at.to_string()),
-                "operator": epoch.destroyed.map(|destroyed| destroyed.operator),
-                "recorded": epoch.destroyed.map(|destroyed| destroyed.recorded),
-            })
-        })
-        .collect();
+    let named = newest_epoch(&arguments.directory).map_err(|error| error.to_string())?;
+    // Numbers are given one after the other, so whatever has no file was lost.
+    let last = epochs.last().map(|epoch| epoch.number).max(named).unwrap_or(0);
+    let all = (1..=last).map(|number| (number, epochs.iter().find(|epoch| epoch.number == number)));
     if arguments.json {
+        let told: Vec<Value> = all
+            .map(|(number, epoch)| {
+                let destroyed = epoch.and_then(|epoch| epoch.destroyed);
+                json!({
+                    "epoch": number,
+                    "state": state(epoch, number == last),
+                    "begun": epoch.map(|epoch| epoch.begun.to_string()),
+                    "destroyed": destroyed.map(|destroyed| destroyed.at.to_string()),
+                    "operator": destroyed.map(|destroyed| destroyed.operator),
+                    "recorded": destroyed.map(|destroyed| destroyed.recorded),
+                })
+            })
+            .collect();
         say(json!({ "v": 1, "epochs": told }));
         return Ok(());
     }
-    for epoch in &epochs {
-        let state = state(epoch, Some(epoch.number) == last);
-        let destroyed = epoch.destroyed.map_or_else(String::new, |destroyed| {
+    for (number, epoch) in all {
+        let destroyed = epoch.and_then(|epoch| epoch.destroyed).map_or_else(String::new, |destroyed| {
             let record = if destroyed.recorded { "" } else { ", not yet recorded" };
             format!("  at {} by uid {}{record}", destroyed.at, destroyed.operator)
         });
-        say(format_args!("{:>6}  {}  {state}{destroyed}", epoch.number, epoch.begun));
+        let begun = epoch.map_or_else(|| format!("{:24}", "-"), |epoch| epoch.begun.to_string());
+        say(format_args!("{number:>6}  {begun}  {}{destroyed}", state(epoch, number == last)));
     }
     Ok(())
 }

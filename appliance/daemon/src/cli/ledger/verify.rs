@@ -48,7 +48,7 @@ pub(super) fn verify(arguments: &Verify) -> Result<(), String> {
     let sound = found.map_err(|error| format!("{}: {error}", directory.display()))?;
     let archived = if arguments.without_archive { None } else { Some(prove_archive(arguments, &sound)?) };
     let tree = match depth {
-        Depth::Full => prove_tree(&places, &sizes, sound.durable.unwrap_or(sound.records)),
+        Depth::Full => prove_tree(&places, &sizes, sound.provable(&sizes)),
         Depth::Fast => Ok(ProvenTree::default()),
     };
     let tree = tree.map_err(|error| format!("{}: {error}", directory.display()))?;
