@@ -237,3 +237,24 @@ proptest! {
         let _ = SignedCheckpoint::from_octets(&octets);
     }
 }
+
+#[test]
+fn a_key_has_one_line_and_no_bit_of_it_may_differ() {
+    let key = Signer::new(7).key(ORIGIN);
+    let line = key.to_string();
+    let id: String = key.id().iter().map(|octet| format!("{octet:02x}")).collect();
+    assert!(line.starts_with(&format!("{ORIGIN}+{id}+")), "{line}");
+    assert_eq!(CheckpointKey::from_line(&line).as_ref(), Some(&key));
+    for at in 0..line.len() {
+        for bit in 0..8 {
+            let mut octets = line.clone().into_bytes();
+            octets[at] ^= 1 << bit;
+            // A file with other than text in it is no list of keys at all.
+            let read = String::from_utf8(octets).ok().and_then(|text| CheckpointKey::from_line(&text));
+            assert!(read.is_none(), "octet {at}, bit {bit}");
+        }
+    }
+    for other in [format!("{line}\n"), format!(" {line}"), line.replace('+', " "), String::new(), "a+b+".to_owned()] {
+        assert!(CheckpointKey::from_line(&other).is_none(), "{other:?}");
+    }
+}

@@ -18,7 +18,9 @@ use yanqian_vocabulary::{
     TrustHash, Verdict, VerificationId,
 };
 
+#[allow(unused_imports)] // each test uses some
 pub use later::{bodies_2, bodies_3, bodies_4, records_2, records_2_later, records_3, records_4};
+#[allow(unused_imports)]
 pub use segments::{Ledger, ledger, ledger_2};
 
 pub const T0: i64 = 1_764_000_000_000;

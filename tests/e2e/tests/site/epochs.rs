@@ -1,9 +1,10 @@
 //! Epochs of search keys: how they end, how their keys are destroyed, and what becomes of one that was lost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use yanqian_harness::Site;
 
 use crate::searching::{Meant, events, found, holding, json, ledger, order};
 use crate::support::{good, site, within};

@@ -1,13 +1,15 @@
 //! Finding records again and making them unfindable: by document, as counts, as questions to the platform; and that a destroyed
 //! key or salt is on no disk.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use yanqian_harness::people::{NumberForm, about, holder};
-use yanqian_harness::{Misbehaviour as M, Output, Record, Site};
+use yanqian_harness::{Misbehaviour as M, Site};
 
+use crate::searching::{Meant, events, found, holding, json, ledger, order};
 use crate::support::{assert_verdict, good, site, within};
 
 #[tokio::test(flavor = "multi_thread")]
