@@ -1,16 +1,9 @@
-use yanqian_vocabulary::{DocumentType, Field, Mode, PurposeCode, Reason, RuleId, Timestamp};
+use std::time::Duration;
+
+use yanqian_vocabulary::{Reason, RuleId};
 
 use crate::model::{Agreement, Caller, Purpose};
-
-/// What a caller wants to ask.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    pub mode: Mode,
-    pub document_type: DocumentType,
-    pub purpose: &'a PurposeCode,
-    /// The fields that the platform would compare.
-    pub fields: &'a [Field],
-}
+use crate::rules::{Case, Counters, Moment, RULES, Request, Says};
 
 /// The agreement's answer, with the rule that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,38 +18,48 @@ pub enum Decision<'a> {
         reason: Reason,
         /// The purpose, when the agreement has it: then and only then its code is more than the caller's own text.
         purpose: Option<&'a Purpose>,
+        /// Of a quota that is used up.
+        limited: Option<Limited>,
     },
 }
 
-/// Decides in a fixed order: effect, mode, document type, purpose, the caller's purposes, then what the purpose may ask.
-/// The first rule that does not allow refuses; a request that passes all is allowed.
-pub fn decide<'a>(agreement: &'a Agreement, caller: &Caller, request: &Request<'_>, now: Timestamp) -> Decision<'a> {
-    let refuse = |rule: &'static str, reason, purpose| Decision::Refuse { rule: named(rule), reason, purpose };
-    if now < agreement.effective_from || now >= agreement.effective_until {
-        return refuse("agreement.effective", Reason::AgreementNotInForce, None);
+/// A quota that lets no more through for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limited {
+    /// Checks in a window.
+    pub quota: u64,
+    /// 1 or 86400.
+    pub window_seconds: u32,
+    /// Until it would let one through, if nobody else asks.
+    pub wait: Duration,
+}
+
+/// Decides: the first rule of the table that does not allow refuses; a request that passes all is allowed.
+pub fn decide<'a>(
+    agreement: &'a Agreement,
+    caller: &Caller,
+    request: &Request<'_>,
+    counters: &Counters,
+    now: Moment,
+) -> Decision<'a> {
+    let purpose = agreement.purposes.get(request.purpose);
+    let case = Case { agreement, caller, request, purpose, counters, now };
+    for rule in RULES {
+        let limited = match (rule.says)(&case) {
+            Says::Yes => continue,
+            Says::No => None,
+            Says::Later { quota, window_seconds, wait } => Some(Limited { quota, window_seconds, wait }),
+        };
+        return Decision::Refuse { rule: named(rule.name), reason: rule.reason, purpose, limited };
     }
-    if !agreement.modes.contains(&request.mode) {
-        return refuse("agreement.modes", Reason::AgreementMode, None);
+    match purpose {
+        Some(purpose) => Decision::Allow { rule: purpose_rule(purpose), purpose },
+        // The rule `agreement.purposes` has refused it already; without it nothing is allowed either.
+        None => {
+            let rule = named("agreement.purposes");
+            Decision::Refuse { rule, reason: Reason::AgreementPurpose, purpose, limited: None }
+        }
     }
-    if !agreement.document_types.contains(&request.document_type) {
-        return refuse("agreement.document_types", Reason::AgreementDocumentType, None);
-    }
-    let Some(purpose) = agreement.purposes.get(request.purpose) else {
-        return refuse("agreement.purposes", Reason::AgreementPurpose, None);
-    };
-    if !caller.purposes.contains(request.purpose) {
-        return refuse("caller.purposes", Reason::AgreementCallerPurpose, Some(purpose));
-    }
-    if !purpose.modes.contains(&request.mode) {
-        return refuse("purpose.modes", Reason::AgreementMode, Some(purpose));
-    }
-    if !purpose.document_types.contains(&request.document_type) {
-        return refuse("purpose.document_types", Reason::AgreementDocumentType, Some(purpose));
-    }
-    if !request.fields.iter().all(|field| purpose.fields.contains(field)) {
-        return refuse("purpose.fields", Reason::AgreementField, Some(purpose));
-    }
-    Decision::Allow { rule: purpose_rule(purpose), purpose }
 }
 
 fn named(rule: &'static str) -> RuleId {

@@ -1,6 +1,7 @@
 //! The agreement's file: TOML, strict, every error with file, line and key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,16 @@ struct RawAgreement {
     /// Documents that may be asked about at all.
     #[schemars(schema_with = "document_types")]
     document_types: Spanned<Vec<DocumentType>>,
+    /// Checks of all callers in a day of Asia/Shanghai; not limited where it is left out.
+    #[schemars(with = "Option<NonZeroU64>")]
+    checks_per_day: Option<Spanned<u64>>,
+    /// Checks of all callers a second, 1 to 1000000; not limited where it is left out. Over any n seconds there are at most n times as many, and
+    /// `burst` more.
+    #[schemars(with = "Option<NonZeroU32>")]
+    checks_per_second: Option<Spanned<u32>>,
+    /// Of them at once after a pause, 1 to 1000000; `checks_per_second` where it is left out.
+    #[schemars(with = "Option<NonZeroU32>")]
+    burst: Option<Spanned<u32>>,
     #[schemars(with = "Vec<RawPurpose>")]
     purpose: Spanned<Vec<RawPurpose>>,
     #[schemars(with = "Vec<RawCaller>")]
@@ -104,6 +115,16 @@ struct RawPurpose {
     /// What may be compared. `portrait` belongs to real-person, `chip` to chip-reading.
     #[schemars(schema_with = "fields")]
     fields: Spanned<Vec<Field>>,
+    /// Checks for this purpose in a day of Asia/Shanghai; not limited where it is left out.
+    #[schemars(with = "Option<NonZeroU64>")]
+    checks_per_day: Option<Spanned<u64>>,
+    /// Checks for this purpose a second, 1 to 1000000; not limited where it is left out. Over any n seconds there are at most n times as many, and
+    /// `burst` more.
+    #[schemars(with = "Option<NonZeroU32>")]
+    checks_per_second: Option<Spanned<u32>>,
+    /// Of them at once after a pause, 1 to 1000000; `checks_per_second` where it is left out.
+    #[schemars(with = "Option<NonZeroU32>")]
+    burst: Option<Spanned<u32>>,
 }
 
 /// One block for each internal system. The name is that of its client certificate; nothing else identifies it.
@@ -122,6 +143,22 @@ struct RawCaller {
     /// Codes of the purposes that this caller may state.
     #[schemars(with = "Vec<String>")]
     purposes: Spanned<Vec<PurposeCode>>,
+    /// Where it connects from: addresses, or networks such as `10.20.0.0/16`. From anywhere where it is left out.
+    #[schemars(with = "Option<Vec<String>>")]
+    networks: Option<Spanned<Vec<String>>>,
+    /// When it may ask, Asia/Shanghai: parts of a day such as `08:00-20:00`. At any time where it is left out.
+    #[schemars(with = "Option<Vec<String>>")]
+    hours: Option<Spanned<Vec<String>>>,
+    /// Checks of this caller in a day of Asia/Shanghai; not limited where it is left out.
+    #[schemars(with = "Option<NonZeroU64>")]
+    checks_per_day: Option<Spanned<u64>>,
+    /// Checks of this caller a second, 1 to 1000000; not limited where it is left out. Over any n seconds there are at most n times as many, and
+    /// `burst` more.
+    #[schemars(with = "Option<NonZeroU32>")]
+    checks_per_second: Option<Spanned<u32>>,
+    /// Of them at once after a pause, 1 to 1000000; `checks_per_second` where it is left out.
+    #[schemars(with = "Option<NonZeroU32>")]
+    burst: Option<Spanned<u32>>,
 }
 
 fn date(_: &mut SchemaGenerator) -> Schema {
@@ -145,7 +182,7 @@ fn fields(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Turns what is wrong into an error with file, line and key.
-struct Check<'a> {
+pub(crate) struct Check<'a> {
     file: &'a Path,
     /// The file's own text, to count lines in.
     source: &'a str,
@@ -153,7 +190,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// `at` is where the value stands in the source, in octets.
-    fn fail(&self, at: Range<usize>, key: impl Into<String>, problem: impl Into<String>) -> AgreementError {
+    pub(crate) fn fail(&self, at: Range<usize>, key: impl Into<String>, problem: impl Into<String>) -> AgreementError {
         let before = self.source.get(..at.start).unwrap_or_default();
         AgreementError::Value {
             file: self.file.to_owned(),
@@ -229,6 +266,7 @@ impl Check<'_> {
             modes: self.set(key("modes"), &raw.modes, Some(modes))?,
             document_types: self.set(key("document_types"), &raw.document_types, Some(document_types))?,
             fields: self.set(key("fields"), &raw.fields, None)?,
+            quota: self.quota(key, [&raw.checks_per_second, &raw.burst], raw.checks_per_day.as_ref())?,
         })
     }
 
@@ -239,6 +277,9 @@ impl Check<'_> {
             certificate_name: self.text(key("certificate_name"), &raw.certificate_name, 253)?,
             contact: self.text(key("contact"), &raw.contact, 200)?,
             purposes: self.set(key("purposes"), &raw.purposes, Some(purposes))?,
+            networks: self.texts(key("networks"), raw.networks.as_ref())?,
+            hours: self.texts(key("hours"), raw.hours.as_ref())?,
+            quota: self.quota(key, [&raw.checks_per_second, &raw.burst], raw.checks_per_day.as_ref())?,
         })
     }
 
@@ -316,6 +357,7 @@ impl Agreement {
             parties,
             effective_from,
             effective_until,
+            quota: check.quota(str::to_owned, [&raw.checks_per_second, &raw.burst], raw.checks_per_day.as_ref())?,
             modes,
             document_types,
             purposes,

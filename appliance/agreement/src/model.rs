@@ -2,6 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yanqian_vocabulary::{CallerId, DocumentType, EntityId, Field, Mode, PlatformId, PurposeCode, Timestamp};
 
+use crate::hours::Hours;
+use crate::network::Network;
+use crate::rate::Rate;
+
 /// A validated agreement: every reference inside it resolves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
@@ -16,6 +20,8 @@ pub struct Agreement {
     pub effective_until: Timestamp,
     pub modes: BTreeSet<Mode>,
     pub document_types: BTreeSet<DocumentType>,
+    /// Of all checks together.
+    pub quota: Quota,
     pub(crate) purposes: BTreeMap<PurposeCode, Purpose>,
     pub(crate) callers: BTreeMap<CallerId, Caller>,
 }
@@ -40,6 +46,8 @@ pub struct Purpose {
     pub modes: BTreeSet<Mode>,
     pub document_types: BTreeSet<DocumentType>,
     pub fields: BTreeSet<Field>,
+    /// Of all checks for this purpose.
+    pub quota: Quota,
 }
 
 /// An internal system that may ask.
@@ -51,6 +59,20 @@ pub struct Caller {
     /// Whom to call when this caller misbehaves.
     pub contact: String,
     pub purposes: BTreeSet<PurposeCode>,
+    /// Where it connects from; none: the agreement does not say.
+    pub networks: Vec<Network>,
+    /// When it may ask; none: at any time.
+    pub hours: Vec<Hours>,
+    /// Of all its checks.
+    pub quota: Quota,
+}
+
+/// How much may be asked. What is absent is not limited here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quota {
+    /// Checks in a day of Asia/Shanghai.
+    pub per_day: Option<u64>,
+    pub rate: Option<Rate>,
 }
 
 /// The names of a client certificate do not stand for exactly one caller.
@@ -72,6 +94,10 @@ impl Agreement {
             (None, _) => Err(CallerError::Unknown),
             (Some(_), Some(_)) => Err(CallerError::Ambiguous),
         }
+    }
+
+    pub fn caller(&self, id: &CallerId) -> Option<&Caller> {
+        self.callers.get(id)
     }
 
     pub fn purposes(&self) -> impl Iterator<Item = &Purpose> {

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
-use yanqian_agreement::{Agreement, CallerError, Decision, Request, decide};
+use yanqian_agreement::{Agreement, CallerError, Counters, Decision, Moment, Request, Source, decide};
 use yanqian_vocabulary::{DocumentType, Field, Mode, PurposeCode, Reason, Timestamp};
 
 const SAMPLE: &str = include_str!("../../../samples/agreement.toml");
@@ -29,7 +30,9 @@ fn ask(
     let caller = agreement.callers().find(|known| known.id.as_str() == caller).unwrap();
     let (mode, document_type, purpose, fields) = request;
     let purpose = PurposeCode::new(purpose).unwrap();
-    match decide(agreement, caller, &Request { mode, document_type, purpose: &purpose, fields }, now) {
+    let request = Request { mode, document_type, purpose: &purpose, fields, source: Source::Operator };
+    let moment = Moment { time: now, uptime: Duration::ZERO };
+    match decide(agreement, caller, &request, &Counters::UNUSED, moment) {
         Decision::Allow { rule, purpose } => {
             assert_eq!(rule.as_str(), format!("purpose.{}", purpose.code));
             Ok(purpose.platform_code.clone())

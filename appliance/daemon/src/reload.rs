@@ -117,7 +117,7 @@ impl Reloader {
         let now = SystemClock.now();
         let Lists { signing, encryption } = keys::load(&config, now).map_err(text)?;
         let base = self.core.in_force().context.clone();
-        let pairs = Pairs::new(&base, signing, encryption).map_err(|error| error.to_string())?;
+        let pairs = Pairs::new(&base, &self.core.in_force().agreement, signing, encryption).map_err(|error| error.to_string())?;
         let tokens = self.prover.tokens.clone();
         // Those of both files, until it is decided which counts.
         let mut kept = tokens::needed(&self.core.pairs(), now);

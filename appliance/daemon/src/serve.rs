@@ -194,6 +194,9 @@ async fn serve(config: Config) -> Result<(), ServeError> {
 }
 
 async fn record_stop(core: &Core) -> Result<(), ServeError> {
+    if let Err(error) = core.return_leases().await {
+        tracing::error!(%error, "what is left of the day's quotas cannot be returned");
+    }
     if let Err(error) = core.record_aggregate().await {
         tracing::error!(%error, "last aggregate cannot be recorded");
     }
@@ -262,7 +265,8 @@ pub(crate) async fn start(
     let tokens = tokens::pool(config, Vec::new(), verifier);
     let grade = tokens::reach(&tokens, readiness).await.map_err(configuration)?;
     let base = parts::context(config, agreement_hash, &profile, first, grade).map_err(failed)?;
-    let pairs = Pairs::new(&base, signing, encryption).map_err(failed)?;
+    let agreement = Arc::new(agreement);
+    let pairs = Pairs::new(&base, &agreement, signing, encryption).map_err(failed)?;
     let now = SystemClock.now();
     tokens.keep(tokens::needed(&pairs, now));
     let (ledger, recovery) = open_ledger(config).map_err(failed)?;
@@ -298,7 +302,6 @@ pub(crate) async fn start(
         clock: Arc::new(SystemClock),
         clock_health: Arc::<ClockTrust>::clone(clock),
         pairs,
-        agreement,
         ledger: Arc::clone(&ledger),
         ledger_directory: parts::ledger_directory(config),
         archive,

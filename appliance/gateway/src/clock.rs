@@ -1,12 +1,19 @@
 //! The seam to time: every decision that needs the clock takes it from here, so that a simulation can own it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use yanqian_vocabulary::Timestamp;
 
 /// Where the appliance reads the time of day.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// Time since the program's start, which goes on evenly whatever is done to the time of day.
+    fn uptime(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
 }
 
 /// Whether the time of day can be believed. An answer's freshness, certificates and lists are judged by it.

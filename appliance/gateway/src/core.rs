@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use yanqian_agreement::{Agreement, Caller};
 use yanqian_evidence::{Aggregate, Body, Context, Label, Rejected, Shed as ShedCount};
 use yanqian_hsm::TokenPool;
 use yanqian_ledger::search::EpochKey;
@@ -22,6 +21,7 @@ use crate::clock::{Clock, ClockHealth};
 use crate::keys::{InForce, LoadedPairs, PairUsage, Pairs};
 use crate::metrics::{Metrics, RejectCause};
 use crate::pipeline::Place;
+use crate::quotas::Quotas;
 use crate::reply::Shed;
 use crate::secrets::StateKeys;
 use crate::state::{Orphan, StateHandle};
@@ -62,8 +62,8 @@ pub struct CoreLimits {
 pub struct CoreParts {
     pub clock: Arc<dyn Clock>,
     pub clock_health: Arc<dyn ClockHealth>,
+    /// With the agreement that decides.
     pub pairs: Pairs,
-    pub agreement: Agreement,
     pub ledger: Arc<Ledger>,
     /// Where the ledger's segments are, for reading records back.
     pub ledger_directory: PathBuf,
@@ -82,7 +82,7 @@ pub struct CoreParts {
 
 impl std::fmt::Debug for CoreParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CoreParts({})", self.agreement.entity)
+        write!(f, "CoreParts({})", self.ledger_directory.display())
     }
 }
 
@@ -90,7 +90,9 @@ impl std::fmt::Debug for CoreParts {
 pub struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clock_health: Arc<dyn ClockHealth>,
-    pub(crate) agreement: Agreement,
+    entity: EntityId,
+    platform_id: PlatformId,
+    pub(crate) quotas: Quotas,
     pub(crate) state: StateHandle,
     pub(crate) keys: StateKeys,
     pub(crate) signing: Signer,
@@ -132,7 +134,7 @@ struct TurnedAway {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Core({})", self.agreement.entity)
+        write!(f, "Core({})", self.entity)
     }
 }
 
@@ -140,11 +142,13 @@ impl Core {
     pub fn new(parts: CoreParts) -> Arc<Self> {
         let from = parts.clock.now();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let decoding = Turns::new(cores, parts.agreement.callers().map(|caller| &caller.id));
+        let context = Arc::clone(&parts.pairs.at(from).context);
         Arc::new(Self {
+            quotas: Quotas::new(parts.clock.uptime()),
             clock: parts.clock,
             clock_health: parts.clock_health,
-            agreement: parts.agreement,
+            entity: context.entity.clone(),
+            platform_id: context.platform.clone(),
             state: parts.state,
             keys: parts.keys,
             signing: parts.signing,
@@ -157,7 +161,7 @@ impl Core {
             ledger_directory: parts.ledger_directory,
             archive: parts.archive,
             anchors: parts.anchors,
-            decoding,
+            decoding: Turns::new(cores),
             body_limits: parts.limits.body,
             pairs: LoadedPairs::new(parts.pairs),
             search_key: RwLock::new(Arc::new(parts.search_key)),
@@ -171,16 +175,17 @@ impl Core {
     }
 
     pub(crate) fn entity(&self) -> &EntityId {
-        &self.agreement.entity
+        &self.entity
     }
 
     pub(crate) fn platform_id(&self) -> &PlatformId {
-        &self.agreement.platform
+        &self.platform_id
     }
 
     /// The caller that a client certificate's names stand for.
-    pub(crate) fn caller(&self, names: &[String]) -> Result<&Caller, RejectCause> {
-        self.agreement.caller_by_certificate_name(names).map_err(|_| RejectCause::CallerUnknown)
+    pub(crate) fn caller(&self, names: &[String]) -> Result<CallerId, RejectCause> {
+        let caller = self.in_force().agreement.caller_by_certificate_name(names).map(|caller| caller.id.clone());
+        caller.map_err(|_| RejectCause::CallerUnknown)
     }
 
     /// Fresh octets from the operating system.
@@ -394,9 +399,5 @@ impl Core {
     /// The way to the platform.
     pub fn platform_client(&self) -> &PlatformClient {
         &self.platform.client
-    }
-
-    pub fn callers(&self) -> impl Iterator<Item = &CallerId> {
-        self.agreement.callers().map(|caller| &caller.id)
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use yanqian_agreement::Agreement;
 use yanqian_evidence::{Context, Label};
 use yanqian_messages::Certificate;
 use yanqian_sm::PublicKey;
@@ -125,6 +126,8 @@ pub struct InForce {
     pub encryption: Option<Arc<KeyPair>>,
     /// All pairs that still open what is sealed to them; those that begin later too.
     pub openers: Vec<Arc<KeyPair>>,
+    /// The agreement that decides; the context has its hash.
+    pub agreement: Arc<Agreement>,
     pub context: Arc<Context>,
 }
 
@@ -147,8 +150,13 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// `base` is what records say of everything but the keys.
-    pub fn new(base: &Context, signing: Vec<Arc<KeyPair>>, encryption: Vec<Arc<KeyPair>>) -> Result<Self, PairsError> {
+    /// `base` is what records say of everything but the keys; it names `agreement` by its hash.
+    pub fn new(
+        base: &Context,
+        agreement: &Arc<Agreement>,
+        signing: Vec<Arc<KeyPair>>,
+        encryption: Vec<Arc<KeyPair>>,
+    ) -> Result<Self, PairsError> {
         for pairs in [&signing, &encryption] {
             let begins: Option<Vec<_>> = pairs.iter().skip(1).map(|pair| pair.from).collect();
             let begins = begins.ok_or(PairsError::Order)?;
@@ -167,7 +175,7 @@ impl Pairs {
             .collect();
         let periods = starts
             .into_iter()
-            .map(|start| Some((start, Arc::new(in_force(base, &signing, &encryption, start)?))))
+            .map(|start| Some((start, Arc::new(in_force(base, agreement, &signing, &encryption, start)?))))
             .collect::<Option<_>>()
             .ok_or(PairsError::NoSigningPair)?;
         Ok(Self { signing, encryption, periods })
@@ -208,7 +216,13 @@ fn current(pairs: &[Arc<KeyPair>], now: Timestamp) -> usize {
     pairs.iter().skip(1).take_while(|pair| begun(pair)).count()
 }
 
-fn in_force(base: &Context, signing: &[Arc<KeyPair>], encryption: &[Arc<KeyPair>], now: Timestamp) -> Option<InForce> {
+fn in_force(
+    base: &Context,
+    agreement: &Arc<Agreement>,
+    signing: &[Arc<KeyPair>],
+    encryption: &[Arc<KeyPair>],
+    now: Timestamp,
+) -> Option<InForce> {
     let signing = signing.get(current(signing, now)).map(Arc::clone)?;
     let openers = encryption.iter().filter(|pair| pair.opens_at(now)).map(Arc::clone).collect();
     let encryption = encryption.get(current(encryption, now)).map(Arc::clone);
@@ -219,7 +233,8 @@ fn in_force(base: &Context, signing: &[Arc<KeyPair>], encryption: &[Arc<KeyPair>
         encryption_certificate: encryption.as_deref().map(KeyPair::certificate_hash),
         ..base.clone()
     };
-    Some(InForce { signing, encryption, openers, context: Arc::new(context) })
+    let agreement = Arc::clone(agreement);
+    Some(InForce { signing, encryption, openers, agreement, context: Arc::new(context) })
 }
 
 /// The pairs as last loaded. Whoever took what is in force keeps it.

@@ -10,6 +10,7 @@ mod core;
 mod keys;
 mod metrics;
 mod pipeline;
+mod quotas;
 mod reply;
 mod secrets;
 mod state;

@@ -1,9 +1,12 @@
 //! The three kinds of reply, kept apart by type. A verdict or a decided refusal exists only as [`Reply`], which only a
 //! durable outcome record can become. [`Shed`] and [`Rejected`] can carry neither.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
+use yanqian_agreement::Limited;
 use yanqian_vocabulary::{Reason, VerificationId};
 use zeroize::Zeroizing;
 
@@ -20,9 +23,14 @@ pub(crate) struct Reply {
     /// What is sent in the place of `body` this once: a reading is given, and not kept.
     transient: Option<Zeroizing<Vec<u8>>>,
     retry_after_seconds: Option<u32>,
+    /// The quota that is used up.
+    limited: Option<Limited>,
     replayed: bool,
 }
 
+/// As `draft-ietf-httpapi-ratelimit-headers-10` has them.
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 impl Reply {
@@ -34,6 +42,7 @@ impl Reply {
             body,
             transient: None,
             retry_after_seconds: None,
+            limited: None,
             replayed: false,
         }
     }
@@ -52,8 +61,16 @@ impl Reply {
             body: Zeroizing::new(problem.to_json().into_bytes()),
             transient: None,
             retry_after_seconds: problem.retry_after_seconds,
+            limited: None,
             replayed: false,
         }
+    }
+
+    /// As this reply, with when to come again and the quota that does not let it through now.
+    pub(crate) fn with_limit(mut self, limited: Limited) -> Self {
+        self.retry_after_seconds = Some(whole_seconds(limited.wait));
+        self.limited = Some(limited);
+        self
     }
 
     /// As stored under a seal: 1 octet version, 2 octets status (big-endian), 1 octet kind, then the body.
@@ -70,7 +87,7 @@ impl Reply {
         let ([1, high, low, kind], body) = stored.split_first_chunk::<4>()? else { return None };
         let status = StatusCode::from_u16(u16::from_be_bytes([*high, *low])).ok()?;
         let body = Zeroizing::new(body.to_vec());
-        Some(Self { id, status, problem: *kind == 1, body, transient: None, retry_after_seconds: None, replayed: true })
+        Some(Self { id, status, problem: *kind == 1, body, transient: None, retry_after_seconds: None, limited: None, replayed: true })
     }
 
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
@@ -86,11 +103,29 @@ impl Reply {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(limited) = self.limited {
+            let Limited { quota, window_seconds, wait } = limited;
+            let name = if window_seconds == 1 { "second" } else { "day" };
+            let fields = [
+                (RATELIMIT_POLICY, format!("\"{name}\";q={quota};w={window_seconds}")),
+                (RATELIMIT, format!("\"{name}\";r=0;t={}", whole_seconds(wait))),
+            ];
+            for (field, text) in fields {
+                if let Ok(value) = HeaderValue::try_from(text) {
+                    headers.insert(field, value);
+                }
+            }
+        }
         if self.replayed {
             headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
         }
         response
     }
+}
+
+/// Rounded up, and at least one.
+fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_nanos().div_ceil(1_000_000_000).max(1)).unwrap_or(u32::MAX)
 }
 
 /// Overload or inability to keep evidence, answered before any decision: try again later.

@@ -2,36 +2,40 @@
 //! more often than that: whoever else comes waits for the work under way and not for a row of one caller's.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use yanqian_vocabulary::CallerId;
 
 #[derive(Debug)]
 pub(crate) struct Turns {
+    at_once: usize,
     all: Semaphore,
-    own: HashMap<CallerId, Semaphore>,
+    /// Callers are those of agreements, so the map stays small.
+    own: Mutex<HashMap<CallerId, Arc<Semaphore>>>,
 }
 
 /// A turn; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
-    _own: Option<SemaphorePermit<'a>>,
+    _own: Option<OwnedSemaphorePermit>,
     _all: Option<SemaphorePermit<'a>>,
 }
 
 impl Turns {
-    pub(crate) fn new<'a>(at_once: usize, callers: impl Iterator<Item = &'a CallerId>) -> Self {
-        let own = callers.map(|caller| (caller.clone(), Semaphore::new(at_once))).collect();
-        Self { all: Semaphore::new(at_once), own }
+    pub(crate) fn new(at_once: usize) -> Self {
+        Self { at_once, all: Semaphore::new(at_once), own: Mutex::default() }
+    }
+
+    fn row(&self, caller: &CallerId) -> Arc<Semaphore> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(own.entry(caller.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.at_once))))
     }
 
     /// Waits for a turn, first in the caller's own row, then with everybody; each row keeps its order.
     pub(crate) async fn take(&self, caller: &CallerId) -> Turn<'_> {
         // `acquire` fails only when a semaphore is closed, which nothing does.
-        let own = match self.own.get(caller) {
-            Some(own) => own.acquire().await.ok(),
-            None => None,
-        };
+        let own = self.row(caller).acquire_owned().await.ok();
         Turn { _own: own, _all: self.all.acquire().await.ok() }
     }
 }
@@ -47,7 +51,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_with_a_hundred_waiting_delays_another_by_one_turn() {
         let [greedy, other] = ["greedy", "other"].map(|name| CallerId::new(name).unwrap());
-        let turns = Arc::new(Turns::new(2, [&greedy, &other].into_iter()));
+        let turns = Arc::new(Turns::new(2));
         let (done, mut order) = tokio::sync::mpsc::unbounded_channel();
         let work = |caller: &CallerId, name: &'static str| {
             let (turns, caller, done) = (Arc::clone(&turns), caller.clone(), done.clone());

@@ -24,7 +24,8 @@ export const EARLY_REASONS = [
   "expiry-invalid", "portrait-encoding", "portrait-size", "portrait-dimensions", "chip-file", "chip-mrz",
   "chip-document-type", "idempotency-key-malformed", "idempotency-in-flight", "idempotency-mismatch",
   "agreement-not-in-force", "agreement-mode", "agreement-document-type", "agreement-purpose",
-  "agreement-caller-purpose", "agreement-field",
+  "agreement-caller-purpose", "agreement-field", "agreement-network", "agreement-hours", "agreement-rate",
+  "agreement-quota",
 ] as const;
 
 export const REASONS = [

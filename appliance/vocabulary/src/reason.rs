@@ -99,6 +99,14 @@ reasons! {
         /// The purpose exists, but not for this caller.
         AgreementCallerPurpose = "agreement-caller-purpose",
         AgreementField = "agreement-field",
+        /// The caller's connection comes from outside the networks that the agreement names for it.
+        AgreementNetwork = "agreement-network",
+        /// Outside the hours that the agreement names for the caller.
+        AgreementHours = "agreement-hours",
+        /// More checks a second than agreed, in total, for the purpose or of the caller.
+        AgreementRate = "agreement-rate",
+        /// The day's checks are used up, in total, for the purpose or of the caller (I7).
+        AgreementQuota = "agreement-quota",
     }
     Token {
         SignerUnavailable = "signer-unavailable",

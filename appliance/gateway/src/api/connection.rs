@@ -48,7 +48,7 @@ impl Listener {
         let Some(stream) = stream else { return };
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let names: Arc<[String]> = certificate.map(|der| certificate_names(der)).unwrap_or_default().into();
-        let caller = self.core.caller(&names).ok().map(|caller| caller.id.clone());
+        let caller = self.core.caller(&names).ok();
         let seat = match self.seats.take(caller.as_ref()) {
             Ok(seat) => seat,
             Err(full) => {
@@ -65,6 +65,7 @@ impl Listener {
         let asker = Arc::new(Asker {
             core: Arc::clone(&self.core),
             names,
+            peer: peer.ip(),
             caller: caller.clone(),
             seat,
             activity: Arc::clone(&activity),

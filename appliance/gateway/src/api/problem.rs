@@ -66,7 +66,7 @@ impl Problem {
     }
 }
 
-/// Status, title and detail of every reason. 4xx: the caller can mend it. 403: the agreement says no. 502: the
+/// Status, title and detail of every reason. 4xx: the caller can mend it. 403: the agreement says no. 429: not now. 502: the
 /// platform's answer was not proven. 503: try again. 504: sent, and the end is not known.
 #[rustfmt::skip]
 fn describe(reason: Reason) -> (StatusCode, &'static str, &'static str) {
@@ -108,6 +108,10 @@ fn describe(reason: Reason) -> (StatusCode, &'static str, &'static str) {
         Reason::AgreementPurpose => (S::FORBIDDEN, "Purpose not agreed", "The agreement does not name this purpose."),
         Reason::AgreementCallerPurpose => (S::FORBIDDEN, "Purpose not open to caller", "The agreement does not open this purpose to this caller."),
         Reason::AgreementField => (S::FORBIDDEN, "Field not agreed", "The agreement does not let this purpose ask for this field."),
+        Reason::AgreementNetwork => (S::FORBIDDEN, "Network not agreed", "The agreement does not let this caller ask from this address."),
+        Reason::AgreementHours => (S::FORBIDDEN, "Hour not agreed", "The agreement does not let this caller ask at this time of day."),
+        Reason::AgreementRate => (S::TOO_MANY_REQUESTS, "Too many checks a second", "The agreement's checks a second are used up for now. Nothing was sent."),
+        Reason::AgreementQuota => (S::TOO_MANY_REQUESTS, "Too many checks today", "The agreement's checks of this day are used up. Nothing was sent."),
         Reason::SignerUnavailable => (S::SERVICE_UNAVAILABLE, "Signer unavailable", "The token cannot sign at the moment."),
         Reason::SignerBusy => (S::SERVICE_UNAVAILABLE, "Signer busy", "More signatures are waiting than the token can make in time."),
         Reason::SignatureDefective => (S::SERVICE_UNAVAILABLE, "Signature defective", "The token's signature does not verify against the configured certificate. Nothing was sent."),

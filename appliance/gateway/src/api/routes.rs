@@ -1,5 +1,6 @@
 //! From a request's head to the pipeline. The body is not touched before the caller is known.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,12 @@ fn route(method: &Method, path: &str) -> Result<Route, RejectCause> {
 }
 
 /// Answers one request of a connection whose client certificate carries `names`.
-pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: Arc<[String]>) -> Response<Full<Bytes>> {
+pub(crate) async fn handle(
+    core: Arc<Core>,
+    request: Request<Incoming>,
+    names: Arc<[String]>,
+    peer: IpAddr,
+) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let route = match route(&head.method, head.uri.path()) {
         Ok(route) => route,
@@ -74,7 +80,7 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Incoming>, names: A
             Err(cause) => reject(&core, cause, body).await,
         },
         Route::Check(mode) => {
-            let check = match Received::new(head.headers, body).authenticate(&core, &names, mode) {
+            let check = match Received::new(head.headers, body).authenticate(&core, &names, peer, mode) {
                 Ok(check) => check,
                 Err((cause, body)) => return reject(&core, cause, body).await,
             };

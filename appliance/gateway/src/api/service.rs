@@ -1,6 +1,7 @@
 //! One request of a connection: its own id, its caller's share, and its account from the head to the reply's last octet.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +27,8 @@ pub(crate) struct Asker {
     pub(crate) core: Arc<Core>,
     /// Of the verified certificate.
     pub(crate) names: Arc<[String]>,
+    /// Of the connection.
+    pub(crate) peer: IpAddr,
     pub(crate) caller: Option<CallerId>,
     pub(crate) seat: Seat,
     pub(crate) activity: Arc<Activity>,
@@ -90,7 +93,7 @@ impl Asker {
             body::discard(request.into_body()).await;
             return Shed::Overloaded.into_response();
         };
-        routes::handle(Arc::clone(&self.core), request, Arc::clone(&self.names)).await
+        routes::handle(Arc::clone(&self.core), request, Arc::clone(&self.names), self.peer).await
     }
 
     /// What the protocols' libraries let pass and should not.

@@ -33,6 +33,11 @@ fn base() -> Context {
     }
 }
 
+fn agreement() -> Arc<Agreement> {
+    let text = include_str!("../../../../samples/agreement.toml");
+    Arc::new(Agreement::parse(text, std::path::Path::new("agreement.toml")).unwrap())
+}
+
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(millis)
 }
@@ -46,7 +51,7 @@ fn pairs() -> Pairs {
     let of = certificates();
     let signing = vec![pair("s1", &of[0], None, None), pair("s2", &of[1], Some(2000), None)];
     let encryption = vec![pair("e1", &of[2], Some(500), Some(3000)), pair("e2", &of[3], Some(2500), None)];
-    Pairs::new(&base(), signing, encryption).unwrap()
+    Pairs::new(&base(), &agreement(), signing, encryption).unwrap()
 }
 
 #[test]
@@ -89,7 +94,7 @@ fn whoever_took_what_is_in_force_keeps_it_when_other_pairs_are_loaded() {
     let loaded = LoadedPairs::new(pairs());
     let taken = Arc::clone(loaded.load().at(at(0)));
     let only = pair("s3", &certificates()[1], None, None);
-    loaded.replace(Arc::new(Pairs::new(&base(), vec![only], Vec::new()).unwrap()));
+    loaded.replace(Arc::new(Pairs::new(&base(), &agreement(), vec![only], Vec::new()).unwrap()));
     assert_eq!((taken.signing.label.as_str(), taken.openers.len()), ("s1", 2));
     let now = loaded.load();
     assert_eq!(now.at(at(0)).signing.label, "s3");
@@ -110,7 +115,7 @@ fn lists_without_an_order_or_without_a_signing_pair_are_none() {
     let of = certificates();
     let one = |from| pair("one", &of[0], from, None);
     let two = |from| pair("two", &of[1], from, None);
-    let made = |signing| Pairs::new(&base(), signing, Vec::new()).map(|_| ());
+    let made = |signing| Pairs::new(&base(), &agreement(), signing, Vec::new()).map(|_| ());
     assert_eq!(made(Vec::new()), Err(PairsError::NoSigningPair));
     assert_eq!(made(vec![one(None), two(None)]), Err(PairsError::Order));
     assert_eq!(made(vec![one(Some(5)), two(Some(5))]), Err(PairsError::Order));

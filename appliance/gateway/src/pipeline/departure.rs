@@ -70,6 +70,7 @@ impl Stranger {
             signing: Arc::clone(&self.pair),
             encryption: entity.encryption.clone(),
             openers: entity.openers.clone(),
+            agreement: Arc::clone(&entity.agreement),
             context: Arc::new(context),
         })
     }

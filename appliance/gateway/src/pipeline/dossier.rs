@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use yanqian_agreement::{Limited, Source, Spent};
 use yanqian_evidence::{
     Answer, Der, Label, LeafHash, Octets, PlatformSerial, RequestSignature, Revocation, Signer, Step, Times,
 };
@@ -20,6 +21,8 @@ pub(crate) struct Dossier {
     pub(super) id: VerificationId,
     pub(super) caller: CallerId,
     pub(super) mode: Mode,
+    /// Where it comes from, which the agreement may have a say in. Not recorded.
+    pub(super) source: Source,
     pub(super) received_at: Timestamp,
     /// By when the platform must have answered; it bounds every step of the exchange with it.
     pub(super) deadline: Instant,
@@ -30,6 +33,10 @@ pub(crate) struct Dossier {
     pub(super) document_type: Option<DocumentType>,
     pub(super) rule: Option<RuleId>,
     pub(super) fields: Vec<Field>,
+    /// What it took of the agreement's quotas.
+    pub(super) spent: Option<Spent>,
+    /// The quota for which it was refused.
+    pub(super) limited: Option<Limited>,
     /// The caller's own reference, echoed in the reply and kept nowhere else.
     pub(super) reference: Option<CallerReference>,
     /// The idempotency tag that this check holds, if its caller sent a key.
@@ -108,6 +115,7 @@ impl Dossier {
         id: VerificationId,
         caller: CallerId,
         mode: Mode,
+        source: Source,
         received_at: Timestamp,
         deadline: Instant,
         in_force: Arc<InForce>,
@@ -116,6 +124,7 @@ impl Dossier {
             id,
             caller,
             mode,
+            source,
             received_at,
             deadline,
             in_force,
@@ -123,6 +132,8 @@ impl Dossier {
             document_type: None,
             rule: None,
             fields: Vec::new(),
+            spent: None,
+            limited: None,
             reference: None,
             key: None,
             intent_sequence: None,

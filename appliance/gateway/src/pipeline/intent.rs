@@ -139,7 +139,11 @@ impl Dossier {
     /// The moment of the intent decides which pairs the check is asked under; gives that moment.
     fn take_pairs(&mut self, core: &Core) -> Timestamp {
         let now = core.clock.now();
-        self.in_force = core.in_force_at(now);
+        let newest = core.in_force_at(now);
+        // Another agreement may have come into force since this check was counted; its intent names the one that decided.
+        if Arc::ptr_eq(&newest.agreement, &self.in_force.agreement) {
+            self.in_force = newest;
+        }
         if let Some(stranger) = self.departure.as_ref().and_then(Departure::stranger) {
             self.in_force = stranger.in_place_of(&self.in_force);
         }

@@ -69,6 +69,7 @@ async fn decide(core: &Arc<Core>, check: Authenticated) -> Result<Reply, Shed> {
 }
 
 async fn way(core: &Arc<Core>, scoped: scope::InScope) -> Result<verify::Unsealed, Box<Refused>> {
+    let scoped = scoped.count(core).await?;
     let intent = if core.platform.profile.applies_first() {
         let application = scoped.record_application(core).await?;
         let answered = application.sign(core).await?.send(core).await?;

@@ -90,7 +90,7 @@ pub(crate) async fn receipt(
     names: &[String],
     id: VerificationId,
 ) -> Result<Result<String, Shed>, RejectCause> {
-    let caller = core.caller(names)?.id.clone();
+    let caller = core.caller(names)?;
     let asker = caller.clone();
     let sealed = match core.state.call(move |store| store.find_receipt(&asker, id)).await {
         Ok(Some(sealed)) => sealed,

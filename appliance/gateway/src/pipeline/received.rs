@@ -1,7 +1,9 @@
+use std::net::IpAddr;
+
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
-use yanqian_agreement::Caller;
-use yanqian_vocabulary::{Mode, Reason, Timestamp, VerificationId};
+use yanqian_agreement::Source;
+use yanqian_vocabulary::{CallerId, Mode, Reason, Timestamp, VerificationId};
 use zeroize::Zeroizing;
 
 use crate::core::Core;
@@ -16,8 +18,9 @@ pub(crate) struct Received {
 /// A check with a known caller. From here on every end is recorded.
 pub(crate) struct Authenticated {
     pub(super) id: VerificationId,
-    pub(super) caller: Caller,
+    pub(super) caller: CallerId,
     pub(super) mode: Mode,
+    pub(super) source: Source,
     pub(super) received_at: Timestamp,
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
@@ -34,15 +37,17 @@ impl Received {
         self,
         core: &Core,
         names: &[String],
+        peer: IpAddr,
         mode: Mode,
     ) -> Result<Authenticated, (RejectCause, Incoming)> {
         let caller = match core.caller(names) {
-            Ok(caller) => caller.clone(),
+            Ok(caller) => caller,
             Err(cause) => return Err((cause, self.body)),
         };
         let received_at = core.clock.now();
         let id = core.new_id(received_at);
-        Ok(Authenticated { id, caller, mode, received_at, headers: self.headers, body: self.body })
+        let source = Source::Peer(peer);
+        Ok(Authenticated { id, caller, mode, source, received_at, headers: self.headers, body: self.body })
     }
 }
 

@@ -38,7 +38,12 @@ impl Refused {
     }
 
     pub(super) async fn record(self: Box<Self>, core: &Arc<Core>) -> Result<RecordedOutcome, Shed> {
-        let Self { dossier, reason, field, shed } = *self;
+        let Self { mut dossier, reason, field, shed } = *self;
+        if !dossier.reached_platform()
+            && let Some(spent) = dossier.spent.take()
+        {
+            core.quotas.give_back(&spent, &core.in_force().agreement);
+        }
         let held =
             dossier.key.filter(|_| !dossier.reached_platform()).map(|tag| (dossier.caller.clone(), tag, dossier.id));
         let closed = match shed {
@@ -212,7 +217,11 @@ impl RecordedOutcome {
                 }
             }
             Ending::Refused { reason, field } => {
-                Reply::problem(dossier.id, &Problem::of_reason(*reason, *field, Some(dossier.id)))
+                let reply = Reply::problem(dossier.id, &Problem::of_reason(*reason, *field, Some(dossier.id)));
+                match dossier.limited {
+                    Some(limited) => reply.with_limit(limited),
+                    None => reply,
+                }
             }
         };
         keep(core, &dossier, &ending, &reply).await;
@@ -305,7 +314,7 @@ pub(crate) async fn lookup(
     names: &[String],
     id: VerificationId,
 ) -> Result<Result<Reply, Shed>, RejectCause> {
-    let caller = core.caller(names)?.id.clone();
+    let caller = core.caller(names)?;
     let asker = caller.clone();
     match core.state.call(move |store| store.find(&asker, id)).await {
         Ok(Some(stored)) => Ok(open_stored(core, &caller, &stored).ok_or(Shed::StateUnavailable)),

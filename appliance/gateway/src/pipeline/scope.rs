@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use yanqian_agreement::{Caller, Decision, Request};
-use yanqian_vocabulary::{CallerReference, Claim, Reason};
+use yanqian_agreement::{Counters, Decision, Moment, Request};
+use yanqian_vocabulary::{CallerReference, Claim, Reason, RuleId};
 use zeroize::Zeroizing;
 
 use super::claim::{self, ReadCheck};
@@ -32,9 +32,9 @@ pub(crate) enum Entry {
 impl Authenticated {
     /// Reads the body, judges the document, asks the agreement, and claims the idempotency key, in this order.
     pub(crate) async fn scope(self, core: &Arc<Core>) -> Result<Entry, Box<Refused>> {
-        let Self { id, caller, mode, received_at, headers, body } = self;
+        let Self { id, caller, mode, source, received_at, headers, body } = self;
         let deadline = Instant::now() + core.check_limit;
-        let dossier = Dossier::new(id, caller.id.clone(), mode, received_at, deadline, core.in_force());
+        let dossier = Dossier::new(id, caller, mode, source, received_at, deadline, core.in_force());
 
         let key = match check_content(&headers).and_then(|()| idempotency_key(&headers)) {
             Ok(key) => key,
@@ -50,7 +50,7 @@ impl Authenticated {
             Err(reason) => return Err(dossier.refused(reason, None)),
         };
         drop(timer);
-        let (scoped, reference) = judge(core, &caller, dossier, octets).await?;
+        let (scoped, reference) = judge(core, dossier, octets).await?;
         match key {
             None => Ok(Entry::New(Box::new(scoped.with_reference(reference)))),
             Some(key) => scoped.claim_key(core, &key, reference).await,
@@ -58,17 +58,17 @@ impl Authenticated {
     }
 }
 
-/// Judges the document of a body as the API takes it, and asks the agreement.
+/// Judges the document of a body as the API takes it, and asks whether the agreement covers it; what its quotas say is asked once
+/// the check is known to be a new one.
 pub(super) async fn judge(
     core: &Arc<Core>,
-    caller: &Caller,
     mut dossier: Dossier,
     octets: Zeroizing<Vec<u8>>,
 ) -> Result<(InScope, CallerReference), Box<Refused>> {
     let mode = dossier.mode;
     let now = core.clock.now();
     let timer = core.metrics.stage("documents");
-    let ReadCheck { purpose, reference, claim } = match claim::read(core, &caller.id, mode, octets, now).await {
+    let ReadCheck { purpose, reference, claim } = match claim::read(core, &dossier.caller, mode, octets, now).await {
         Ok(read) => read,
         Err(fault) => {
             dossier.document_type = fault.document_type;
@@ -78,23 +78,70 @@ pub(super) async fn judge(
     drop(timer);
     dossier.document_type = Some(claim.document_type());
     dossier.fields = claim.fields();
-    let asked = Request { mode, document_type: claim.document_type(), purpose: &purpose, fields: &dossier.fields };
-    let platform_code = match yanqian_agreement::decide(&core.agreement, caller, &asked, now) {
-        Decision::Allow { rule, purpose } => {
-            dossier.rule = Some(rule);
-            dossier.purpose = Some(purpose.code.clone());
-            purpose.platform_code.clone()
+    let agreement = Arc::clone(&dossier.in_force.agreement);
+    let Some(caller) = agreement.caller(&dossier.caller) else { return Err(no_caller(dossier)) };
+    let (document_type, source) = (claim.document_type(), dossier.source);
+    let asked = Request { mode, document_type, purpose: &purpose, fields: &dossier.fields, source };
+    let moment = Moment { time: now, uptime: core.clock.uptime() };
+    let decision = yanqian_agreement::decide(&agreement, caller, &asked, &Counters::UNUSED, moment);
+    match dossier.decided(decision) {
+        Ok((dossier, platform_code)) => Ok((InScope { dossier, claim, platform_code }, reference)),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// Another agreement came into force, and it does not have this caller.
+fn no_caller(mut dossier: Dossier) -> Box<Refused> {
+    dossier.rule = RuleId::new("agreement.callers").ok();
+    dossier.refused(Reason::AgreementCallerPurpose, None)
+}
+
+impl Dossier {
+    /// Takes down what the agreement says; gives the purpose's code at the platform.
+    fn decided(mut self, decision: Decision<'_>) -> Result<(Self, String), Box<Refused>> {
+        match decision {
+            Decision::Allow { rule, purpose } => {
+                self.rule = Some(rule);
+                self.purpose = Some(purpose.code.clone());
+                Ok((self, purpose.platform_code.clone()))
+            }
+            Decision::Refuse { rule, reason, purpose, limited } => {
+                self.rule = Some(rule);
+                self.purpose = purpose.map(|purpose| purpose.code.clone());
+                self.limited = limited;
+                Err(self.refused(reason, field_of(reason)))
+            }
         }
-        Decision::Refuse { rule, reason, purpose } => {
-            dossier.rule = Some(rule);
-            dossier.purpose = purpose.map(|purpose| purpose.code.clone());
-            return Err(dossier.refused(reason, field_of(reason)));
-        }
-    };
-    Ok((InScope { dossier, claim, platform_code }, reference))
+    }
 }
 
 impl InScope {
+    /// Asks the agreement that is in force now, its quotas with it, and counts the check. From here to its end the check is under
+    /// this agreement.
+    pub(super) async fn count(self, core: &Arc<Core>) -> Result<Self, Box<Refused>> {
+        let Self { mut dossier, claim, .. } = self;
+        dossier.in_force = core.in_force();
+        let agreement = Arc::clone(&dossier.in_force.agreement);
+        let Some(caller) = agreement.caller(&dossier.caller) else { return Err(no_caller(dossier)) };
+        // The scope was judged before, and it needs a purpose.
+        let Some(purpose) = dossier.purpose.clone() else {
+            return Err(dossier.refused(Reason::AgreementPurpose, Some("purpose")));
+        };
+        let (mode, document_type, source) = (dossier.mode, claim.document_type(), dossier.source);
+        let asked = Request { mode, document_type, purpose: &purpose, fields: &dossier.fields, source };
+        match core.decide_and_count(&agreement, caller, &asked).await {
+            Ok((decision, spent)) => {
+                dossier.spent = spent;
+                let (dossier, platform_code) = dossier.decided(decision)?;
+                Ok(Self { dossier, claim, platform_code })
+            }
+            Err(error) => {
+                tracing::error!(%error, "the day's quotas cannot be used");
+                Err(dossier.refused(Reason::StateUnavailable, None))
+            }
+        }
+    }
+
     pub(super) fn with_reference(mut self, reference: CallerReference) -> Self {
         self.dossier.reference = Some(reference);
         self

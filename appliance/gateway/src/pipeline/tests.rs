@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use tempfile::TempDir;
-use yanqian_agreement::Agreement;
+use yanqian_agreement::{Agreement, Source};
 use yanqian_documents::{RawDocument, validate};
 use yanqian_evidence::{Context, Kind, Origin, SoftwareVersion};
 use yanqian_hsm::TokenPool;
@@ -53,6 +53,7 @@ impl crate::ClockHealth for Vouched {
 struct Bench {
     core: Arc<Core>,
     hand: Arc<Hand>,
+    agreement: Arc<Agreement>,
     base: Context,
     certificates: Vec<Certificate>,
     directory: TempDir,
@@ -92,12 +93,12 @@ impl Bench {
         let store = SqliteState::open(&at("state.sqlite"), base.entity.clone(), base.node.clone()).unwrap();
         let (state, _thread) = StateHandle::start(Box::new(store)).unwrap();
         let body = BodyLimits { max_bytes: 1, deadline: Duration::MAX, idle: Duration::MAX };
-        let pairs = Self::listed(&base, &certificates, &[("old", None)]);
+        let agreement = Arc::new(agreement);
+        let pairs = Self::listed(&base, &agreement, &certificates, &[("old", None)]);
         let core = Core::new(CoreParts {
             clock: Arc::clone(&hand) as Arc<dyn Clock>,
             clock_health: Arc::new(Vouched),
             pairs,
-            agreement,
             ledger: Arc::new(ledger),
             ledger_directory: at("ledger"),
             archive: Archive::open(&at("archive")).unwrap(),
@@ -124,11 +125,11 @@ impl Bench {
                 receipt_retention_millis: 1_000_000,
             },
         });
-        Self { core, hand, base, certificates, directory }
+        Self { core, hand, agreement, base, certificates, directory }
     }
 
     /// Signing pairs by label and begin, each with a certificate of its own, all proven.
-    fn listed(base: &Context, certificates: &[Certificate], entries: &[(&str, Option<i64>)]) -> Pairs {
+    fn listed(base: &Context, agreement: &Arc<Agreement>, certificates: &[Certificate], entries: &[(&str, Option<i64>)]) -> Pairs {
         let signing = entries.iter().map(|(label, from)| {
             let certificate = certificates[usize::from(*label != "old")].clone();
             let from = from.map(Timestamp::from_unix_millis);
@@ -136,11 +137,11 @@ impl Bench {
             pair.set_proven(true);
             Arc::new(pair)
         });
-        Pairs::new(base, signing.collect(), Vec::new()).unwrap()
+        Pairs::new(base, agreement, signing.collect(), Vec::new()).unwrap()
     }
 
     fn load(&self, entries: &[(&str, Option<i64>)]) {
-        self.core.replace_pairs(Arc::new(Self::listed(&self.base, &self.certificates, entries)));
+        self.core.replace_pairs(Arc::new(Self::listed(&self.base, &self.agreement, &self.certificates, entries)));
     }
 
     fn turn(&self, millis: i64) {
@@ -150,9 +151,9 @@ impl Bench {
     /// A check that may go on to its intent.
     fn scoped(&self) -> InScope {
         let now = self.hand.now();
-        let caller = self.core.callers().next().unwrap().clone();
+        let caller = self.agreement.callers().next().unwrap().id.clone();
         let id = VerificationId::new(now, self.core.random());
-        let mut dossier = Dossier::new(id, caller, Mode::RealName, now, Instant::now(), self.core.in_force());
+        let mut dossier = Dossier::new(id, caller, Mode::RealName, Source::Operator, now, Instant::now(), self.core.in_force());
         dossier.purpose = Some(PurposeCode::new("account-opening").unwrap());
         dossier.rule = Some(RuleId::new("rule-1").unwrap());
         let raw = RawDocument {

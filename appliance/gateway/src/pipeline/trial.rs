@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use yanqian_agreement::{Agreement, Decision, Request};
+use yanqian_agreement::{Agreement, Counters, Decision, Moment, Source, Request};
 use yanqian_evidence::Record;
 use yanqian_ledger::{Archived, read_record_at};
 use yanqian_vocabulary::{CallerId, DocumentType, Mode, Reason, Timestamp, VerificationId};
@@ -38,12 +38,13 @@ impl Trial {
         agreement: &Agreement,
         now: Timestamp,
     ) -> Result<DocumentType, (Reason, Option<&'static str>)> {
-        let caller = agreement.callers().find(|known| known.id == self.caller);
-        let caller = caller.ok_or((Reason::AgreementCallerPurpose, None))?;
+        let caller = agreement.caller(&self.caller).ok_or((Reason::AgreementCallerPurpose, None))?;
         let read = claim::judge(self.mode, &self.body, now).map_err(|fault| (fault.reason, fault.field))?;
         let (document_type, fields) = (read.claim.document_type(), read.claim.fields());
-        let asked = Request { mode: self.mode, document_type, purpose: &read.purpose, fields: &fields };
-        match yanqian_agreement::decide(agreement, caller, &asked, now) {
+        let asked = Request { mode: self.mode, document_type, purpose: &read.purpose, fields: &fields, source: Source::Operator };
+        // Rates and quotas are asked when the check is made.
+        let moment = Moment { time: now, uptime: std::time::Duration::ZERO };
+        match yanqian_agreement::decide(agreement, caller, &asked, &Counters::UNUSED, moment) {
             Decision::Allow { .. } => Ok(document_type),
             Decision::Refuse { reason, .. } => Err((reason, scope::field_of(reason))),
         }
@@ -77,17 +78,18 @@ impl Core {
     /// Makes a check as for its caller; the reply is kept as for any other. Nothing is told of it before its end is durable (I1).
     pub async fn try_out(self: &Arc<Self>, trial: Trial) -> Result<Tried, TrialError> {
         let Trial { caller, mode, body, departure } = trial;
-        let caller = self.agreement.callers().find(|known| known.id == caller).ok_or(TrialError::Caller)?;
+        let in_force = self.in_force();
+        in_force.agreement.caller(&caller).ok_or(TrialError::Caller)?;
         let received = self.clock.now();
         let id = self.new_id(received);
         let deadline = Instant::now() + self.check_limit;
-        let mut dossier = Dossier::new(id, caller.id.clone(), mode, received, deadline, self.in_force());
+        let mut dossier = Dossier::new(id, caller, mode, Source::Operator, received, deadline, in_force);
         if let Some(stranger) = departure.as_ref().and_then(Departure::stranger) {
             let kept = self.archive.put(Archived::Certificate, stranger.certificate().as_der());
             kept.map_err(|error| TrialError::Records(error.to_string()))?;
         }
         dossier.departure = departure;
-        let ended = match scope::judge(self, caller, dossier, body).await {
+        let ended = match scope::judge(self, dossier, body).await {
             Ok((scoped, reference)) => way(self, scoped.with_reference(reference)).await,
             Err(refused) => Err(refused),
         };

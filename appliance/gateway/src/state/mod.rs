@@ -1,5 +1,5 @@
-//! What must outlive a restart besides the ledger: idempotency keys with their final replies (I4) and the nonces of
-//! answers already accepted (I3). One trait, so that a shared database can stand where `SQLite` stands; one thread, so
+//! What must outlive a restart besides the ledger: idempotency keys with their final replies (I4), the nonces of answers
+//! already accepted (I3), and how much of each day's quotas is set aside (I7). One trait, so that a shared database can stand where `SQLite` stands; one thread, so
 //! that waiting operations share a commit and the async side never blocks on a disk.
 
 mod sqlite;
@@ -106,6 +106,11 @@ pub trait StateStore: Send {
         serial: &str,
         expires: Timestamp,
     ) -> Result<bool, StateError>;
+    /// Sets a part of a day's quota aside for this node: as much of `wanted` as all nodes' parts together leave of `limit`; zero
+    /// when nothing is left. What was set aside counts as used until it is returned.
+    fn lease(&mut self, scope: &str, day: i64, limit: u64, wanted: u64) -> Result<u64, StateError>;
+    /// Returns a part that was set aside and not used.
+    fn return_lease(&mut self, scope: &str, day: i64, unused: u64) -> Result<(), StateError>;
     fn orphans(&mut self) -> Result<Vec<Orphan>, StateError>;
     /// As [`Self::find_receipt`], for an operator: with the caller who asked.
     fn find_receipt_of_any(&mut self, id: VerificationId) -> Result<Option<(CallerId, Vec<u8>)>, StateError>;

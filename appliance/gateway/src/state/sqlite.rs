@@ -7,12 +7,15 @@ use yanqian_vocabulary::{CallerId, EntityId, NodeId, Nonce, Timestamp, Verificat
 use super::{Begin, Begun, Finish, Orphan, StateError, StateStore, StoredReply};
 
 /// `PRAGMA user_version` after all migrations.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// For other processes that have the file locked.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For those that read while it is scrubbed: all else waits meanwhile, and a later time will do.
 const SCRUB_PATIENCE: Duration = Duration::from_millis(100);
+
+/// For how long it is known what was set aside of a day.
+const LEASES_KEPT_DAYS: i64 = 400;
 
 const MIGRATIONS: &[&str] = &[
     "
@@ -53,6 +56,16 @@ CREATE TABLE receipt (
     PRIMARY KEY (entity, id)
 ) STRICT;
 CREATE INDEX receipt_expiry ON receipt (expires_ms);
+",
+    "
+CREATE TABLE quota_lease (
+    entity TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    day INTEGER NOT NULL,          -- since 1970-01-01 in Asia/Shanghai
+    node TEXT NOT NULL,
+    leased INTEGER NOT NULL CHECK (leased >= 0),
+    PRIMARY KEY (entity, scope, day, node)
+) STRICT;
 ",
 ];
 
@@ -264,6 +277,36 @@ impl StateStore for SqliteState {
         Ok(inserted == 1)
     }
 
+    fn lease(&mut self, scope: &str, day: i64, limit: u64, wanted: u64) -> Result<u64, StateError> {
+        let key = params![self.entity.as_str(), scope, day];
+        let leased: i64 = self
+            .connection
+            .prepare_cached("SELECT coalesce(sum(leased), 0) FROM quota_lease WHERE entity = ?1 AND scope = ?2 AND day = ?3")?
+            .query_row(key, |row| row.get(0))?;
+        let left = i64::try_from(limit).unwrap_or(i64::MAX).saturating_sub(leased).max(0);
+        let granted = left.min(i64::try_from(wanted).unwrap_or(i64::MAX));
+        if granted > 0 {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO quota_lease (entity, scope, day, node, leased) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (entity, scope, day, node) DO UPDATE SET leased = leased + ?5",
+                )?
+                .execute(params![self.entity.as_str(), scope, day, self.node.as_str(), granted])?;
+        }
+        Ok(granted.unsigned_abs())
+    }
+
+    fn return_lease(&mut self, scope: &str, day: i64, unused: u64) -> Result<(), StateError> {
+        let unused = i64::try_from(unused).unwrap_or(i64::MAX);
+        self.connection
+            .prepare_cached(
+                "UPDATE quota_lease SET leased = max(leased - ?5, 0)
+                 WHERE entity = ?1 AND scope = ?2 AND day = ?3 AND node = ?4",
+            )?
+            .execute(params![self.entity.as_str(), scope, day, self.node.as_str(), unused])?;
+        Ok(())
+    }
+
     fn orphans(&mut self) -> Result<Vec<Orphan>, StateError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, caller, idempotency_tag FROM verification
@@ -284,7 +327,10 @@ impl StateStore for SqliteState {
         let replies = self.connection.execute("DELETE FROM verification WHERE expires_ms < ?1", [now])?;
         let answers = self.connection.execute("DELETE FROM accepted_answer WHERE expires_ms < ?1", [now])?;
         let receipts = self.connection.execute("DELETE FROM receipt WHERE expires_ms < ?1", [now])?;
+        // So long that no clock that steps gives a day its quota twice.
+        let days = now / 86_400_000 - LEASES_KEPT_DAYS;
+        let leases = self.connection.execute("DELETE FROM quota_lease WHERE day < ?1", [days])?;
         self.to_scrub |= replies + receipts > 0;
-        Ok(replies + answers + receipts)
+        Ok(replies + answers + receipts + leases)
     }
 }

@@ -159,6 +159,47 @@ fn a_replaced_receipt_keeps_its_caller_and_its_expiry() {
     });
 }
 
+#[test]
+fn a_days_quota_is_set_aside_once_for_all_nodes_and_outlives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let entity = EntityId::new("bank").unwrap();
+    let node = |name: &str| {
+        let node = NodeId::new(name).unwrap();
+        SqliteState::open(&directory.path().join("state.sqlite"), entity.clone(), node).unwrap()
+    };
+    assert_eq!(node("n1").lease("agreement", 7, 10, 4).unwrap(), 4);
+    assert_eq!(node("n2").lease("agreement", 7, 10, 4).unwrap(), 4);
+    assert_eq!(node("n1").lease("agreement", 7, 10, 4).unwrap(), 2, "what is left");
+    assert_eq!(node("n2").lease("agreement", 7, 10, 4).unwrap(), 0);
+    assert_eq!(node("n2").lease("agreement", 7, 9, 4).unwrap(), 0, "of a quota that was lowered");
+    assert_eq!(node("n1").lease("agreement", 8, 10, 4).unwrap(), 4, "another day");
+    assert_eq!(node("n1").lease("caller/a", 7, 10, 4).unwrap(), 4, "another quota");
+}
+
+#[test]
+fn what_is_returned_of_a_days_quota_is_there_again_and_no_more_than_was_set_aside() {
+    with_store(|store| {
+        assert_eq!(store.lease("agreement", 7, 10, 10).unwrap(), 10);
+        store.return_lease("agreement", 7, 3).unwrap();
+        store.return_lease("agreement", 8, 3).unwrap();
+        assert_eq!(store.lease("agreement", 7, 10, 10).unwrap(), 3);
+        store.return_lease("agreement", 7, u64::MAX).unwrap();
+        assert_eq!(store.lease("agreement", 7, 10, u64::MAX).unwrap(), 10);
+        assert_eq!(store.lease("agreement", 7, u64::MAX, 5).unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_day_is_remembered_longer_than_any_clock_steps() {
+    const DAY: i64 = 86_400_000;
+    with_store(|store| {
+        assert_eq!(store.lease("agreement", 7, 10, 10).unwrap(), 10);
+        assert_eq!(store.purge(at(407 * DAY)).unwrap(), 0);
+        assert_eq!(store.lease("agreement", 7, 10, 10).unwrap(), 0);
+        assert_eq!(store.purge(at(408 * DAY)).unwrap(), 1);
+    });
+}
+
 /// 170 octets that no other check has, as long as a sealed receipt.
 fn sealed(n: u16) -> Vec<u8> {
     (0..6u8).flat_map(|part| yanqian_sm::sm3(&[&n.to_be_bytes(), &[part]])).take(170).collect()
@@ -251,7 +292,7 @@ fn a_file_of_a_newer_version_is_refused() {
     drop(connection);
     let (entity, node) = (EntityId::new("bank").unwrap(), NodeId::new("n1").unwrap());
     let error = SqliteState::open(&directory.path().join("state.sqlite"), entity, node).expect_err("newer");
-    assert!(matches!(error, StateError::Newer { found: 99, known: 2 }));
+    assert!(matches!(error, StateError::Newer { found: 99, known: 3 }));
 }
 
 #[tokio::test]
