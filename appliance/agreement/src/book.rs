@@ -98,10 +98,8 @@ impl Sharers {
     /// What is a caller's own of a rate now.
     fn share(&self, rate: Rate) -> Option<Rate> {
         let sharers = u32::try_from(self.seen.len().max(self.before)).unwrap_or(u32::MAX);
-        (sharers > 1).then(|| Rate {
-            per_second: (rate.per_second / sharers).max(1),
-            burst: (rate.burst / sharers).max(1),
-        })
+        (sharers > 1)
+            .then(|| Rate { per_second: (rate.per_second / sharers).max(1), burst: (rate.burst / sharers).max(1) })
     }
 }
 
@@ -142,7 +140,12 @@ impl Slot {
 
     fn lease(&self, quota: Quota, scope: impl FnOnce() -> Scope) -> Option<Lease> {
         let limit = quota.per_day?;
-        (self.left == 0 && !self.exhausted).then(|| Lease { scope: scope(), day: self.day, limit, wanted: block(limit) })
+        (self.left == 0 && !self.exhausted).then(|| Lease {
+            scope: scope(),
+            day: self.day,
+            limit,
+            wanted: block(limit),
+        })
     }
 
     fn spend(&mut self, quota: Quota, shared: Option<&CallerId>, now: Duration) {

@@ -22,4 +22,4 @@ pub use hours::{Hours, HoursError, QuotaDay};
 pub use model::{Agreement, Caller, CallerError, Parties, Purpose, Quota};
 pub use network::{Network, NetworkError};
 pub use rate::{Gate, Rate};
-pub use rules::{Counters, Moment, Source, Request, Standing, rule_names};
+pub use rules::{Counters, Moment, Request, Source, Standing, rule_names};

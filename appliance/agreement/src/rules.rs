@@ -63,8 +63,7 @@ pub struct Counters {
 
 impl Counters {
     /// Nothing is used: what remains is whether such a request is within the agreement at all.
-    pub const UNUSED: Self =
-        Self { agreement: Standing::UNUSED, purpose: Standing::UNUSED, caller: Standing::UNUSED };
+    pub const UNUSED: Self = Self { agreement: Standing::UNUSED, purpose: Standing::UNUSED, caller: Standing::UNUSED };
 }
 
 /// What a rule looks at.
@@ -84,7 +83,11 @@ pub(crate) enum Says {
     Yes,
     No,
     /// Not now: so many checks in so many seconds, and the next after a while.
-    Later { quota: u64, window_seconds: u32, wait: Duration },
+    Later {
+        quota: u64,
+        window_seconds: u32,
+        wait: Duration,
+    },
 }
 
 pub(crate) struct Rule {
@@ -229,9 +232,7 @@ pub(crate) static RULES: &[Rule] = &[
     Rule {
         name: "purpose.fields",
         reason: Reason::AgreementField,
-        says: |case| {
-            of_purpose(case, |purpose| case.request.fields.iter().all(|field| purpose.fields.contains(field)))
-        },
+        says: |case| of_purpose(case, |purpose| case.request.fields.iter().all(|field| purpose.fields.contains(field))),
         sides: |case| (purposes(case, |purpose| list(&purpose.fields)), list(case.request.fields)),
     },
     Rule {

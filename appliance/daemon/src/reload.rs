@@ -1,4 +1,5 @@
-//! Taking over at run time what may be taken over: the entity's key pairs. All of a reload counts, or nothing of it.
+//! Taking over at run time what may be taken over: the entity's key pairs and the agreement. All of a reload counts, or nothing
+//! of it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use yanqian_evidence::{Der, Label, Management};
+use yanqian_evidence::{Context, Der, Label, Management};
 use yanqian_gateway::{Clock, Core, KeyPair, PairState, PairUsage, Pairs, SystemClock};
 use yanqian_platform::PlatformClient;
 use yanqian_trust::SharedTrust;
@@ -111,13 +112,18 @@ impl Reloader {
         }
         let text = |error: parts::PartError| error.to_string();
         parts::permissions(&config).map_err(text)?;
-        let (agreement, _) = parts::agreement(&config).map_err(text)?;
+        let (agreement, hash) = parts::agreement(&config).map_err(text)?;
         let (profile, _) = parts::platform(&config, &self.prover.verifier).map_err(text)?;
         parts::services(&config, &agreement, &profile).map_err(text)?;
         let now = SystemClock.now();
         let Lists { signing, encryption } = keys::load(&config, now).map_err(text)?;
-        let base = self.core.in_force().context.clone();
-        let pairs = Pairs::new(&base, &self.core.in_force().agreement, signing, encryption).map_err(|error| error.to_string())?;
+        let loaded = self.core.in_force();
+        let base = Context { agreement: hash, ..(*loaded.context).clone() };
+        let agreement = match loaded.context.agreement == hash {
+            true => Arc::clone(&loaded.agreement),
+            false => Arc::new(agreement),
+        };
+        let pairs = Pairs::new(&base, &agreement, signing, encryption).map_err(|error| error.to_string())?;
         let tokens = self.prover.tokens.clone();
         // Those of both files, until it is decided which counts.
         let mut kept = tokens::needed(&self.core.pairs(), now);
@@ -142,8 +148,16 @@ impl Reloader {
         // What the ledger does not know of does not come into force.
         let recorded = self.core.append_under(&in_force.context, loaded.into()).await;
         recorded.map_err(|error| format!("the load cannot be recorded: {error}"))?;
+        let agreed_otherwise = self.core.in_force().context.agreement != in_force.context.agreement;
         self.core.replace_pairs(kept);
         self.config = config;
+        if agreed_otherwise {
+            tracing::info!(agreement = %in_force.context.agreement, version = in_force.agreement.version, "another agreement is in force");
+            // What was set aside under the other's limits; what does not come back is lost to the day, and nothing is gained.
+            if let Err(error) = self.core.return_leases().await {
+                tracing::error!(%error, "what is left of the day's quotas cannot be returned");
+            }
+        }
         Ok(())
     }
 

@@ -87,7 +87,16 @@ impl Reply {
         let ([1, high, low, kind], body) = stored.split_first_chunk::<4>()? else { return None };
         let status = StatusCode::from_u16(u16::from_be_bytes([*high, *low])).ok()?;
         let body = Zeroizing::new(body.to_vec());
-        Some(Self { id, status, problem: *kind == 1, body, transient: None, retry_after_seconds: None, limited: None, replayed: true })
+        Some(Self {
+            id,
+            status,
+            problem: *kind == 1,
+            body,
+            transient: None,
+            retry_after_seconds: None,
+            limited: None,
+            replayed: true,
+        })
     }
 
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {

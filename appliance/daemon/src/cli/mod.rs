@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 77 the token refused the PIN, 78 wrong configuration
 //! (as `sysexits.h` has it).
 
+mod agreement;
 mod bench;
 pub(crate) mod check;
 mod check_tokens;
@@ -58,6 +59,9 @@ enum Command {
     /// Keys and certificates in the token, through the worker
     #[command(subcommand)]
     Hsm(hsm::Command),
+    /// The agreement: what it says, what a change of it changes, why it decides as it does
+    #[command(subcommand)]
+    Agreement(agreement::Command),
     /// The route to the platform
     #[command(subcommand)]
     Platform(platform::Command),
@@ -142,6 +146,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Check(argument) => check::run(&argument.config, argument.worker_config.as_deref(), argument.json),
         Command::Reload(arguments) => reload::run(&arguments),
         Command::Hsm(command) => hsm::run(command),
+        Command::Agreement(command) => agreement::run(&command),
         Command::Platform(command) => platform::run(&command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Schema(argument) => {

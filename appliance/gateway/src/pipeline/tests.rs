@@ -129,7 +129,12 @@ impl Bench {
     }
 
     /// Signing pairs by label and begin, each with a certificate of its own, all proven.
-    fn listed(base: &Context, agreement: &Arc<Agreement>, certificates: &[Certificate], entries: &[(&str, Option<i64>)]) -> Pairs {
+    fn listed(
+        base: &Context,
+        agreement: &Arc<Agreement>,
+        certificates: &[Certificate],
+        entries: &[(&str, Option<i64>)],
+    ) -> Pairs {
         let signing = entries.iter().map(|(label, from)| {
             let certificate = certificates[usize::from(*label != "old")].clone();
             let from = from.map(Timestamp::from_unix_millis);
@@ -153,7 +158,8 @@ impl Bench {
         let now = self.hand.now();
         let caller = self.agreement.callers().next().unwrap().id.clone();
         let id = VerificationId::new(now, self.core.random());
-        let mut dossier = Dossier::new(id, caller, Mode::RealName, Source::Operator, now, Instant::now(), self.core.in_force());
+        let mut dossier =
+            Dossier::new(id, caller, Mode::RealName, Source::Operator, now, Instant::now(), self.core.in_force());
         dossier.purpose = Some(PurposeCode::new("account-opening").unwrap());
         dossier.rule = Some(RuleId::new("rule-1").unwrap());
         let raw = RawDocument {

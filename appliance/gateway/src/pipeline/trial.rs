@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use yanqian_agreement::{Agreement, Counters, Decision, Moment, Source, Request};
+use yanqian_agreement::{Agreement, Counters, Decision, Moment, Request, Source};
 use yanqian_evidence::Record;
 use yanqian_ledger::{Archived, read_record_at};
 use yanqian_vocabulary::{CallerId, DocumentType, Mode, Reason, Timestamp, VerificationId};
@@ -41,7 +41,13 @@ impl Trial {
         let caller = agreement.caller(&self.caller).ok_or((Reason::AgreementCallerPurpose, None))?;
         let read = claim::judge(self.mode, &self.body, now).map_err(|fault| (fault.reason, fault.field))?;
         let (document_type, fields) = (read.claim.document_type(), read.claim.fields());
-        let asked = Request { mode: self.mode, document_type, purpose: &read.purpose, fields: &fields, source: Source::Operator };
+        let asked = Request {
+            mode: self.mode,
+            document_type,
+            purpose: &read.purpose,
+            fields: &fields,
+            source: Source::Operator,
+        };
         // Rates and quotas are asked when the check is made.
         let moment = Moment { time: now, uptime: std::time::Duration::ZERO };
         match yanqian_agreement::decide(agreement, caller, &asked, &Counters::UNUSED, moment) {

@@ -281,7 +281,9 @@ impl StateStore for SqliteState {
         let key = params![self.entity.as_str(), scope, day];
         let leased: i64 = self
             .connection
-            .prepare_cached("SELECT coalesce(sum(leased), 0) FROM quota_lease WHERE entity = ?1 AND scope = ?2 AND day = ?3")?
+            .prepare_cached(
+                "SELECT coalesce(sum(leased), 0) FROM quota_lease WHERE entity = ?1 AND scope = ?2 AND day = ?3",
+            )?
             .query_row(key, |row| row.get(0))?;
         let left = i64::try_from(limit).unwrap_or(i64::MAX).saturating_sub(leased).max(0);
         let granted = left.min(i64::try_from(wanted).unwrap_or(i64::MAX));

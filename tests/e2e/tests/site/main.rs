@@ -32,6 +32,7 @@ mod outage;
 mod platform;
 mod privacy;
 mod prometheus;
+mod quotas;
 mod receipts;
 mod replacement;
 mod revocation;
