@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use yanqian_vocabulary::{CallerId, PurposeCode, Reason};
 
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, decision};
 use crate::hours::QuotaDay;
 use crate::model::{Agreement, Caller, Quota};
 use crate::rate::{Gate, Rate};
-use crate::rules::{Counters, Moment, Request, Standing};
+use crate::rules::{Case, Counters, Moment, QUOTAS, Request, SCOPE, Standing, first_against};
 
 /// Checks that are leased at once from a quota of so many a day: a 64th, at least one and at most 1024. It is also the most that
 /// a crash takes from the day.
@@ -196,8 +196,12 @@ impl Book {
         now: Moment,
     ) -> Asked<'a> {
         let (day, uptime) = (QuotaDay::of(now.time), now.uptime);
-        let within = decide(agreement, caller, request, &Counters::UNUSED, now);
-        let Decision::Allow { purpose, .. } = within else { return Asked::Decided(within, None) };
+        let purpose = agreement.purposes.get(request.purpose);
+        let case = Case { agreement, caller, request, purpose, counters: &Counters::UNUSED, now };
+        let against = first_against(SCOPE, &case);
+        let Some(purpose) = purpose.filter(|_| against.is_none()) else {
+            return Asked::Decided(decision(&case, against), None);
+        };
         let started = self.started;
         let whole = self.agreement.get_or_insert_with(|| Slot::new(started, agreement.quota));
         let of_purpose = slot(&mut self.purposes, &purpose.code, started, purpose.quota);
@@ -207,7 +211,8 @@ impl Book {
             purpose: of_purpose.standing(purpose.quota, Some(&caller.id), day, uptime),
             caller: own.standing(caller.quota, None, day, uptime),
         };
-        let decision = decide(agreement, caller, request, &counters, now);
+        let case = Case { counters: &counters, ..case };
+        let decision = decision(&case, first_against(QUOTAS, &case));
         match &decision {
             Decision::Allow { .. } => {
                 whole.spend(agreement.quota, Some(&caller.id), uptime);

@@ -1,9 +1,7 @@
-use std::time::Duration;
-
 use yanqian_vocabulary::{Reason, RuleId};
 
 use crate::model::{Agreement, Caller, Purpose};
-use crate::rules::{Case, Counters, Moment, RULES, Request, Says};
+use crate::rules::{Case, Counters, Limited, Moment, Request, Rule, all_rules, first_against};
 
 /// The agreement's answer, with the rule that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +21,6 @@ pub enum Decision<'a> {
     },
 }
 
-/// A quota that lets no more through for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limited {
-    /// Checks in a window.
-    pub quota: u64,
-    /// 1 or 86400.
-    pub window_seconds: u32,
-    /// Until it would let one through, if nobody else asks.
-    pub wait: Duration,
-}
-
 /// Decides: the first rule of the table that does not allow refuses; a request that passes all is allowed.
 pub fn decide<'a>(
     agreement: &'a Agreement,
@@ -42,22 +29,21 @@ pub fn decide<'a>(
     counters: &Counters,
     now: Moment,
 ) -> Decision<'a> {
-    let purpose = agreement.purposes.get(request.purpose);
-    let case = Case { agreement, caller, request, purpose, counters, now };
-    for rule in RULES {
-        let limited = match (rule.says)(&case) {
-            Says::Yes => continue,
-            Says::No => None,
-            Says::Later { quota, window_seconds, wait } => Some(Limited { quota, window_seconds, wait }),
-        };
-        return Decision::Refuse { rule: named(rule.name), reason: rule.reason, purpose, limited };
-    }
-    match purpose {
-        Some(purpose) => Decision::Allow { rule: purpose_rule(purpose), purpose },
-        // The rule `agreement.purposes` has refused it already; without it nothing is allowed either.
-        None => {
+    let case = Case { agreement, caller, request, purpose: agreement.purposes.get(request.purpose), counters, now };
+    decision(&case, first_against(all_rules(), &case))
+}
+
+/// The decision to which the first rule against a case leads, or none against it.
+pub(crate) fn decision<'a>(case: &Case<'a, '_>, against: Option<(&Rule, Option<Limited>)>) -> Decision<'a> {
+    match (against, case.purpose) {
+        (Some((rule, limited)), purpose) => {
+            Decision::Refuse { rule: named(rule.name), reason: rule.reason, purpose, limited }
+        }
+        (None, Some(purpose)) => Decision::Allow { rule: purpose_rule(purpose), purpose },
+        // A rule stands against an unknown purpose; without it nothing would be allowed either.
+        (None, None) => {
             let rule = named("agreement.purposes");
-            Decision::Refuse { rule, reason: Reason::AgreementPurpose, purpose, limited: None }
+            Decision::Refuse { rule, reason: Reason::AgreementPurpose, purpose: None, limited: None }
         }
     }
 }

@@ -1,7 +1,7 @@
 use yanqian_vocabulary::Reason;
 
 use crate::model::{Agreement, Caller};
-use crate::rules::{Case, Counters, Moment, RULES, Request, Says};
+use crate::rules::{Case, Counters, Moment, Request, Says, all_rules};
 
 /// What a rule says of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +33,11 @@ pub fn explain(
     let purpose = agreement.purposes.get(request.purpose);
     let case = Case { agreement, caller, request, purpose, counters, now };
     let mut decided = false;
-    let told = RULES.iter().map(|rule| {
+    let told = all_rules().map(|rule| {
         let told = match (rule.says)(&case) {
             Says::Yes => Told::Allows,
-            Says::No | Says::Later { .. } if decided => Told::WouldRefuse(rule.reason),
-            Says::No | Says::Later { .. } => Told::Decides(rule.reason),
+            Says::No | Says::Later(_) if decided => Told::WouldRefuse(rule.reason),
+            Says::No | Says::Later(_) => Told::Decides(rule.reason),
         };
         decided |= told != Told::Allows;
         let (agreed, asked) = (rule.sides)(&case);

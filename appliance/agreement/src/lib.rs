@@ -15,11 +15,11 @@ mod rate;
 mod rules;
 
 pub use book::{Asked, Book, Lease, Scope, Spent, block};
-pub use decide::{Decision, Limited, decide};
+pub use decide::{Decision, decide};
 pub use explain::{Explained, Told, explain};
 pub use file::AgreementError;
 pub use hours::{Hours, HoursError, QuotaDay};
 pub use model::{Agreement, Caller, CallerError, Parties, Purpose, Quota};
 pub use network::{Network, NetworkError};
 pub use rate::{Gate, Rate};
-pub use rules::{Counters, Moment, Request, Source, Standing, rule_names};
+pub use rules::{Counters, Limited, Moment, Request, Source, Standing, rule_names};

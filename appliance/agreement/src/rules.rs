@@ -77,17 +77,24 @@ pub(crate) struct Case<'a, 'b> {
     pub(crate) now: Moment,
 }
 
+/// A quota that lets no more through for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limited {
+    /// Checks in a window.
+    pub quota: u64,
+    /// 1 or 86400.
+    pub window_seconds: u32,
+    /// Until it would let one through, if nobody else asks.
+    pub wait: Duration,
+}
+
 /// What a rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Says {
     Yes,
     No,
-    /// Not now: so many checks in so many seconds, and the next after a while.
-    Later {
-        quota: u64,
-        window_seconds: u32,
-        wait: Duration,
-    },
+    /// Not now.
+    Later(Limited),
 }
 
 pub(crate) struct Rule {
@@ -101,7 +108,7 @@ pub(crate) struct Rule {
 
 /// Names of the rules that refuse, in their order.
 pub fn rule_names() -> impl Iterator<Item = &'static str> {
-    RULES.iter().map(|rule| rule.name)
+    all_rules().map(|rule| rule.name)
 }
 
 fn yes(is_so: bool) -> Says {
@@ -117,15 +124,15 @@ fn of_rate(quota: Option<&Quota>, standing: &Standing, now: Moment) -> Says {
     let Some(rate) = quota.and_then(|quota| quota.rate) else { return Says::Yes };
     let burst = if standing.over_share { rate.burst.div_ceil(2) } else { rate.burst };
     let wait = standing.gate.wait(now.uptime, Rate { burst, ..rate });
-    let later = Says::Later { quota: rate.per_second.into(), window_seconds: 1, wait };
-    if wait.is_zero() { Says::Yes } else { later }
+    let limited = Limited { quota: rate.per_second.into(), window_seconds: 1, wait };
+    if wait.is_zero() { Says::Yes } else { Says::Later(limited) }
 }
 
 fn of_day(quota: Option<&Quota>, standing: &Standing, now: Moment) -> Says {
     match quota.and_then(|quota| quota.per_day) {
         Some(quota) if standing.left_today == 0 => {
             let wait = Duration::from_millis(QuotaDay::millis_left(now.time).unsigned_abs());
-            Says::Later { quota, window_seconds: 86_400, wait }
+            Says::Later(Limited { quota, window_seconds: 86_400, wait })
         }
         _ => Says::Yes,
     }
@@ -156,8 +163,25 @@ fn day_sides(quota: Option<&Quota>, standing: &Standing) -> (String, String) {
     (agreed.unwrap_or_else(|| "not limited".to_owned()), left)
 }
 
-/// Rates stand before days, so that nothing of a day is set aside for a check that must wait.
-pub(crate) static RULES: &[Rule] = &[
+/// The first of these rules that does not allow, with when to come again where it is a quota.
+pub(crate) fn first_against<'r>(
+    rules: impl IntoIterator<Item = &'r Rule>,
+    case: &Case<'_, '_>,
+) -> Option<(&'r Rule, Option<Limited>)> {
+    rules.into_iter().find_map(|rule| match (rule.says)(case) {
+        Says::Yes => None,
+        Says::No => Some((rule, None)),
+        Says::Later(limited) => Some((rule, Some(limited))),
+    })
+}
+
+/// All rules in their order.
+pub(crate) fn all_rules() -> impl Iterator<Item = &'static Rule> {
+    SCOPE.iter().chain(QUOTAS)
+}
+
+/// What the agreement covers at all.
+pub(crate) static SCOPE: &[Rule] = &[
     Rule {
         name: "agreement.effective",
         reason: Reason::AgreementNotInForce,
@@ -235,6 +259,10 @@ pub(crate) static RULES: &[Rule] = &[
         says: |case| of_purpose(case, |purpose| case.request.fields.iter().all(|field| purpose.fields.contains(field))),
         sides: |case| (purposes(case, |purpose| list(&purpose.fields)), list(case.request.fields)),
     },
+];
+
+/// How much. Rates stand before days, so that nothing of a day is set aside for a check that must wait.
+pub(crate) static QUOTAS: &[Rule] = &[
     Rule {
         name: "caller.checks_per_second",
         reason: Reason::AgreementRate,

@@ -17,7 +17,7 @@ fn day() -> u64 {
 }
 
 fn intents(site: &Site) -> u64 {
-    let records = site.records().unwrap();
+    let records = site.ledger_records().unwrap();
     u64::try_from(records.iter().filter(|record| record.kind() == "intent").count()).unwrap()
 }
 
@@ -140,7 +140,7 @@ async fn another_agreement_takes_effect_without_a_restart_is_recorded_and_a_faul
     let (bank, kiosk) = (site.caller("core-banking").unwrap(), site.caller("branch-kiosk").unwrap());
     assert_verdict(&bank.ask(&good("r")).await.unwrap(), "match");
     assert_verdict(&kiosk.ask(&good("r")).await.unwrap(), "match");
-    let hash = |site: &Site| site.records().unwrap().last().unwrap().text("/context/agreement");
+    let hash = |site: &Site| site.ledger_records().unwrap().last().unwrap().text("/context/agreement");
     let first = hash(&site);
 
     let file = site.places().agreement();
@@ -162,7 +162,7 @@ async fn another_agreement_takes_effect_without_a_restart_is_recorded_and_a_faul
     };
     write(&new);
     reload(0);
-    let loaded = site.records().unwrap().pop().unwrap();
+    let loaded = site.ledger_records().unwrap().pop().unwrap();
     assert_eq!(loaded.event(), "configuration-loaded");
     let second = hash(&site);
     assert_ne!(second, first);

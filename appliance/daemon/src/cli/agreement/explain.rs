@@ -152,7 +152,7 @@ mod tests {
             ("branch-kiosk", "nobody", "key `caller`"),
             ("\"2026-11-26T03:00:00Z\"", "\"yesterday\"", "key `time`"),
             ("\"from\"", "\"form\"", "unknown field `form`"),
-            ("real-name", "by-ear", "by-ear"),
+            ("real-name", "by-ear", "unknown mode"),
             ("10.20.3.4", "here", "IP"),
         ] {
             let problem = told(&REQUEST.replace(from, to)).unwrap_err();
