@@ -140,12 +140,17 @@ pub(crate) fn search_keys(config: &Config) -> Result<KeyRing, PartError> {
     Ok(ring)
 }
 
-/// What the agreement allows must be possible: each service has a form in the profile, and readings have somebody to be
+/// What the agreement allows must be possible: each service and each document has a form in the profile, and readings have somebody to be
 /// sealed to.
 pub(crate) fn services(config: &Config, agreement: &Agreement, profile: &Profile) -> Result<(), PartError> {
     let missing = agreement.modes.iter().find(|mode| !profile.modes().any(|known| known == **mode));
     if let Some(mode) = missing {
         let problem = format!("key `modes`: platform profile `{}` has no form for `{mode}`", profile.name());
+        return Err(PartError::file(&config.agreement, problem));
+    }
+    let missing = agreement.document_types.iter().find(|kind| !profile.document_types().any(|known| known == **kind));
+    if let Some(kind) = missing {
+        let problem = format!("key `document_types`: platform profile `{}` has no word for `{kind}`", profile.name());
         return Err(PartError::file(&config.agreement, problem));
     }
     if agreement.modes.contains(&Mode::ChipReading) && config.hsm.pairs.encryption.is_empty() {
@@ -156,6 +161,13 @@ pub(crate) fn services(config: &Config, agreement: &Agreement, profile: &Profile
         ));
     }
     Ok(())
+}
+
+/// The country signing authorities for chips, where the configuration names a directory of them.
+pub(crate) fn chip_anchors(config: &Config) -> Result<Option<yanqian_chip::Anchors>, PartError> {
+    let Some(directory) = &config.chip_anchors else { return Ok(None) };
+    hardening::check_public(directory)?;
+    yanqian_chip::Anchors::read(directory).map(Some).map_err(|error| PartError(error.to_string()))
 }
 
 /// The state key: 64 hexadecimal digits in a file that only its owner can read.

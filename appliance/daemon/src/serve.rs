@@ -255,6 +255,7 @@ pub(crate) async fn start(
     registry.register(Box::new(LinkMetrics::new(&client).map_err(failed)?)).map_err(failed)?;
     link::tell(config);
     parts::services(config, &agreement, &profile).map_err(configuration)?;
+    let chip_anchors = parts::chip_anchors(config).map_err(configuration)?.map(Arc::new);
     let trust = Arc::new(parts::trust(config).map_err(configuration)?);
     let Lists { signing, encryption } = keys::load(config, SystemClock.now()).map_err(configuration)?;
     let state_keys = parts::state_keys(config).map_err(configuration)?;
@@ -306,6 +307,7 @@ pub(crate) async fn start(
         ledger_directory: parts::ledger_directory(config),
         archive,
         anchors: anchoring.is_some().then(|| Anchors::new(anchoring::places(config))),
+        chip_anchors,
         state,
         keys: state_keys,
         search_key,

@@ -1,12 +1,15 @@
-//! The files of a document's chip as a caller submits them (ICAO Doc 9303-10): one BER-TLV value each, of the right kind, and a
-//! machine-readable zone that belongs to the stated type of document. Whether they are genuine is for the platform to say.
+//! The files of a document's chip as a caller submits them (ICAO Doc 9303-10): each whole and of the right kind, with a
+//! machine-readable zone that belongs to the stated type of document and to whatever else is stated. Whether they are genuine
+//! is not for this room to say.
 
-use yanqian_vocabulary::{ChipClaim, ChipFile, ChipFiles, DocumentNumber, DocumentType, Reason};
+use std::fmt;
 
-use crate::PartError;
+use yanqian_vocabulary::{ChipClaim, ChipFile, ChipFiles, DocumentNumber, DocumentType, Reason, Timestamp};
+
+use crate::claim::{self, DocumentError, lifetime_number, read_number};
 use crate::mrz::{self, Zone};
 use crate::portrait::decode_base64;
-use crate::tlv::{Tlv, read_one};
+use crate::{PartError, lds};
 
 /// Octets of each file at most: room for two fingerprints' worth of certificates in EF.SOD and a large portrait in DG2.
 const MAX_COM: usize = 1024;
@@ -16,41 +19,56 @@ const MAX_SOD: usize = 32 * 1024;
 /// Octets of all files at most.
 pub const MAX_CHIP: usize = MAX_COM + MAX_DG1 + MAX_DG2 + MAX_SOD;
 
-/// Tags of the files (Doc 9303-10 table 38).
-const COM: u32 = 0x60;
-const DG1: u32 = 0x61;
-const DG2: u32 = 0x75;
-const SOD: u32 = 0x77;
-/// The list of data groups in EF.COM, and the zone in EF.DG1.
-const TAG_LIST: u32 = 0x5c;
-const ZONE: u32 = 0x5f1f;
-/// DER of `id-signedData` with its tag: what the `ContentInfo` in EF.SOD begins with.
-const SIGNED_DATA: [u8; 11] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+/// A chip's files in base64 (RFC 4648 §4, with padding).
+#[derive(Clone, Copy)]
+pub struct RawChip<'a> {
+    pub com: &'a str,
+    pub dg1: &'a str,
+    pub dg2: &'a str,
+    pub sod: &'a str,
+}
 
-/// Reads the files from base64 (RFC 4648 §4, with padding).
+impl fmt::Debug for RawChip<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawChip(..)")
+    }
+}
+
+/// Printed fields that a caller may state beside a chip, in the forms of [`crate::RawDocument`]. They are held against the zone
+/// and go nowhere.
+#[derive(Clone, Copy, Default)]
+pub struct Stated<'a> {
+    pub number: Option<&'a str>,
+    pub name: Option<&'a str>,
+    pub birth_date: Option<&'a str>,
+    pub nationality: Option<&'a str>,
+    pub expiry: Option<&'a str>,
+}
+
+impl fmt::Debug for Stated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stated(..)")
+    }
+}
+
+/// Reads a chip's files and holds what is stated beside them against their zone.
 pub fn read_chip(
     document_type: DocumentType,
-    com: &str,
-    dg1: &str,
-    dg2: &str,
-    sod: &str,
+    raw: &RawChip<'_>,
+    stated: &Stated<'_>,
+    now: Timestamp,
 ) -> Result<ChipClaim, PartError> {
-    let com = file("chip.com", com, MAX_COM, |octets| {
-        let listed = read_one(octets, COM)?.find(TAG_LIST)?;
-        (listed.contains(&0x61) && listed.contains(&0x75)).then_some(())
-    })?;
-    let dg1 = file("chip.dg1", dg1, MAX_DG1, |octets| read_one(octets, DG1)?.find(ZONE).map(drop))?;
-    let dg2 = file("chip.dg2", dg2, MAX_DG2, |octets| read_one(octets, DG2).map(drop))?;
-    let sod = file("chip.sod", sod, MAX_SOD, |octets| {
-        let content = read_one(read_one(octets, SOD)?.content, 0x30)?.content;
-        content.starts_with(&SIGNED_DATA).then_some(())
-    })?;
-    let zone = read_one(dg1.expose(), DG1).and_then(|dg1: Tlv<'_>| dg1.find(ZONE)).and_then(mrz::read);
-    let zone = zone.ok_or(PartError { field: "chip.dg1", reason: Reason::ChipMrz })?;
+    let com = file("chip.com", raw.com, MAX_COM, lds::check_com)?;
+    let dg1 = file("chip.dg1", raw.dg1, MAX_DG1, |octets| lds::zone(octets).map(drop))?;
+    let dg2 = file("chip.dg2", raw.dg2, MAX_DG2, lds::check_dg2)?;
+    let sod = file("chip.sod", raw.sod, MAX_SOD, lds::check_sod)?;
+    let zone = lds::zone(dg1.expose()).and_then(mrz::read);
+    let zone = zone.ok_or(PartError::new("chip.dg1", Reason::ChipMrz))?;
     if !belongs(&zone, document_type) {
-        return Err(PartError { field: "chip.dg1", reason: Reason::ChipDocumentType });
+        return Err(PartError::new("chip.dg1", Reason::ChipDocumentType));
     }
     let number = DocumentNumber::new(zone.number.as_str());
+    agree(document_type, stated, &zone, &number, now)?;
     Ok(ChipClaim { document_type, number, files: ChipFiles { com, dg1, dg2, sod } })
 }
 
@@ -60,7 +78,7 @@ fn file(
     longest: usize,
     check: impl FnOnce(&[u8]) -> Option<()>,
 ) -> Result<ChipFile, PartError> {
-    let fault = PartError { field, reason: Reason::ChipFile };
+    let fault = PartError::new(field, Reason::ChipFile);
     let octets = decode_base64(base64, longest).map_err(|_| fault)?;
     check(&octets).ok_or(fault)?;
     Ok(ChipFile::from_zeroizing(octets))
@@ -68,13 +86,73 @@ fn file(
 
 /// Whether a zone can be that of such a document. A passport's zone says so (Doc 9303-4: `P`, issued by `CHN`). For the cards
 /// the public record says little more than the first letters, `CR` and `CT` for the permits, so only what contradicts them
-/// is refused.
+/// is refused. The other two cards have chips of another standard.
 fn belongs(zone: &Zone, document_type: DocumentType) -> bool {
     match (document_type, zone.code) {
         (DocumentType::PrcPassport, [b'P', _]) => zone.state == *b"CHN",
         (DocumentType::HongKongMacaoPermit, [b'C', second]) => second != b'T',
         (DocumentType::TaiwanPermit, [b'C', second]) => second != b'R',
+        (DocumentType::ExitPermitToHongKongMacao, [b'C', second]) => !matches!(second, b'R' | b'T'),
         (DocumentType::ForeignPermanentResidentCard, [b'A' | b'C' | b'I', _]) => true,
         _ => false,
+    }
+}
+
+/// Each stated field is judged as in any other request, and then against the zone.
+fn agree(
+    document_type: DocumentType,
+    stated: &Stated<'_>,
+    zone: &Zone,
+    zone_number: &DocumentNumber,
+    now: Timestamp,
+) -> Result<(), PartError> {
+    if let Some(number) = stated.number {
+        let number = read_number(document_type, number, now).map_err(|error| fault("document.number", error))?;
+        let same = *lifetime_number(document_type, &number) == *lifetime_number(document_type, zone_number);
+        hold("document.number", same)?;
+    }
+    if let Some(name) = stated.name {
+        claim::check_name(name).map_err(|error| fault("document.name", error))?;
+        // The zone has Latin letters only; of a name in Han it says nothing.
+        hold("document.name", zone.agrees_with_name(name).unwrap_or(true))?;
+    }
+    if let Some(text) = stated.birth_date {
+        let day = claim::birth_date(text, now).map_err(|error| fault("document.birth_date", error))?;
+        hold("document.birth_date", agrees_with_day(&*zone.birth, (day.year(), day.month(), day.day())))?;
+    }
+    if let Some(code) = stated.nationality {
+        let country = claim::country(code).map_err(|error| fault("document.nationality", error))?;
+        hold("document.nationality", is_of(zone.nationality, country.alpha3))?;
+    }
+    if let Some(text) = stated.expiry {
+        let day = claim::any_expiry(text).map_err(|error| fault("document.expiry", error))?;
+        hold("document.expiry", agrees_with_day(&*zone.expiry, (day.year(), day.month(), day.day())))?;
+    }
+    Ok(())
+}
+
+fn fault(field: &'static str, error: DocumentError) -> PartError {
+    PartError { field, reason: error.reason, rule: Some(error.rule) }
+}
+
+fn hold(field: &'static str, holds: bool) -> Result<(), PartError> {
+    if holds { Ok(()) } else { Err(PartError::new(field, Reason::ChipContradictsField)) }
+}
+
+/// `yyMMdd` against a day; filler is unknown and contradicts nothing. The zone does not write the century.
+fn agrees_with_day(zone: &[u8], (year, month, day): (u16, u8, u8)) -> bool {
+    let parts = [u8::try_from(year % 100).unwrap_or(0), month, day];
+    zone.chunks(2)
+        .zip(parts)
+        .all(|(written, part)| *written == [b'0' + part / 10, b'0' + part % 10] || written == b"<<")
+}
+
+/// Whether a zone's nationality is that of an ISO 3166-1 code; Doc 9303-3 §5 writes Germany's with one letter and has several for
+/// British nationals.
+fn is_of(zone: [u8; 3], alpha3: &str) -> bool {
+    match &zone {
+        b"D<<" => alpha3 == "DEU",
+        b"GBD" | b"GBN" | b"GBO" | b"GBP" | b"GBS" => alpha3 == "GBR",
+        other => alpha3.as_bytes() == *other,
     }
 }

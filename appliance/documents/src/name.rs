@@ -51,7 +51,7 @@ fn is_latin(c: char) -> bool {
 }
 
 /// What stands between the parts of a name. `·` U+00B7 and `•` U+2022 both occur in transcribed names.
-const fn is_joiner(c: char) -> bool {
+pub(crate) const fn is_joiner(c: char) -> bool {
     matches!(c, ' ' | '-' | '\'' | '’' | '.' | ',' | '·' | '•')
 }
 

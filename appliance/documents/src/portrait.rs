@@ -46,16 +46,16 @@ impl From<Fault> for PartError {
             Fault::Encoding => Reason::PortraitEncoding,
             Fault::Dimensions => Reason::PortraitDimensions,
         };
-        Self { field: FIELD, reason }
+        Self::new(FIELD, reason)
     }
 }
 
 /// Reads a portrait from base64 (RFC 4648 §4, with padding) of a JPEG picture: baseline or progressive, 8 bits a sample, grey or
 /// YCbCr.
 pub fn read_portrait(base64: &str) -> Result<Portrait, PartError> {
-    let octets = decode_base64(base64, MAX_PORTRAIT).map_err(|error| PartError {
-        field: FIELD,
-        reason: if error == Base64Error::TooLong { Reason::PortraitSize } else { Reason::PortraitEncoding },
+    let octets = decode_base64(base64, MAX_PORTRAIT).map_err(|error| match error {
+        Base64Error::TooLong => PartError::new(FIELD, Reason::PortraitSize),
+        Base64Error::Malformed => PartError::new(FIELD, Reason::PortraitEncoding),
     })?;
     let mut octets = octets;
     strip(&mut octets)?;

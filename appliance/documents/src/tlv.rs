@@ -8,18 +8,21 @@ pub(crate) struct Tlv<'a> {
 }
 
 impl<'a> Tlv<'a> {
-    /// The content of the first value with this tag directly inside; none when the inside is no row of values.
-    pub(crate) fn find(&self, tag: u32) -> Option<&'a [u8]> {
+    /// The values directly inside; none when the inside is no row of values.
+    pub(crate) fn values(&self) -> Option<Vec<Self>> {
         let mut rest = self.content;
-        let mut found = None;
+        let mut found = Vec::new();
         while !rest.is_empty() {
             let (value, after) = next(rest)?;
-            if value.tag == tag && found.is_none() {
-                found = Some(value.content);
-            }
+            found.push(value);
             rest = after;
         }
-        found
+        Some(found)
+    }
+
+    /// The content of the first value with this tag directly inside; none when the inside is no row of values.
+    pub(crate) fn find(&self, tag: u32) -> Option<&'a [u8]> {
+        self.values()?.into_iter().find(|value| value.tag == tag).map(|value| value.content)
     }
 }
 

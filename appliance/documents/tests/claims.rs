@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use yanqian_documents::{RawDocument, lifetime_number, validate};
+use yanqian_documents::{CreditCodeError, RawDocument, check_credit_code, lifetime_number, read_number, validate};
 use yanqian_vocabulary::{DocumentType, Field, Reason, Timestamp};
 
 /// 2026-11-23.
@@ -39,6 +39,7 @@ fn every_form_of_number_in_circulation_is_accepted() {
         ),
         (HongKongMacaoPermit, &["H12345678", "M12345678", "H1234567801", "HA1234567", "MA1234567"]),
         (TaiwanPermit, &["12345678", "1234567801"]),
+        (DocumentType::ExitPermitToHongKongMacao, &["C12345678", "CA1234567"]),
     ] {
         for number in numbers {
             assert!(validate(&document(document_type, number), now()).is_ok(), "{number}");
@@ -56,6 +57,19 @@ fn other_forms_are_malformed() {
         ),
         (HongKongMacaoPermit, &["X12345678", "H123456789", "12345678", "HB1234567"]),
         (TaiwanPermit, &["1234567", "123456789", "A2345678"]),
+        (DocumentType::ExitPermitToHongKongMacao, &["CI1234567", "C1234567", "W12345678"]),
+        (
+            DocumentType::ResidentIdentityCard,
+            // Fifteen digits of before 1999; a residence permit's area; a foreigner's; the check character in lower case.
+            &[
+                "110105491231002",
+                "810000199408230021",
+                "932682198501010017",
+                "11010519491231002x",
+                "110105194912310020",
+            ],
+        ),
+        (DocumentType::ResidencePermit, &["11010519491231002X", "81000019940823002", "840000199408230020"]),
         (
             ForeignPermanentResidentCard,
             &["832682198501010017", "93268219850101001", "ZZZ110090123105", "932000198501010017", "93268219850101001x"],
@@ -95,6 +109,38 @@ fn a_card_must_agree_with_the_birth_date_and_nationality_in_its_number() {
 }
 
 #[test]
+fn published_citizen_numbers_hold_and_say_when_and_where() {
+    for number in ["11010519491231002X", "440524188001010014"] {
+        assert!(read_number(DocumentType::ResidentIdentityCard, number, now()).is_ok(), "{number}");
+    }
+    let card = |birth_date, nationality| RawDocument {
+        birth_date,
+        nationality,
+        ..document(DocumentType::ResidentIdentityCard, "11010519491231002X")
+    };
+    assert!(validate(&card("1949-12-31", Some("CHN")), now()).is_ok());
+    assert_eq!(refusal(&card("1949-12-30", None)), (Field::BirthDate, Reason::BirthDateContradictsNumber));
+    assert_eq!(refusal(&card("1949-12-31", Some("FRA"))), (Field::Nationality, Reason::NationalityContradictsNumber));
+}
+
+#[test]
+fn every_refusal_names_its_field_and_the_rule() {
+    for (document_type, number, rule) in [
+        (DocumentType::ResidentIdentityCard, "110105194912310020", "MOD 11-2"),
+        (DocumentType::ResidencePermit, "11010519491231002X", "810000 (Hong Kong)"),
+        (DocumentType::ForeignPermanentResidentCard, "KAZ110090123106", "7-3-1"),
+        (DocumentType::ForeignPermanentResidentCard, "932682198501010018", "MOD 11-2"),
+        (DocumentType::TaiwanPermit, "1234567", "8 digits"),
+        (DocumentType::PrcPassport, "Ｅ12345678", "ASCII"),
+    ] {
+        let error = validate(&document(document_type, number), now()).expect_err("must be refused");
+        let text = error.to_string();
+        assert!(error.field == Field::Number && text.contains("number: ") && text.contains(rule), "{text}");
+        assert!(!text.contains(number), "{text}");
+    }
+}
+
+#[test]
 fn names_dates_and_nationalities_are_judged_by_field() {
     let good = document(DocumentType::PrcPassport, "E12345678");
     let cases = [
@@ -121,6 +167,14 @@ fn the_lifetime_number_leaves_out_re_issue_digits() {
     assert_eq!(lifetime(DocumentType::HongKongMacaoPermit, "H12345678"), "H12345678");
     assert_eq!(lifetime(DocumentType::TaiwanPermit, "1234567801"), "12345678");
     assert_eq!(lifetime(DocumentType::PrcPassport, "E12345678"), "E12345678");
+}
+
+#[test]
+fn a_published_credit_code_holds() {
+    assert_eq!(check_credit_code("91350100M000100Y43"), Ok(()));
+    for other in ["", "91350100M000100Y4", "91350100M000100Y433", "91350100m000100y43", "9135010OM000100Y43"] {
+        assert_eq!(check_credit_code(other), Err(CreditCodeError::Form), "{other}");
+    }
 }
 
 #[test]
@@ -184,6 +238,43 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// Type, number and birth date of a citizen number: of a resident identity card, or of a residence permit.
+    fn citizen()(
+        (year, month, day) in born(), area in 110_000u32..720_000, sequence in 0u16..1000,
+        permit in proptest::option::of(proptest::sample::select(&["810000", "820000", "830000"][..])),
+    ) -> (DocumentType, String, String) {
+        let area = permit.map_or(area.to_string(), ToOwned::to_owned);
+        let body = format!("{area}{year:04}{month:02}{day:02}{sequence:03}");
+        let number = format!("{body}{}", tabulated_mod_11_2(&body));
+        let kind = if permit.is_some() { DocumentType::ResidencePermit } else { DocumentType::ResidentIdentityCard };
+        (kind, number, format!("{year:04}-{month:02}-{day:02}"))
+    }
+}
+
+/// The characters of GB 32100-2015 in their order.
+const CREDIT_CODE: &str = "0123456789ABCDEFGHJKLMNPQRTUWXY";
+
+/// The check character of GB 32100-2015 as it tabulates the weights.
+fn tabulated_mod_31(body: &str) -> char {
+    let weights = [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28];
+    let sum: usize = body.chars().zip(weights).map(|(c, weight)| CREDIT_CODE.find(c).unwrap() * weight).sum();
+    CREDIT_CODE.chars().nth((31 - sum % 31) % 31).unwrap()
+}
+
+/// The check character of GB 11714-1997.
+fn tabulated_organization_check(body: &str) -> char {
+    let sum: u32 = body.chars().zip([3, 7, 9, 10, 5, 8, 4, 2]).map(|(c, weight)| icao_value(c) * weight).sum();
+    ['0', 'X', '9', '8', '7', '6', '5', '4', '3', '2', '1'][sum as usize % 11]
+}
+
+prop_compose! {
+    fn credit_code()(authority in "[1-9A-HJ-NP-RTUWXY]{2}", area in "[0-9]{6}", organization in "[0-9A-HJ-NP-RTUWXY]{8}") -> String {
+        let body = format!("{authority}{area}{organization}{}", tabulated_organization_check(&organization));
+        format!("{body}{}", tabulated_mod_31(&body))
+    }
+}
+
+prop_compose! {
     fn card_of_2017()(
         (year, month, day) in born(), area in 1100u16..6600, sequence in 0u8..10,
         (alpha3, _) in proptest::sample::select(COUNTRIES),
@@ -213,6 +304,8 @@ const PLAIN_FORMS: &[(DocumentType, &str)] = &[
     (DocumentType::HongKongMacaoPermit, "[HM]A[0-9]{7}"),
     (DocumentType::TaiwanPermit, "[0-9]{8}"),
     (DocumentType::TaiwanPermit, "[0-9]{10}"),
+    (DocumentType::ExitPermitToHongKongMacao, "C[0-9]{8}"),
+    (DocumentType::ExitPermitToHongKongMacao, "C[A-HJ-NP-Z][0-9]{7}"),
 ];
 
 fn plain() -> impl Strategy<Value = (DocumentType, String)> {
@@ -277,6 +370,56 @@ proptest! {
     }
 
     #[test]
+    fn every_citizen_number_with_a_right_check_character_is_accepted((kind, number, birth_date) in citizen()) {
+        let raw = RawDocument { birth_date: &birth_date, ..document(kind, &number) };
+        prop_assert!(validate(&raw, now()).is_ok(), "{}", number);
+    }
+
+    #[test]
+    fn every_changed_character_of_a_citizen_number_is_refused(
+        (kind, number, birth_date) in citizen(), place in 0usize..18, by: char,
+    ) {
+        prop_assume!(number.chars().nth(place) != Some(by));
+        let number = changed(&number, place, by);
+        let raw = RawDocument { birth_date: &birth_date, ..document(kind, &number) };
+        prop_assert_eq!(refusal(&raw).0, Field::Number);
+    }
+
+    #[test]
+    fn every_changed_digit_of_a_citizen_number_fails_its_check_character(
+        (kind, number, birth_date) in citizen(), place in 0usize..18, by in "[0-9]",
+    ) {
+        let by = by.chars().next().unwrap();
+        prop_assume!(number.chars().nth(place) != Some(by));
+        let number = changed(&number, place, by);
+        let raw = RawDocument { birth_date: &birth_date, ..document(kind, &number) };
+        prop_assert_eq!(refusal(&raw), (Field::Number, Reason::DocumentCheckDigit));
+    }
+
+    #[test]
+    fn every_credit_code_is_accepted_and_with_any_other_character_refused(
+        code in credit_code(), place in 0usize..18, by in "[0-9A-Z]", any: char,
+    ) {
+        prop_assert_eq!(check_credit_code(&code), Ok(()));
+        for by in [by.chars().next().unwrap(), any] {
+            let other = changed(&code, place, by);
+            if other != code {
+                let known = CREDIT_CODE.contains(by) && (!(2..8).contains(&place) || by.is_ascii_digit());
+                let error = if known { CreditCodeError::CheckCharacter } else { CreditCodeError::Form };
+                prop_assert_eq!(check_credit_code(&other), Err(error), "{}", other);
+            }
+        }
+    }
+
+    #[test]
+    fn an_organization_code_within_must_hold_by_itself(code in credit_code(), by in "[0-9X]") {
+        prop_assume!(code[16..17] != by);
+        let body = format!("{}{by}", &code[..16]);
+        let other = format!("{body}{}", tabulated_mod_31(&body));
+        prop_assert_eq!(check_credit_code(&other), Err(CreditCodeError::OrganizationCode));
+    }
+
+    #[test]
     fn every_changed_digit_of_a_card_of_2017_is_refused(card in card_of_2017(), place in 3usize..15, by in 0u32..10) {
         let by = char::from_digit(by, 10).unwrap();
         prop_assume!(card.number.chars().nth(place) != Some(by));
@@ -319,7 +462,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_a_caller_writes_panics(number: String, name: String, date: String, nationality: String, kind in 0usize..4) {
+    fn nothing_that_a_caller_writes_panics(number: String, name: String, date: String, nationality: String, kind in 0..DocumentType::ALL.len()) {
         let raw = RawDocument {
             document_type: DocumentType::ALL[kind],
             number: &number,
@@ -332,7 +475,7 @@ proptest! {
     }
 
     #[test]
-    fn no_number_of_the_right_alphabet_panics(number in "[A-Z0-9]{0,20}", kind in 0usize..4) {
+    fn no_number_of_the_right_alphabet_panics(number in "[A-Z0-9]{0,20}", kind in 0..DocumentType::ALL.len()) {
         let _ = validate(&document(DocumentType::ALL[kind], &number), now());
     }
 }

@@ -70,6 +70,8 @@ pub struct CoreParts {
     pub archive: Archive,
     /// Proofs for receipts; absent where no checkpoints are made.
     pub anchors: Option<Anchors>,
+    /// Whose documents' chips are taken for genuine; absent where that is left to the platform.
+    pub chip_anchors: Option<Arc<yanqian_chip::Anchors>>,
     pub state: StateHandle,
     pub keys: StateKeys,
     pub search_key: EpochKey,
@@ -107,6 +109,7 @@ pub struct Core {
     pub(crate) ledger_directory: PathBuf,
     pub(crate) archive: Archive,
     pub(crate) anchors: Option<Anchors>,
+    pub(crate) chip_anchors: Option<Arc<yanqian_chip::Anchors>>,
     /// Of those who decode pictures and chip files.
     pub(crate) decoding: Turns,
     body_limits: BodyLimits,
@@ -161,6 +164,7 @@ impl Core {
             ledger_directory: parts.ledger_directory,
             archive: parts.archive,
             anchors: parts.anchors,
+            chip_anchors: parts.chip_anchors,
             decoding: Turns::new(cores),
             body_limits: parts.limits.body,
             pairs: LoadedPairs::new(parts.pairs),

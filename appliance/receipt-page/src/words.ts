@@ -3,6 +3,7 @@
 export const MODES = ["real-name", "real-person", "chip-reading"] as const;
 export const DOCUMENT_TYPES = [
   "prc-passport", "hong-kong-macao-permit", "taiwan-permit", "foreign-permanent-resident-card",
+  "exit-permit-to-hong-kong-macao", "resident-identity-card", "residence-permit",
 ] as const;
 export const FIELDS = ["number", "name", "birth_date", "nationality", "expiry", "portrait", "chip"] as const;
 export const VERDICTS = ["match", "mismatch", "not-found", "undecided"] as const;
@@ -22,7 +23,8 @@ export const EARLY_REASONS = [
   "purpose-malformed", "document-type-unknown", "document-number-malformed", "document-check-digit", "name-malformed",
   "birth-date-invalid", "birth-date-contradicts-number", "nationality-unknown", "nationality-contradicts-number",
   "expiry-invalid", "portrait-encoding", "portrait-size", "portrait-dimensions", "chip-file", "chip-mrz",
-  "chip-document-type", "idempotency-key-malformed", "idempotency-in-flight", "idempotency-mismatch",
+  "chip-document-type", "chip-contradicts-field", "chip-digest", "chip-signature", "chip-signer",
+  "idempotency-key-malformed", "idempotency-in-flight", "idempotency-mismatch",
   "agreement-not-in-force", "agreement-mode", "agreement-document-type", "agreement-purpose",
   "agreement-caller-purpose", "agreement-field", "agreement-network", "agreement-hours", "agreement-rate",
   "agreement-quota",

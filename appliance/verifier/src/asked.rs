@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use yanqian_documents::{RawDocument, read_chip, read_portrait, validate};
+use yanqian_documents::{RawDocument, Stated, read_chip, read_portrait, validate};
 use yanqian_vocabulary::{Claim, DocumentType, Mode, PurposeCode, Timestamp};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -110,10 +110,12 @@ impl Asked {
                 document: self.document(received)?,
                 portrait: read_portrait(portrait).map_err(|error| format!("`{}`: {}", error.field, error.reason))?,
             },
-            (Mode::ChipReading, None, Some([com, dg1, dg2, sod])) => Claim::ChipReading(
-                read_chip(self.document_type, com, dg1, dg2, sod)
-                    .map_err(|error| format!("`{}`: {}", error.field, error.reason))?,
-            ),
+            (Mode::ChipReading, None, Some([com, dg1, dg2, sod])) => {
+                let raw = yanqian_documents::RawChip { com, dg1, dg2, sod };
+                // What was stated beside a chip is in no record.
+                let read = read_chip(self.document_type, &raw, &Stated::default(), received);
+                Claim::ChipReading(read.map_err(|error| format!("`{}`: {}", error.field, error.reason))?)
+            }
             _ => return Err(format!("what was given is not what a {mode} check asks")),
         };
         Ok(claim)

@@ -11,10 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jpeg_encoder::{ColorType, Encoder};
 use support::{SALT, Site, Story};
-use yanqian_documents::{read_chip, read_portrait};
+use yanqian_documents::{RawChip, Stated, read_chip, read_portrait};
 use yanqian_evidence::{Decision, commitment};
 use yanqian_verify::{Asked, Options, verify, verify_json};
-use yanqian_vocabulary::{Claim, DocumentType, Field, FieldVerdict, Mode, Verdict};
+use yanqian_vocabulary::{Claim, DocumentType, Field, FieldVerdict, Mode, Timestamp, Verdict};
 
 const ZONE: &str = "P<CHNZHANG<<WEI<<<<<<<<<<<<<<<<<<<<<<<<<<<<<E123456782CHN8706054M3001019<<<<<<<<<<<<<<08";
 
@@ -34,10 +34,12 @@ fn tlv(tag: &[u8], content: &[u8]) -> Vec<u8> {
 /// EF.COM, EF.DG1, EF.DG2, EF.SOD.
 fn chip() -> [Vec<u8>; 4] {
     let signed_data = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+    let versions = [tlv(&[0x5f, 0x01], b"0107"), tlv(&[0x5f, 0x36], b"040000")].concat();
+    let template = tlv(&[0x7f, 0x60], &[tlv(&[0xa1], &[]), tlv(&[0x5f, 0x2e], &[7; 500])].concat());
     [
-        tlv(&[0x60], &[0x5c, 0x02, 0x61, 0x75]),
+        tlv(&[0x60], &[&versions[..], &[0x5c, 0x02, 0x61, 0x75]].concat()),
         tlv(&[0x61], &[&[0x5f, 0x1f, 0x58], ZONE.as_bytes()].concat()),
-        tlv(&[0x75], &tlv(&[0x7f, 0x61], &[7; 500])),
+        tlv(&[0x75], &tlv(&[0x7f, 0x61], &[&[0x02, 0x01, 0x01], &template[..]].concat())),
         tlv(&[0x77], &tlv(&[0x30], &signed_data)),
     ]
 }
@@ -64,7 +66,9 @@ fn real_person_body(shade: u8) -> String {
 /// The body with a chip's files, and the receipt of the check that it asked for.
 fn chip_reading(site: &Site) -> (String, Story) {
     let [com, dg1, dg2, sod] = chip().map(|file| STANDARD.encode(file));
-    let claim = Claim::ChipReading(read_chip(DocumentType::PrcPassport, &com, &dg1, &dg2, &sod).unwrap());
+    let raw = RawChip { com: &com, dg1: &dg1, dg2: &dg2, sod: &sod };
+    let now = Timestamp::from_unix_millis(1_795_392_000_000);
+    let claim = Claim::ChipReading(read_chip(DocumentType::PrcPassport, &raw, &Stated::default(), now).unwrap());
     let mut story = Story::chip(site);
     story.intent.fields = BTreeSet::from([Field::Chip]);
     story.intent.commitment = commitment(&SALT, &claim);

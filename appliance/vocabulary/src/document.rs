@@ -70,7 +70,7 @@ words! {
 }
 
 words! {
-    /// A document that the platform knows.
+    /// A document that a platform may know; its profile says which ones it does. docs/documents.md has their numbers.
     DocumentType, "document type",
     /// Ordinary, public-affairs, service or diplomatic passport of the PRC.
     PrcPassport = "prc-passport",
@@ -80,6 +80,12 @@ words! {
     TaiwanPermit = "taiwan-permit",
     /// 外国人永久居留身份证: foreign permanent resident identity card.
     ForeignPermanentResidentCard = "foreign-permanent-resident-card",
+    /// 往来港澳通行证: exit-entry permit for mainland residents' travel to and from Hong Kong and Macao.
+    ExitPermitToHongKongMacao = "exit-permit-to-hong-kong-macao",
+    /// 居民身份证: resident identity card.
+    ResidentIdentityCard = "resident-identity-card",
+    /// 港澳台居民居住证: residence permit for Hong Kong, Macao and Taiwan residents.
+    ResidencePermit = "residence-permit",
 }
 
 words! {

@@ -85,6 +85,14 @@ reasons! {
         ChipMrz = "chip-mrz",
         /// The machine-readable zone belongs to another type of document than the one stated.
         ChipDocumentType = "chip-document-type",
+        /// A field that was stated beside the chip is another one in the machine-readable zone of DG1.
+        ChipContradictsField = "chip-contradicts-field",
+        /// A file of the chip is not the one whose digest its issuing authority signed (ICAO Doc 9303-11 §5.1).
+        ChipDigest = "chip-digest",
+        /// The signature over the digests of the chip's files is not valid.
+        ChipSignature = "chip-signature",
+        /// The chip's document signer is not one for whom a configured country signing authority vouches.
+        ChipSigner = "chip-signer",
         IdempotencyKeyMalformed = "idempotency-key-malformed",
         /// The same key is being worked on (I4).
         IdempotencyInFlight = "idempotency-in-flight",

@@ -8,6 +8,7 @@ mod answers;
 mod certificates;
 mod checkpoints;
 mod decoders;
+mod documents;
 mod envelopes;
 mod input;
 mod messages;
@@ -23,6 +24,7 @@ pub use answers::{APPLIED, EXCHANGES, FIELDS, Forgetful, answers};
 pub use certificates::{certificates, lists};
 pub use checkpoints::{checkpoints, proofs};
 pub use decoders::{ciphertexts, digests, keys, signatures};
+pub use documents::{chips, portraits, security_objects};
 pub use envelopes::envelopes;
 pub use messages::{attributes, enveloped_data, signed_and_enveloped_data, signed_data};
 pub use ocsp_responses::{LIFETIME, NONCE, SIGNED, ocsp_responses};
@@ -35,7 +37,7 @@ pub use worker_protocol::worker_protocol;
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its binary in `fuzz/fuzz_targets` and of its folder in `fuzz/seeds`.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("keys", keys),
     ("signatures", signatures),
     ("digests", digests),
@@ -57,6 +59,9 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("records", records),
     ("checkpoints", checkpoints),
     ("proofs", proofs),
+    ("chips", chips),
+    ("portraits", portraits),
+    ("security_objects", security_objects),
     ("worker_protocol", worker_protocol),
     ("envelopes", envelopes),
 ];

@@ -305,3 +305,28 @@ fn copy_folder(from: &Path, to: &PathBuf) {
         }
     }
 }
+
+/// The seeds of `security_objects` and the authorities behind them are made by appliance/chip/tests/authentication.rs.
+#[test]
+#[ignore = "writes the checked-in seeds"]
+fn write_chips_and_portraits() {
+    use yanqian_platform_sim::chip::{Issuers, Variant};
+    let (issuers, register) = (Issuers::new().unwrap(), seeded(DEFAULT_SEED));
+    for (form, kind, name) in [
+        (NumberForm::PassportDigits, DocumentType::PrcPassport, "passport"),
+        (NumberForm::TaiwanOld, DocumentType::TaiwanPermit, "taiwan-permit"),
+        (NumberForm::ForeignResident2023, DocumentType::ForeignPermanentResidentCard, "foreign-resident"),
+    ] {
+        let holder = first_with(&register, form).unwrap();
+        let chip = issuers.chip(holder, holder, Variant::Genuine).unwrap();
+        let place = DocumentType::ALL.iter().position(|known| *known == kind).unwrap();
+        let mut seed = vec![u8::try_from(place).unwrap()];
+        for file in [&chip.com, &chip.dg1, &chip.dg2] {
+            seed.extend(u16::try_from(file.len()).unwrap().to_be_bytes());
+        }
+        seed.extend([chip.com, chip.dg1, chip.dg2, chip.sod].concat());
+        write("chips", name, &seed);
+    }
+    let holder = first_with(&register, NumberForm::PassportDigits).unwrap();
+    write("portraits", "baseline.jpg", &yanqian_platform_sim::portrait::portrait(holder));
+}

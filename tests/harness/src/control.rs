@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
 use serde::de::DeserializeOwned;
@@ -67,6 +69,13 @@ impl Control {
     /// The files of the chip of the document with this number, or of something like it: `com`, `dg1`, `dg2` and `sod` in base64.
     pub async fn chip(&self, number: &str, variant: Variant) -> Result<Value, HarnessError> {
         self.call("GET", &format!("/chip?number={number}&variant={}", variant.name()), Value::Null).await
+    }
+
+    /// DER of the certificate of the country's authority that signs the simulator's chips.
+    pub async fn chip_authority(&self) -> Result<Vec<u8>, HarnessError> {
+        let reply: Value = self.call("GET", "/chip-authority", Value::Null).await?;
+        let text = reply["certificate"].as_str().unwrap_or_default();
+        STANDARD.decode(text).map_err(|error| HarnessError::http("simulator's /chip-authority".to_owned(), &error))
     }
 
     /// Counters.

@@ -92,6 +92,7 @@ async fn handle(platform: &Platform, request: Request<Incoming>) -> Response<Ful
         (&Method::GET, "/seen") => (StatusCode::OK, json!(platform.seen())),
         (&Method::GET, "/stats") => (StatusCode::OK, json!(platform.stats())),
         (&Method::GET, "/control") => (StatusCode::OK, state(platform)),
+        (&Method::GET, "/chip-authority") => authority(platform),
         (&Method::GET, "/chip") => chip(platform, head.uri.query().unwrap_or_default()),
         (&Method::POST, "/reset") => {
             platform.reset();
@@ -106,13 +107,21 @@ async fn handle(platform: &Platform, request: Request<Incoming>) -> Response<Ful
         },
         _ => (
             StatusCode::NOT_FOUND,
-            json!({ "error": "GET /seen, GET /stats, GET /chip, GET /control, POST /control, POST /reset" }),
+            json!({ "error": "GET /seen, GET /stats, GET /chip, GET /chip-authority, GET /control, POST /control, POST /reset" }),
         ),
     };
     let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The certificate of the country's authority for chips, in base64.
+fn authority(platform: &Platform) -> (StatusCode, Value) {
+    match platform.chip_authority() {
+        Some(der) => (StatusCode::OK, json!({ "certificate": STANDARD.encode(der) })),
+        None => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "the certificate cannot be written" })),
+    }
 }
 
 /// `?number=N&variant=V`: the files of a chip in base64.

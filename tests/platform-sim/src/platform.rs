@@ -268,6 +268,11 @@ impl Platform {
         (outcome, vec![(Field::Chip, result)], reading)
     }
 
+    /// DER of the certificate of the country's authority for chips.
+    pub(crate) fn chip_authority(&self) -> Option<Vec<u8>> {
+        self.issuers.authority_certificate().ok()
+    }
+
     /// The chip of a holder's document, for tests.
     pub(crate) fn chip(&self, number: &str, variant: chip::Variant) -> Option<chip::Files> {
         let index = self.holders.iter().position(|holder| holder.number == number)?;

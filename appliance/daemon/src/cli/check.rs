@@ -150,6 +150,10 @@ pub(crate) fn rows(config: &Config) -> Vec<Row> {
     if config.platform.revocation.asks_responders() {
         rows.push(row("ocsp-responses", responses(config)));
     }
+    if config.chip_anchors.is_some() {
+        let known = parts::chip_anchors(config).map(|anchors| anchors.map_or(0, |anchors| anchors.len()));
+        rows.push(row("chip-authorities", known.map(|known| format!("{known}")).map_err(text)));
+    }
     let mut pairs: Vec<Placed> = Vec::new();
     for usage in PairUsage::ALL {
         match keys::list(config, usage, timestamp()) {

@@ -50,6 +50,8 @@ pub(crate) struct Config {
     /// The file as it was read.
     pub(crate) text: String,
     pub(crate) entity: EntityId,
+    /// Of the form of GB 32100-2015.
+    pub(crate) credit_code: Option<String>,
     pub(crate) node: NodeId,
     pub(crate) state_dir: PathBuf,
     pub(crate) state_key_file: PathBuf,
@@ -57,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     pub(crate) metrics_address: SocketAddr,
     pub(crate) platform: Platform,
+    /// Directory of country signing authorities; none: chips are not authenticated here.
+    pub(crate) chip_anchors: Option<PathBuf>,
     pub(crate) hsm: Hsm,
     /// The key of checkpoints; without it there are none.
     pub(crate) checkpoints: Option<CheckpointConfig>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
+use yanqian_documents::check_credit_code;
 use yanqian_vocabulary::{EntityId, KeyLine, NodeId, PlatformId};
 
 use super::checkpoints::RawCheckpoints;
@@ -38,6 +39,8 @@ struct RawConfig {
     #[serde(default)]
     verification: RawVerification,
     #[serde(default)]
+    chip: RawChip,
+    #[serde(default)]
     link: RawLink,
     #[serde(default)]
     clock: RawClock,
@@ -61,9 +64,18 @@ struct RawEntity {
     /// of `a-z 0-9 - _ .`, the first a letter or digit.
     #[schemars(with = "String")]
     id: EntityId,
+    /// Its unified social credit code (GB 32100-2015), as on its business licence (Measures art. 6(2)). Both check characters are
+    /// held; it stands in reports of joint debugging.
+    credit_code: Option<String>,
     /// This appliance; each node keeps its own ledger. The same alphabet as `id`.
     #[schemars(with = "String")]
     node: NodeId,
+}
+
+impl RawEntity {
+    fn check(&self) -> Result<(), String> {
+        self.credit_code.as_deref().map_or(Ok(()), check_credit_code).map_err(|error| error.to_string())
+    }
 }
 
 /// State and the files that decide.
@@ -101,6 +113,15 @@ struct RawListen {
 struct RawMetrics {
     /// `/metrics`, `/healthz`, `/readyz`; a loopback address, because nobody has to authenticate there.
     address: SocketAddr,
+}
+
+/// What is asked of a chip before its files are sent (docs/documents.md); optional.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawChip {
+    /// Directory of certificates of the country signing authorities (CSCA) whose documents are taken, PEM or DER: passive authentication
+    /// is done against them, read once at the start. Without it, whether a chip is genuine is left to the platform alone.
+    csca_dir: Option<PathBuf>,
 }
 
 /// The platform that is asked.
@@ -217,12 +238,14 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let link = way.check(&raw.link, base).map_err(|(key, problem)| value_error(key, problem))?;
     let shows = link.transport != Transport::Gateway;
     let at = |path: PathBuf| base.join(path);
+    raw.entity.check().map_err(|problem| value_error("entity.credit_code", &problem))?;
     let limits: Limits = raw.limits.into();
     let ledger = raw.ledger.validate(limits.check).map_err(|(key, problem)| value_error(key, problem))?;
     Ok(Config {
         file: file.to_owned(),
         text: text.to_owned(),
         entity: raw.entity.id,
+        credit_code: raw.entity.credit_code,
         node: raw.entity.node,
         search: raw.search.into_config(at, state_dir.join("search-keys")),
         state_dir,
@@ -236,6 +259,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             ready_file: raw.listen.ready_file.map(at),
         },
         metrics_address: raw.metrics.address,
+        chip_anchors: raw.chip.csca_dir.map(at),
         platform: Platform {
             id: raw.platform.id,
             profile: at(raw.platform.profile),

@@ -51,6 +51,9 @@ fn write_report(out: &mut String, report: &Report) -> fmt::Result {
     ] {
         writeln!(out, "| {name} | {} |", Cell(text))?;
     }
+    if let Some(code) = &report.credit_code {
+        writeln!(out, "| Unified social credit code | {} |", Cell(code))?;
+    }
     if let Some(trust) = &report.trust {
         writeln!(out, "| Trust store | {} |", Cell(trust))?;
     }

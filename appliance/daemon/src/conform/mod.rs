@@ -95,6 +95,7 @@ fn make(arguments: &Arguments) -> Result<ExitCode, NoRun> {
         v: Report::version(),
         software: env!("CARGO_PKG_VERSION").to_owned(),
         entity: config.entity.to_string(),
+        credit_code: config.credit_code.clone(),
         node: config.node.to_string(),
         platform: config.platform.id.to_string(),
         caller: cases.caller.to_string(),

@@ -24,6 +24,9 @@ pub(crate) struct Report {
     /// Of this appliance.
     pub(super) software: String,
     pub(super) entity: String,
+    /// The entity's unified social credit code, where the configuration has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) credit_code: Option<String>,
     pub(super) node: String,
     pub(super) platform: String,
     /// In whose name it asked.

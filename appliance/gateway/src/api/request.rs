@@ -20,7 +20,7 @@ pub(crate) struct CheckRequest<'a> {
 pub(crate) enum Subject<'a> {
     RealName(Printed<'a>),
     RealPerson { printed: Printed<'a>, portrait: Text<'a> },
-    ChipReading(Chip<'a>),
+    ChipReading { stated: StatedFields<'a>, chip: Chip<'a> },
 }
 
 /// The printed fields of a document.
@@ -28,6 +28,15 @@ pub(crate) struct Printed<'a> {
     pub(crate) number: Text<'a>,
     pub(crate) name: Text<'a>,
     pub(crate) birth_date: Text<'a>,
+    pub(crate) nationality: Option<Text<'a>>,
+    pub(crate) expiry: Option<Text<'a>>,
+}
+
+/// Printed fields that may be stated beside a chip.
+pub(crate) struct StatedFields<'a> {
+    pub(crate) number: Option<Text<'a>>,
+    pub(crate) name: Option<Text<'a>>,
+    pub(crate) birth_date: Option<Text<'a>>,
     pub(crate) nationality: Option<Text<'a>>,
     pub(crate) expiry: Option<Text<'a>>,
 }
@@ -56,18 +65,15 @@ impl<'a> CheckRequest<'a> {
         let purpose = PurposeCode::new(&*purpose).map_err(|_| BodyFault::new(Reason::PurposeMalformed, "purpose"))?;
         let reference = check_reference(&body.text("reference", "reference")?)?;
         let mut document = body.object("document", "document")?;
-        let known: &[(&str, &str)] = match mode {
-            Mode::RealName | Mode::RealPerson => &[
-                ("type", "document.type"),
-                ("number", "document.number"),
-                ("name", "document.name"),
-                ("birth_date", "document.birth_date"),
-                ("nationality", "document.nationality"),
-                ("expiry", "document.expiry"),
-            ],
-            Mode::ChipReading => &[("type", "document.type")],
-        };
-        document.check(Some("document"), known)?;
+        let known = [
+            ("type", "document.type"),
+            ("number", "document.number"),
+            ("name", "document.name"),
+            ("birth_date", "document.birth_date"),
+            ("nationality", "document.nationality"),
+            ("expiry", "document.expiry"),
+        ];
+        document.check(Some("document"), &known)?;
         let document_type = document
             .text("type", "document.type")?
             .parse()
@@ -78,7 +84,10 @@ impl<'a> CheckRequest<'a> {
                 printed: read_printed(&mut document)?,
                 portrait: body.text("portrait", "portrait")?,
             },
-            Mode::ChipReading => Subject::ChipReading(read_chip(body.object("chip", "chip")?)?),
+            Mode::ChipReading => Subject::ChipReading {
+                stated: read_stated(&mut document)?,
+                chip: read_chip(body.object("chip", "chip")?)?,
+            },
         };
         Ok(Self { purpose, reference, document_type, subject })
     }
@@ -89,6 +98,16 @@ fn read_printed<'a>(document: &mut Members<'a>) -> Result<Printed<'a>, BodyFault
         number: document.text("number", "document.number")?,
         name: document.text("name", "document.name")?,
         birth_date: document.text("birth_date", "document.birth_date")?,
+        nationality: document.optional_text("nationality", "document.nationality")?,
+        expiry: document.optional_text("expiry", "document.expiry")?,
+    })
+}
+
+fn read_stated<'a>(document: &mut Members<'a>) -> Result<StatedFields<'a>, BodyFault> {
+    Ok(StatedFields {
+        number: document.optional_text("number", "document.number")?,
+        name: document.optional_text("name", "document.name")?,
+        birth_date: document.optional_text("birth_date", "document.birth_date")?,
         nationality: document.optional_text("nationality", "document.nationality")?,
         expiry: document.optional_text("expiry", "document.expiry")?,
     })
@@ -166,7 +185,13 @@ mod tests {
         assert_eq!(fault(Mode::RealPerson, GOOD), (Reason::FieldMissing, Some("portrait")));
         assert_eq!(fault(Mode::RealPerson, &portrait("{}")), (Reason::FieldType, Some("portrait")));
         let cases = [
-            (GOOD.to_owned(), Reason::FieldUnknown, Some("document")),
+            (GOOD.to_owned(), Reason::FieldMissing, Some("chip")),
+            (
+                CHIP.replace("\"prc-passport\"", "\"prc-passport\",\"sex\":\"F\""),
+                Reason::FieldUnknown,
+                Some("document"),
+            ),
+            (CHIP.replace("\"prc-passport\"", "\"prc-passport\",\"name\":7"), Reason::FieldType, Some("document.name")),
             (CHIP.replace("\"dg1\":\"YQ==\",", ""), Reason::FieldMissing, Some("chip.dg1")),
             (CHIP.replace("\"sod\"", "\"dg3\""), Reason::FieldUnknown, Some("chip")),
             (CHIP.replace("\"YA==\"", "[]"), Reason::FieldType, Some("chip.com")),

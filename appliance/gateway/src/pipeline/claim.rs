@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use yanqian_documents::{RawDocument, read_chip, read_portrait, validate};
+use yanqian_documents::{PartError, RawChip, RawDocument, Stated, read_chip, read_portrait, validate};
 use yanqian_vocabulary::{
     CallerId, CallerReference, Claim, DocumentClaim, DocumentType, Mode, PurposeCode, Reason, Timestamp,
 };
 use zeroize::Zeroizing;
 
-use crate::api::request::{CheckRequest, Printed, Subject};
+use crate::api::request::{CheckRequest, Printed, StatedFields, Subject};
 use crate::core::Core;
 
 /// A request whose content has been read and judged.
@@ -22,6 +22,8 @@ pub(super) struct ReadCheck {
 pub(super) struct Fault {
     pub(super) reason: Reason,
     pub(super) field: Option<&'static str>,
+    /// The rule of the documents room that does not hold.
+    pub(super) rule: Option<&'static str>,
     /// Where the request got so far as to name one.
     pub(super) document_type: Option<DocumentType>,
 }
@@ -39,14 +41,31 @@ pub(super) async fn read(
     }
     // A picture takes milliseconds of a core and the memory of its pixels, so there are only as many at once as cores.
     let _turn = core.decoding.take(caller).await;
-    let judged = tokio::task::spawn_blocking(move || judge(mode, &octets, now)).await;
+    let anchors = core.chip_anchors.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        let read = judge(mode, &octets, now)?;
+        authenticate(&read.claim, anchors.as_deref(), now)?;
+        Ok(read)
+    });
+    let judged = judged.await;
     judged.unwrap_or_else(|_| {
         // The decoder panicked; that is a defect, and nothing is known of the picture.
         let (reason, field) = match mode {
             Mode::ChipReading => (Reason::ChipFile, "chip"),
             Mode::RealName | Mode::RealPerson => (Reason::PortraitEncoding, "portrait"),
         };
-        Err(Fault { reason, field: Some(field), document_type: None })
+        Err(Fault { reason, field: Some(field), rule: None, document_type: None })
+    })
+}
+
+/// A chip must be genuine as far as passive authentication can tell, where anchors are configured.
+fn authenticate(claim: &Claim, anchors: Option<&yanqian_chip::Anchors>, now: Timestamp) -> Result<(), Fault> {
+    let (Claim::ChipReading(chip), Some(anchors)) = (claim, anchors) else { return Ok(()) };
+    yanqian_chip::authenticate(&chip.files, anchors, now).map(drop).map_err(|error| Fault {
+        reason: error.reason(),
+        field: Some(error.field()),
+        rule: Some(error.rule()),
+        document_type: Some(chip.document_type),
     })
 }
 
@@ -54,31 +73,43 @@ pub(super) fn judge(mode: Mode, octets: &[u8], now: Timestamp) -> Result<ReadChe
     let request = CheckRequest::read(mode, octets).map_err(|fault| Fault {
         reason: fault.reason,
         field: fault.field,
+        rule: None,
         document_type: None,
     })?;
     let document_type = request.document_type;
-    let fault = |reason, field| Fault { reason, field: Some(field), document_type: Some(document_type) };
-    let document =
-        |printed: &Printed<'_>| claim_of(document_type, printed, now).map_err(|(reason, field)| fault(reason, field));
+    let fault = |error: PartError| Fault {
+        reason: error.reason,
+        field: Some(error.field),
+        rule: error.rule,
+        document_type: Some(document_type),
+    };
+    let document = |printed: &Printed<'_>| claim_of(document_type, printed, now).map_err(fault);
     let claim = match &request.subject {
         Subject::RealName(printed) => Claim::RealName(document(printed)?),
-        Subject::RealPerson { printed, portrait } => Claim::RealPerson {
-            document: document(printed)?,
-            portrait: read_portrait(portrait).map_err(|error| fault(error.reason, error.field))?,
-        },
-        Subject::ChipReading(chip) => Claim::ChipReading(
-            read_chip(document_type, &chip.com, &chip.dg1, &chip.dg2, &chip.sod)
-                .map_err(|error| fault(error.reason, error.field))?,
-        ),
+        Subject::RealPerson { printed, portrait } => {
+            Claim::RealPerson { document: document(printed)?, portrait: read_portrait(portrait).map_err(fault)? }
+        }
+        Subject::ChipReading { stated, chip } => {
+            let raw = RawChip { com: &chip.com, dg1: &chip.dg1, dg2: &chip.dg2, sod: &chip.sod };
+            Claim::ChipReading(read_chip(document_type, &raw, &stated.as_documents(), now).map_err(fault)?)
+        }
     };
     Ok(ReadCheck { purpose: request.purpose, reference: request.reference, claim })
 }
 
-fn claim_of(
-    document_type: DocumentType,
-    printed: &Printed<'_>,
-    now: Timestamp,
-) -> Result<DocumentClaim, (Reason, &'static str)> {
+impl StatedFields<'_> {
+    fn as_documents(&self) -> Stated<'_> {
+        Stated {
+            number: self.number.as_deref(),
+            name: self.name.as_deref(),
+            birth_date: self.birth_date.as_deref(),
+            nationality: self.nationality.as_deref(),
+            expiry: self.expiry.as_deref(),
+        }
+    }
+}
+
+fn claim_of(document_type: DocumentType, printed: &Printed<'_>, now: Timestamp) -> Result<DocumentClaim, PartError> {
     let raw = RawDocument {
         document_type,
         number: &printed.number,
@@ -87,7 +118,11 @@ fn claim_of(
         nationality: printed.nationality.as_deref(),
         expiry: printed.expiry.as_deref(),
     };
-    validate(&raw, now).map_err(|error| (error.reason, path_of(error.field)))
+    validate(&raw, now).map_err(|error| PartError {
+        field: path_of(error.field),
+        reason: error.reason,
+        rule: Some(error.rule),
+    })
 }
 
 /// The API's path of a document field.

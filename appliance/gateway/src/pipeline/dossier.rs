@@ -31,6 +31,8 @@ pub(crate) struct Dossier {
     /// Only a purpose that the agreement lists; anything else is the caller's own text and may be personal data.
     pub(super) purpose: Option<PurposeCode>,
     pub(super) document_type: Option<DocumentType>,
+    /// What a refusal says in place of its reason's own words: the rule of the documents room that does not hold.
+    pub(super) detail: Option<&'static str>,
     pub(super) rule: Option<RuleId>,
     pub(super) fields: Vec<Field>,
     /// What it took of the agreement's quotas.
@@ -130,6 +132,7 @@ impl Dossier {
             in_force,
             purpose: None,
             document_type: None,
+            detail: None,
             rule: None,
             fields: Vec::new(),
             spent: None,

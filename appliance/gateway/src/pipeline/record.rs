@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use yanqian_evidence::{Decision, IdempotencyTag, Label, Outcome, Refusal};
 use yanqian_ledger::Appended;
-use yanqian_vocabulary::{CallerId, FieldVerdicts, Reading, Reason, Verdict, VerificationId};
+use yanqian_vocabulary::{CallerId, FieldVerdicts, Mode, Reading, Reason, Verdict, VerificationId};
 use zeroize::Zeroizing;
 
 use super::dossier::{Dossier, Place, Proof, Refused};
@@ -156,6 +156,9 @@ struct VerdictReply<'a> {
     /// Only in the reply to the check itself, never in one that is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     reading: Option<ReadingPart<'a>>,
+    /// In chip readings: whether the files were authenticated before they were sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passive_authentication: Option<&'static str>,
     platform: PlatformPart,
     record: RecordPart,
 }
@@ -217,7 +220,9 @@ impl RecordedOutcome {
                 }
             }
             Ending::Refused { reason, field } => {
-                let reply = Reply::problem(dossier.id, &Problem::of_reason(*reason, *field, Some(dossier.id)));
+                let mut problem = Problem::of_reason(*reason, *field, Some(dossier.id));
+                problem.detail = dossier.detail.or(problem.detail);
+                let reply = Reply::problem(dossier.id, &problem);
                 match dossier.limited {
                     Some(limited) => reply.with_limit(limited),
                     None => reply,
@@ -244,6 +249,12 @@ fn verdict_body(
         verdict: overall.as_str(),
         fields: fields.iter().map(|(field, verdict)| (field.as_str(), verdict.as_str())).collect(),
         reading: reading.map(ReadingPart::of),
+        // With anchors, what is not authenticated does not come so far.
+        passive_authentication: (dossier.mode == Mode::ChipReading).then_some(if core.chip_anchors.is_some() {
+            "passed"
+        } else {
+            "not-configured"
+        }),
         platform: PlatformPart {
             id: core.platform_id().to_string(),
             serial: proof.and_then(|proof| proof.platform_serial.as_ref()).map(ToString::to_string),

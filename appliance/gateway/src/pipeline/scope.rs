@@ -72,6 +72,7 @@ pub(super) async fn judge(
         Ok(read) => read,
         Err(fault) => {
             dossier.document_type = fault.document_type;
+            dossier.detail = fault.rule;
             return Err(dossier.refused(fault.reason, fault.field));
         }
     };

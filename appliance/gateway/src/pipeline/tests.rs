@@ -103,6 +103,7 @@ impl Bench {
             ledger_directory: at("ledger"),
             archive: Archive::open(&at("archive")).unwrap(),
             anchors: None,
+            chip_anchors: None,
             state,
             keys: StateKeys::derive(&[7; 32]),
             search_key: EpochKey::new(1, Timestamp::from_unix_millis(0), [8; 32]),

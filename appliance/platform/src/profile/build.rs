@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use time::UtcOffset;
-use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, Verdict};
+use yanqian_vocabulary::{Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, Verdict};
 
 use super::envelope;
 use super::raw::{
@@ -131,7 +131,9 @@ fn request_form(mut raw: RawRequest, payload: RawPayload, applies: bool) -> Resu
         return Err(("payload.chip", "must stand when request.modes has chip-reading, and only then"));
     }
     complete("payload.fields", &payload.fields, PRINTED)?;
-    complete("payload.document_types", &payload.document_types, DocumentType::ALL)?;
+    if payload.document_types.is_empty() {
+        return Err(("payload.document_types", "names no document"));
+    }
     let names = payload.fields.values().chain(&payload.portrait).chain(std::iter::once(&payload.document_type));
     distinct("payload.fields", names.map(String::as_str))?;
     distinct("payload.document_types", payload.document_types.values().map(String::as_str))?;

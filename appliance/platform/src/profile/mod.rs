@@ -199,6 +199,11 @@ impl Profile {
         self.request.modes.keys().copied()
     }
 
+    /// The documents that the platform knows, each by a word of its own.
+    pub fn document_types(&self) -> impl Iterator<Item = DocumentType> {
+        self.request.payload.document_types.keys().copied()
+    }
+
     /// How long an accepted answer's nonce and serial must be remembered: longer than any answer's time can stay inside the
     /// window, on both sides of now.
     pub const fn replay_memory_millis(&self) -> i64 {

@@ -11,6 +11,7 @@ mod anchors;
 mod bodies;
 mod check;
 mod checks;
+mod chips;
 mod conform;
 mod crash;
 mod demo;

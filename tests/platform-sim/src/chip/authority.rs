@@ -97,6 +97,11 @@ impl Authority {
         Ok(Self { root, signer, key })
     }
 
+    /// DER of the authority's own certificate.
+    pub(crate) fn certificate(&self) -> Result<Vec<u8>, SimError> {
+        Ok(self.root.to_der()?)
+    }
+
     /// `LDSSecurityObject` over data groups, version 0, and its CMS `SignedData` (Doc 9303-10 §4.6.2).
     pub(crate) fn sign(&self, groups: &[(u8, &[u8])]) -> Result<Vec<u8>, SimError> {
         let mut hashes = Vec::new();

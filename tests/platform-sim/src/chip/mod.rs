@@ -58,6 +58,11 @@ impl Issuers {
         Ok(Self { genuine: Authority::new("CN", "Test CSCA")?, foreign: Authority::new("UT", "Other CSCA")? })
     }
 
+    /// DER of the country's authority's certificate, for whoever wants to judge chips too.
+    pub fn authority_certificate(&self) -> Result<Vec<u8>, SimError> {
+        self.genuine.certificate()
+    }
+
     /// The chip of a holder's document. `another` is whose security object stands in for it, where the variant wants that.
     pub fn chip(&self, holder: &Holder, another: &Holder, variant: Variant) -> Result<Files, SimError> {
         let signer = if variant == Variant::ForeignSigner { &self.foreign } else { &self.genuine };
