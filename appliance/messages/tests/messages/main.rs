@@ -9,4 +9,5 @@ mod hostile;
 mod openssl;
 mod signed;
 mod signed_and_enveloped;
+mod strict;
 mod support;
