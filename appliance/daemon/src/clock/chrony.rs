@@ -76,7 +76,7 @@ fn float(octets: u32) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used, clippy::print_stderr)]
     use proptest::prelude::*;
 
@@ -95,8 +95,23 @@ mod tests {
     }
 
     /// The coefficient is 2^24 and the exponent such that it is this power of two.
-    fn power(of_two: i32) -> u32 {
+    pub(in super::super) fn power(of_two: i32) -> u32 {
         ((of_two + 2).cast_unsigned() << 25) | (1 << 23)
+    }
+
+    /// A port at which somebody says, as chronyd would, that the clock is synchronised and off by so much at most.
+    pub(in super::super) async fn vouching(correction: u32) -> u16 {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let mut question = [0; LENGTH];
+            while let Ok((_, from)) = socket.recv_from(&mut question).await {
+                let mut octets = answer(0, correction, 0, 0);
+                octets[16..20].copy_from_slice(&question[8..12]);
+                let _ = socket.send_to(&octets, from).await;
+            }
+        });
+        port
     }
 
     #[test]

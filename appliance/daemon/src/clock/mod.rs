@@ -163,6 +163,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_clock_that_may_be_off_by_more_than_the_bound_is_not_trusted() {
+        // Half a second and two, where one is allowed.
+        for (of_two, trusted) in [(-1, true), (1, false)] {
+            let port = chrony::tests::vouching(chrony::tests::power(of_two)).await;
+            let trust = ClockTrust::begin(ClockConfig { chrony_port: port, ..config(ClockSource::Chrony, true) }).await;
+            assert_eq!(trust.is_trusted(), trusted, "{:?}", trust.finding());
+            let why = trust.finding().err().unwrap_or_default();
+            assert_eq!(why.contains("off by 2000 ms, and 1000 ms are allowed"), !trusted, "{why}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_was_heard_long_ago_is_worth_nothing() {
         let trust = ClockTrust::begin(config(ClockSource::Chrony, true)).await;
         *trust.found.lock().unwrap() = (Instant::now(), Ok(None));
