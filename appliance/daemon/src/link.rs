@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::config::{Config, Transport};
 use crate::families::{Family, Sample, float, plain};
 use crate::parts::PartError;
+use crate::way::Way;
 use crate::{hardening, keys};
 
 /// Where the key of a TLS client certificate is kept, as records say it: this program reads it from a file, whatever may protect
@@ -23,7 +24,7 @@ use crate::{hardening, keys};
 pub(crate) const TLS_KEY_GRADE: &str = "file";
 
 /// Reads what the configuration names.
-pub(crate) fn settings(config: &Config) -> Result<LinkSettings, PartError> {
+pub(crate) fn settings(config: &Config, way: &Way) -> Result<LinkSettings, PartError> {
     let link = &config.platform.link;
     let fault =
         |key: &str, problem: &dyn std::fmt::Display| PartError::file(&config.file, format!("key `{key}`: {problem}"));
@@ -33,17 +34,19 @@ pub(crate) fn settings(config: &Config) -> Result<LinkSettings, PartError> {
         _ => Vec::new(),
     };
     let client = link.client.as_ref().map(|(certificate, key)| client_key(certificate, key, &own)).transpose()?;
-    let security = match (link.transport, client) {
+    let security = match (way.transport, client) {
         (Transport::Tls, client) => Security::Tls { client },
         (Transport::Rfc8998, Some(client)) => {
             Security::rfc8998(client).map_err(|error| fault("platform.tls_key", &error))?
         }
-        (Transport::Rfc8998, None) => return Err(fault("platform.transport", &"rfc8998 needs a client certificate")),
+        (Transport::Rfc8998, None) => {
+            return Err(fault("platform.tls_certificate", &"is missing: `rfc8998` needs it, and `tls_key`"));
+        }
         (Transport::Gateway, _) => Security::Gateway,
     };
     let mut endpoints = Vec::new();
-    for (url, pins) in &link.endpoints {
-        let endpoint = match link.transport {
+    for (url, pins) in &way.endpoints {
+        let endpoint = match way.transport {
             Transport::Gateway => Endpoint::gateway(url, pins, &link.gateway_addresses),
             Transport::Tls | Transport::Rfc8998 => Endpoint::https(url, pins.clone()),
         };
@@ -85,36 +88,6 @@ fn client_key(certificate: &Path, key: &Path, own: &[PublicKey]) -> Result<Clien
         return Err(PartError::file(key, "is the signing key or the encryption key; TLS has a key of its own"));
     }
     Ok(client)
-}
-
-/// For people: what protects the way, and where it leads.
-pub(crate) fn in_words(config: &Config) -> String {
-    let link = &config.platform.link;
-    let endpoints = link.endpoints.iter().map(|(url, pins)| match pins.as_slice() {
-        [] => url.clone(),
-        pins => format!("{url} at {}", pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")),
-    });
-    let endpoints = endpoints.collect::<Vec<_>>().join(", then ");
-    let proxy = link.proxy.as_ref().map(|(url, _)| format!(" through {url}")).unwrap_or_default();
-    match link.transport {
-        Transport::Tls => format!("TLS{proxy}: {endpoints}"),
-        Transport::Rfc8998 => format!("RFC 8998{proxy}: {endpoints}"),
-        Transport::Gateway => format!("plain HTTP to a gateway: {endpoints}"),
-    }
-}
-
-/// What an operator should not find out from the records alone.
-pub(crate) fn tell(config: &Config) {
-    let way = in_words(config);
-    match config.platform.link.transport {
-        Transport::Gateway => {
-            tracing::warn!(
-                way,
-                "REQUESTS GO TO THE GATEWAY WITHOUT TLS: whoever is on that way can read what is not sealed"
-            );
-        }
-        Transport::Tls | Transport::Rfc8998 => tracing::info!(way, "the way to the platform"),
-    }
 }
 
 fn each(stats: &LinkStats, samples: impl Fn(&EndpointStats) -> Vec<(&'static str, u64)>) -> Vec<Sample> {

@@ -29,6 +29,7 @@ mod token_acts;
 mod tokens;
 mod verification;
 mod watch;
+mod way;
 
 use std::process::ExitCode;
 

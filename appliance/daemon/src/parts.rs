@@ -15,6 +15,7 @@ use yanqian_vocabulary::{AgreementHash, Mode, TokenGrade};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError};
+use crate::way::Way;
 use crate::{hardening, link};
 
 /// A piece cannot be used; the text names the file.
@@ -65,14 +66,18 @@ pub(crate) fn agreement(config: &Config) -> Result<(Agreement, AgreementHash), P
     Ok((agreement, AgreementHash::new(sm3(&[text.as_bytes()]))))
 }
 
-/// The platform profile with a client for its endpoints.
-pub(crate) fn platform(config: &Config, verifier: &Arc<Verifier>) -> Result<(Arc<Profile>, PlatformClient), PartError> {
+/// The platform profile, the way to the platform, and a client that takes it.
+pub(crate) fn platform(
+    config: &Config,
+    verifier: &Arc<Verifier>,
+) -> Result<(Arc<Profile>, Way, PlatformClient), PartError> {
     let profile = Profile::load(&config.platform.profile).map_err(|error| PartError(error.to_string()))?;
     let profile = Arc::new(profile);
-    let settings = LinkSettings { verifier: Arc::clone(verifier), ..link::settings(config)? };
+    let way = Way::of(config, &profile)?;
+    let settings = LinkSettings { verifier: Arc::clone(verifier), ..link::settings(config, &way)? };
     let client = PlatformClient::with_settings(Arc::clone(&profile), settings)
         .map_err(|error| PartError::file(&config.file, format!("key `platform.endpoint`: {error}")))?;
-    Ok((profile, client))
+    Ok((profile, way, client))
 }
 
 pub(crate) fn trust(config: &Config) -> Result<SharedTrust, PartError> {

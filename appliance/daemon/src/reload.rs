@@ -113,7 +113,7 @@ impl Reloader {
         let text = |error: parts::PartError| error.to_string();
         parts::permissions(&config).map_err(text)?;
         let (agreement, hash) = parts::agreement(&config).map_err(text)?;
-        let (profile, _) = parts::platform(&config, &self.prover.verifier).map_err(text)?;
+        let (profile, ..) = parts::platform(&config, &self.prover.verifier).map_err(text)?;
         parts::services(&config, &agreement, &profile).map_err(text)?;
         let now = SystemClock.now();
         let Lists { signing, encryption } = keys::load(&config, now).map_err(text)?;

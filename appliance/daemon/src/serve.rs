@@ -37,7 +37,7 @@ use crate::hardening;
 use crate::key_gauges::KeyGauges;
 use crate::key_usage::KeyUsage;
 use crate::keys::{self, Lists, Prover};
-use crate::link::{self, LinkMetrics};
+use crate::link::LinkMetrics;
 use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
 use crate::rotation::Rotation;
@@ -250,10 +250,10 @@ pub(crate) async fn start(
     readiness: &Readiness,
 ) -> Result<Started, ServeError> {
     let (agreement, agreement_hash) = parts::agreement(config).map_err(configuration)?;
-    let (profile, client) = parts::platform(config, verifier).map_err(configuration)?;
+    let (profile, way, client) = parts::platform(config, verifier).map_err(configuration)?;
     let client = Arc::new(client);
     registry.register(Box::new(LinkMetrics::new(&client).map_err(failed)?)).map_err(failed)?;
-    link::tell(config);
+    way.tell(config);
     parts::services(config, &agreement, &profile).map_err(configuration)?;
     let chip_anchors = parts::chip_anchors(config).map_err(configuration)?.map(Arc::new);
     let trust = Arc::new(parts::trust(config).map_err(configuration)?);

@@ -11,13 +11,14 @@ mod payload;
 mod profile;
 mod request;
 mod route;
+mod times;
 mod transport;
 
 pub use answer::{
     AnswerChecker, Applied, CheckedAnswer, Expected, Found, PlatformVerdict, ReplayError, ReplayGuard, SealedReading,
     Step, StepName,
 };
-pub use profile::{Profile, ProfileError};
+pub use profile::{Profile, ProfileError, Speaks};
 pub use request::{EncodeError, Outbound, RequestContext, SignedRequest};
 pub use route::{Route, Stop};
 pub use transport::{

@@ -159,7 +159,7 @@ impl Profile {
                 write_payload.take().ok_or(EncodeError::Message)?(&mut body)?;
                 body.push(b'"');
             } else {
-                body.extend_from_slice(quote(&self.value(source, context)?).as_bytes());
+                body.extend_from_slice(self.value(source, context)?.as_bytes());
             }
         }
         body.push(b'}');
@@ -179,21 +179,24 @@ impl Profile {
         Ok(Outbound { path: path.to_owned(), body, start, canonical, attributes, nonce: context.nonce, digest })
     }
 
+    /// A member's JSON.
     fn value(&self, source: &Source, context: &RequestContext<'_>) -> Result<String, EncodeError> {
+        if *source == Source::Time {
+            return self.forms.times.write(context.now).ok_or(EncodeError::Time);
+        }
         let applied = || context.applied.ok_or(EncodeError::Application);
-        Ok(match source {
+        Ok(quote(&match source {
             Source::Constant(text) => text.clone(),
             Source::Customer => context.customer.to_owned(),
             Source::Application => context.application.to_owned(),
-            Source::Time => self.forms.time.write(context.now, self.forms.offset).ok_or(EncodeError::Time)?,
             Source::Nonce => self.forms.nonce.write(context.nonce),
             Source::Mode => self.request.modes.get(&context.mode).ok_or(EncodeError::Mode)?.word.clone(),
             Source::Purpose => context.purpose_code.to_owned(),
             Source::CertificateSerial => serial_number(context.certificate),
             Source::BusinessSerial => applied()?.serial.clone(),
             Source::ApplyDigest => self.forms.digest.write(applied()?.digest.as_bytes()),
-            Source::Payload => return Err(EncodeError::Message),
-        })
+            Source::Time | Source::Payload => return Err(EncodeError::Message),
+        }))
     }
 }
 

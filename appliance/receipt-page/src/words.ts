@@ -34,11 +34,12 @@ export const REASONS = [
   ...EARLY_REASONS,
   "signer-unavailable", "signer-busy", "signature-defective", "signing-certificate-invalid",
   "encryption-certificate-invalid", "unseal-unavailable", "evidence-unavailable", "state-unavailable", "overloaded",
-  "shutting-down", "outcome-unknown", "platform-unreachable", "platform-status", "platform-answer-too-large",
+  "shutting-down", "outcome-unknown", "platform-unreachable", "platform-identity", "platform-status", "platform-answer-too-large",
   "platform-deadline", "platform-envelope", "platform-signer-unknown", "platform-chain",
   "platform-certificate-validity", "platform-certificate-usage", "platform-signer-revoked",
   "platform-revocation-stale", "platform-signature", "platform-chain-disputed", "platform-signature-disputed",
   "platform-nonce", "platform-digest", "platform-time", "platform-replay", "platform-schema", "platform-code-unknown",
+  "platform-field-unasked", "platform-unproven",
   "platform-reading", "platform-refused", "platform-trust-unusable", "platform-stopped", "clock-untrusted",
   "platform-encoding",
 ] as const;

@@ -140,6 +140,8 @@ reasons! {
     Platform {
         /// Proven that no octet of the request was sent.
         PlatformUnreachable = "platform-unreachable",
+        /// Nothing was sent: whoever is at the platform's address did not prove to be the platform.
+        PlatformIdentity = "platform-identity",
         PlatformStatus = "platform-status",
         PlatformAnswerTooLarge = "platform-answer-too-large",
         PlatformDeadline = "platform-deadline",
@@ -162,10 +164,14 @@ reasons! {
         PlatformReplay = "platform-replay",
         PlatformSchema = "platform-schema",
         PlatformCodeUnknown = "platform-code-unknown",
+        /// The signed answer tells of a field that was not asked about.
+        PlatformFieldUnasked = "platform-field-unasked",
         /// The sealed reading is missing, is not the one that the answer signs, is not for us, or cannot be read.
         PlatformReading = "platform-reading",
         /// A proven answer that says the platform did not perform the check.
         PlatformRefused = "platform-refused",
+        /// An answer came, and what it is to be proven with here cannot be used: the trust store, or the memory of accepted answers.
+        PlatformUnproven = "platform-unproven",
         /// The trust store cannot be used at all.
         PlatformTrustUnusable = "platform-trust-unusable",
         /// The route to the platform is stopped, after a dispute, until an operator opens it again.

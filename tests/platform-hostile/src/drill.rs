@@ -305,13 +305,20 @@ impl Drill {
                 "intent" => told.nonces.push(record.text("/body/nonce")),
                 "exchange" => told.nonces.push(record.text("/body/next/nonce")),
                 "outcome" => {
-                    told.last = record.steps().pop().unwrap_or_default();
+                    told.steps = record.steps();
                     (told.reason, told.verdict) = (record.reason(), record.verdict());
                 }
                 _ => {}
             }
         }
         Ok(all)
+    }
+
+    /// What differs between the daemon's counters of refusals and the ledger, reason by reason. Not after a restart, which counts anew.
+    pub(crate) async fn miscounted(&self) -> Result<Option<String>, HarnessError> {
+        let counted = self.site.metrics().await?.by_label("yanqian_refusals_total", "reason");
+        let (_, recorded) = Record::count_ends(&block_in_place(|| self.site.ledger_records())?);
+        Ok((counted != recorded).then(|| format!("counted {counted:?}, on record {recorded:?}")))
     }
 
     /// The revocation lists that an answer rests on.
@@ -325,9 +332,9 @@ impl Drill {
     /// The last record's end, for a check that was made alone.
     pub(crate) fn judge_alone(&self, row: Row, reply: &Reply) -> Result<Option<String>, HarnessError> {
         let records = block_in_place(|| self.site.records_of(&reply.id()))?;
-        let last = records.last().map(Record::steps).and_then(|mut steps| steps.pop()).unwrap_or_default();
+        let steps = records.last().map(Record::steps).unwrap_or_default();
         let (reason, verdict) = records.last().map(|last| (last.reason(), last.verdict())).unwrap_or_default();
-        Ok(judge(row, &reply.code(), Some(&Told { nonces: Vec::new(), reason, verdict, last })))
+        Ok(judge(row, &reply.code(), Some(&Told { nonces: Vec::new(), reason, verdict, steps })))
     }
 }
 

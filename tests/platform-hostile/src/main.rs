@@ -135,6 +135,7 @@ async fn answers(job: Job, gate: Arc<Semaphore>, table: Arc<Mutex<Table>>) -> Re
     let began = Instant::now();
     let mut drill = Drill::begin(job.options.clone(), job.form).await?;
     let mut trials = vec![drill.run().await];
+    job.count(&drill, &table).await?;
     if job.form == Form::Reference {
         trials.push(restart::run(&mut drill).await);
     }
@@ -160,6 +161,15 @@ async fn fetched(job: Job, table: Arc<Mutex<Table>>) -> Result<(), HarnessError>
 }
 
 impl Job {
+    /// Whether every refusal was counted under its reason, once.
+    async fn count(&self, drill: &Drill, table: &Mutex<Table>) -> Result<(), HarnessError> {
+        if let Some(problem) = drill.miscounted().await? {
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.wrong(self.transport, self.form, &problem);
+        }
+        Ok(())
+    }
+
     async fn end(
         &self,
         drill: &Drill,

@@ -21,6 +21,7 @@ use super::output::{complain, say};
 use super::{EXIT_CONFIG, check_tokens, small_runtime};
 use crate::config::{ClockSource, Config, Transport};
 use crate::gauges::free_space;
+use crate::way::Way;
 use crate::{anchoring, clock, hardening, keys, link, parts};
 use pairs::{Placed, certificate_key, placed};
 
@@ -136,7 +137,7 @@ pub(crate) fn rows(config: &Config) -> Vec<Row> {
             profile.as_ref().map(|profile| format!("{}, {}", profile.name(), profile.hash())).map_err(Clone::clone),
         ),
         row("services", services),
-        row("platform-link", way(config)),
+        row("platform-link", way(config, profile.as_ref())),
         row("trust-store", trust(config)),
         row("revocation-lists", lists(config)),
         row("platform-route", route(config)),
@@ -307,10 +308,12 @@ fn responses(config: &Config) -> Found {
 }
 
 /// Endpoints and what protects the way to them; nothing is connected to.
-fn way(config: &Config) -> Found {
-    match link::settings(config) {
+fn way(config: &Config, profile: Result<&Profile, &String>) -> Found {
+    let Ok(profile) = profile else { return Found(Level::Fail, "the profile cannot be read".to_owned()) };
+    let way = Way::of(config, profile).and_then(|way| link::settings(config, &way).map(|_| way));
+    match way {
         Err(problem) => Found(Level::Fail, problem.to_string()),
-        Ok(_) => warn_if(config.platform.link.transport == Transport::Gateway, link::in_words(config)),
+        Ok(way) => warn_if(way.transport == Transport::Gateway || way.is_for_tests(), way.in_words(config)),
     }
 }
 

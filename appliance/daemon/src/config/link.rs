@@ -24,10 +24,9 @@ pub(super) struct RawEndpoint {
 }
 
 /// What protects the way to the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Transport {
-    #[default]
     Tls,
     Rfc8998,
     Gateway,
@@ -80,7 +79,8 @@ impl Default for RawLink {
 pub(super) struct RawWay {
     pub(super) endpoint: Option<String>,
     pub(super) endpoints: Vec<RawEndpoint>,
-    pub(super) transport: Transport,
+    pub(super) commissioning: bool,
+    pub(super) transport: Option<Transport>,
     pub(super) tls_certificate: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
     pub(super) gateway_addresses: Vec<IpAddr>,
@@ -89,12 +89,15 @@ pub(super) struct RawWay {
     pub(super) http2: bool,
 }
 
-/// How the platform is reached.
+/// How the platform is reached, as far as the configuration says; `link::Way` is what comes of it and the profile.
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// URL and pinned addresses, in the order of preference; at least one.
+    /// URL and pinned addresses, in the order of preference; none: the profile's.
     pub(crate) endpoints: Vec<(String, Vec<IpAddr>)>,
-    pub(crate) transport: Transport,
+    /// Whether the profile's endpoints for tests are asked in place of the others.
+    pub(crate) commissioning: bool,
+    /// None: the first that the profile names, or else TLS.
+    pub(crate) transport: Option<Transport>,
     /// Certificate and key that this appliance shows.
     pub(crate) client: Option<(PathBuf, PathBuf)>,
     pub(crate) gateway_addresses: Vec<IpAddr>,
@@ -117,16 +120,23 @@ impl RawWay {
             (None, several) if !several.is_empty() => {
                 several.into_iter().map(|one| (one.url, one.pin_addresses)).collect()
             }
-            _ => return Err(("platform.endpoint", "either this key or [[platform.endpoints]]")),
+            (None, _) => Vec::new(),
+            (Some(_), _) => return Err(("platform.endpoint", "either this key or [[platform.endpoints]]")),
         };
+        if self.commissioning && !endpoints.is_empty() {
+            return Err((
+                "platform.commissioning",
+                "chooses among the profile's endpoints, and this file names its own",
+            ));
+        }
         let at = |path: PathBuf| base.join(path);
         let client = match (self.tls_certificate, self.tls_key) {
             (Some(certificate), Some(key)) => Some((at(certificate), at(key))),
             (None, None) => None,
             _ => return Err(("platform.tls_key", "stands together with `tls_certificate`, or not at all")),
         };
-        let gateway = self.transport == Transport::Gateway;
-        if self.transport == Transport::Rfc8998 && client.is_none() {
+        let gateway = self.transport == Some(Transport::Gateway);
+        if self.transport == Some(Transport::Rfc8998) && client.is_none() {
             return Err(("platform.transport", "rfc8998 needs `tls_certificate` and `tls_key`"));
         }
         if gateway && (client.is_some() || self.proxy.is_some()) {
@@ -144,6 +154,7 @@ impl RawWay {
         let percent = |n: u32| u8::try_from(n).ok().filter(|n| *n <= 100);
         Ok(Link {
             endpoints,
+            commissioning: self.commissioning,
             transport: self.transport,
             client,
             gateway_addresses: self.gateway_addresses,
@@ -213,7 +224,7 @@ mod tests {
         let endpoint = "endpoint = \"https://platform.example\"\n";
         let keys = "tls_certificate = \"tls/platform.pem\"\ntls_key = \"tls/platform.key\"\n";
         for (lines, key) in [
-            (String::new(), "platform.endpoint"),
+            (format!("{endpoint}commissioning = true"), "platform.commissioning"),
             (format!("{endpoint}tls_key = \"x\""), "platform.tls_key"),
             (format!("{endpoint}transport = \"rfc8998\""), "platform.transport"),
             (format!("{endpoint}transport = \"gateway\"\n{keys}"), "platform.transport"),

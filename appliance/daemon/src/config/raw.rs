@@ -133,15 +133,21 @@ struct RawPlatform {
     id: PlatformId,
     /// The platform's message forms as data; platform-profiles/ holds them, with comments.
     profile: PathBuf,
-    /// `https://host[:port]`; the profile's paths are below it. `http://address:port` where `transport` is `gateway`.
+    /// `https://host[:port]`; the profile's paths are below it. `http://address:port` where `transport` is `gateway`. Without this key and
+    /// `endpoints`, those that the profile names.
     endpoint: Option<String>,
     /// In place of `endpoint`, several, the preferred one first.
     #[serde(default)]
     endpoints: Vec<RawEndpoint>,
-    /// `tls`: TLS 1.2 or 1.3. `rfc8998`: TLS 1.3 with SM2, SM3 and SM4 only, and SM2 certificates on both sides. `gateway`: plain HTTP to
-    /// a gateway that speaks TLCP to the platform.
+    /// Whether the profile's endpoints for tests are asked in place of those that serve: for commissioning, where this file names none.
     #[serde(default)]
-    transport: Transport,
+    commissioning: bool,
+    /// `tls`: TLS 1.2 or 1.3. `rfc8998`: TLS 1.3 with SM2, SM3 and SM4 only, and SM2 certificates on both sides. `gateway`: plain HTTP to
+    /// a gateway that speaks TLCP to the platform. The first two must be among what the profile says that the platform speaks, if it does;
+    /// without this key it is the first of these, or else `tls`.
+    #[serde(default)]
+    #[schemars(with = "Transport")]
+    transport: Option<Transport>,
     /// The certificate that this appliance shows the platform in TLS, and its issuers, leaf first, PEM. With `rfc8998` it must be there.
     tls_certificate: Option<PathBuf>,
     /// The leaf's private key, PEM, readable by the daemon only; never the signing key.
@@ -227,6 +233,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let way = RawWay {
         endpoint: raw.platform.endpoint,
         endpoints: raw.platform.endpoints,
+        commissioning: raw.platform.commissioning,
         transport: raw.platform.transport,
         tls_certificate: raw.platform.tls_certificate,
         tls_key: raw.platform.tls_key,
@@ -236,7 +243,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
         http2: raw.platform.http2,
     };
     let link = way.check(&raw.link, base).map_err(|(key, problem)| value_error(key, problem))?;
-    let shows = link.transport != Transport::Gateway;
+    let shows = link.transport != Some(Transport::Gateway);
     let at = |path: PathBuf| base.join(path);
     raw.entity.check().map_err(|problem| value_error("entity.credit_code", &problem))?;
     let limits: Limits = raw.limits.into();

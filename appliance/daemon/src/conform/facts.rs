@@ -7,7 +7,7 @@ use yanqian_evidence::{
 };
 use yanqian_gateway::Tried;
 use yanqian_messages::Certificate;
-use yanqian_platform::{LookFailure, LookedAddress};
+use yanqian_platform::{LookFailure, LookedAddress, Profile};
 use yanqian_trust::TrustStore;
 use yanqian_vocabulary::{CertificateHash, ContentDigest, FieldVerdicts, Nonce, Reason, Timestamp, Verdict};
 
@@ -49,10 +49,12 @@ pub(super) fn sent_nonce(tried: &Tried) -> Option<Nonce> {
 }
 
 /// How far the platform's clock was ahead at least and at most, in milliseconds, by each proven answer.
-pub(super) fn clock_differences(tried: &Tried) -> Vec<(i64, i64)> {
+pub(super) fn clock_differences(tried: &Tried, profile: &Profile) -> Vec<(i64, i64)> {
+    // A time of whole seconds may have been written at any moment of its second.
+    let span = profile.time_span_millis();
     let of = |time: Option<Timestamp>, times: &Times| {
         let time = time?;
-        Some((time.millis_since(times.answered?), time.millis_since(times.sent?)))
+        Some((time.millis_since(times.answered?), time.millis_since(times.sent?) + span))
     };
     let body = |record: &Record| match &record.body {
         Body::Exchange(exchange) => of(exchange.platform_time, &exchange.times),

@@ -25,7 +25,8 @@ use yanqian_platform::Profile;
 use crate::cli::output::{complain, say};
 use crate::cli::{EXIT_CONFIG, check, start_logging_at};
 use crate::config::Config;
-use crate::{hardening, link, parts};
+use crate::way::Way;
+use crate::{hardening, parts};
 use cases::Cases;
 use report::{NamedHash, Report};
 use script::Script;
@@ -81,7 +82,12 @@ fn make(arguments: &Arguments) -> Result<ExitCode, NoRun> {
     let profile = Profile::load(&config.platform.profile).map_err(NoRun::configuration)?;
     parts::services(&config, &agreement, &profile).map_err(NoRun::configuration)?;
     let began = SystemClock.now();
-    let endpoints: Vec<String> = config.platform.link.endpoints.iter().map(|(url, _)| url.clone()).collect();
+    let way = Way::of(&config, &profile).map_err(NoRun::configuration)?;
+    if let Some(url) = way.serving(&profile) {
+        let problem = format!("`{url}` is where the platform serves, by its profile; nothing is tried out there");
+        return Err(NoRun::configuration(problem));
+    }
+    let endpoints: Vec<String> = way.endpoints.iter().map(|(url, _)| url.clone()).collect();
     let cases = Cases::load(&arguments.cases, &agreement, &endpoints, began).map_err(NoRun::usage)?;
     let out = report::make_directory(&arguments.out)
         .map_err(|error| NoRun::usage(format_args!("--out {}: {error}", arguments.out.display())))?;
@@ -103,7 +109,7 @@ fn make(arguments: &Arguments) -> Result<ExitCode, NoRun> {
         agreement: NamedHash { name: agreement.version.clone(), hash: agreement_hash.to_string() },
         configuration: hex::encode(config.hash()),
         trust: trust_hash(&config),
-        way: link::in_words(&config),
+        way: way.in_words(&config),
         began: began.to_string(),
         ended: SystemClock.now().to_string(),
         summary: script.summary(),

@@ -191,7 +191,7 @@ impl Run<'_> {
             Ok(tried) => tried,
             Err(error) => return self.script.fail(name, error),
         };
-        self.differences.extend(facts::clock_differences(&tried));
+        self.differences.extend(facts::clock_differences(&tried, self.core.platform_client().profile()));
         let facts = facts::check(case, expected, &tried);
         let ended = judge(facts::ending(&tried).as_ref(), &facts);
         self.script.end(name, ended);

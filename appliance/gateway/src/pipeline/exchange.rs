@@ -89,9 +89,11 @@ impl<S> Signed<S> {
                 dossier.answered_at = Some(core.clock.now());
                 Ok(Answered { dossier, nonce: request.nonce(), digest: request.digest(), answer, step })
             }
-            Err(SendError::NotSent) => {
+            Err(error @ (SendError::NotSent | SendError::Unidentified)) => {
                 dossier.sent_at = None;
-                Err(dossier.refused(Reason::PlatformUnreachable, None))
+                let identified = error == SendError::NotSent;
+                let reason = if identified { Reason::PlatformUnreachable } else { Reason::PlatformIdentity };
+                Err(dossier.refused(reason, None))
             }
             Err(SendError::Unanswered) => Err(dossier.refused(Reason::OutcomeUnknown, None)),
             Err(SendError::Refused(reason)) => Err(dossier.refused(reason, None)),

@@ -65,7 +65,7 @@ async fn prove<S, T: Send + 'static>(
     let Answered { mut dossier, nonce, digest, answer, step } = answered;
     let _timer = core.metrics.stage("verify");
     let Ok(trust) = core.platform.trust.current() else {
-        return Err(dossier.refused(Reason::PlatformTrustUnusable, None));
+        return Err(dossier.refused(Reason::PlatformUnproven, None));
     };
     let now = dossier.answered_at.unwrap_or_else(|| core.clock.now());
     let asked = dossier.fields.clone();
@@ -92,7 +92,7 @@ async fn prove<S, T: Send + 'static>(
     });
     let Ok((proof, result, archived)) = checking.await else {
         // The checker panicked; that is a defect, and nothing was proven.
-        return Err(dossier.refused(Reason::PlatformEnvelope, None));
+        return Err(dossier.refused(Reason::PlatformUnproven, None));
     };
     dossier.proof = Some(proof);
     match (result, archived) {

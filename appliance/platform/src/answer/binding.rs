@@ -29,12 +29,12 @@ impl AnswerChecker<'_> {
 
         let window = self.profile.limits.time_window_millis;
         let time = package
-            .text(&form.time)
-            .and_then(|text| forms.time.read(&text, forms.offset))
-            .filter(|time| now.millis_since(*time).abs() <= window)
+            .raw(&form.time)
+            .and_then(|json| forms.times.read(json))
+            .filter(|time| time.is_within(window, now))
             .ok_or(Reason::PlatformTime);
         let time = walk.step(StepName::Time, time)?;
-        walk.found.time = Some(time);
+        walk.found.time = Some(time.first);
 
         let serial = package
             .text(serial_member)
@@ -47,7 +47,7 @@ impl AnswerChecker<'_> {
         let first = match self.replay.accept_once(expected.nonce, &serial, expires) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Reason::PlatformReplay),
-            Err(_) => Err(Reason::StateUnavailable),
+            Err(_) => Err(Reason::PlatformUnproven),
         };
         walk.step(StepName::Replay, first)?;
         Ok(serial)

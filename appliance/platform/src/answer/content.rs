@@ -24,11 +24,8 @@ impl AnswerChecker<'_> {
             None => Err(Reason::PlatformCodeUnknown),
         };
         let overall = walk.step(StepName::Code, overall)?;
-        let fields = self.read_fields(package, overall, expected.fields);
-        match fields {
-            Some(fields) => Ok((overall, fields)),
-            None => walk.step(StepName::Schema, Err(Reason::PlatformSchema)),
-        }
+        let fields = walk.step(StepName::Fields, self.check_fields(package, overall, expected.fields))?;
+        Ok((overall, fields))
     }
 
     /// Reads whether the platform accepted an application.
@@ -71,22 +68,33 @@ impl AnswerChecker<'_> {
 
     /// The field results, which must be about exactly the fields asked and must agree with the overall verdict: an
     /// answer that contradicts itself decides nothing.
-    fn read_fields(&self, package: &Members<'_>, overall: Verdict, asked: &[Field]) -> Option<FieldVerdicts> {
+    fn check_fields(&self, package: &Members<'_>, overall: Verdict, asked: &[Field]) -> Result<FieldVerdicts, Reason> {
         let form = &self.profile.answer;
         let Some(raw) = package.raw(&form.fields) else {
-            return (overall == Verdict::NotFound).then(FieldVerdicts::new);
+            return if overall == Verdict::NotFound { Ok(FieldVerdicts::new()) } else { Err(Reason::PlatformSchema) };
         };
         if overall == Verdict::NotFound {
-            return None;
+            return Err(Reason::PlatformSchema);
         }
-        let members = Members::parse(raw.as_bytes()).ok()?;
+        let results = Members::parse(raw.as_bytes()).map_err(|_| Reason::PlatformSchema)?;
+        let names: Vec<_> = asked.iter().filter_map(|field| form.field_names.get(field)).collect();
+        if results.keys().any(|told| !names.iter().any(|name| *name == told)) {
+            return Err(Reason::PlatformFieldUnasked);
+        }
+        let fields = self.read_fields(&results, asked).ok_or(Reason::PlatformSchema)?;
+        if agrees(overall, &fields) { Ok(fields) } else { Err(Reason::PlatformSchema) }
+    }
+
+    /// The result of each field that was asked about.
+    fn read_fields(&self, results: &Members<'_>, asked: &[Field]) -> Option<FieldVerdicts> {
+        let form = &self.profile.answer;
         let mut fields = FieldVerdicts::new();
         for field in asked {
-            let value: Value = serde_json::from_str(members.raw(form.field_names.get(field)?)?).ok()?;
+            let value: Value = serde_json::from_str(results.raw(form.field_names.get(field)?)?).ok()?;
             let (_, verdict) = form.field_results.iter().find(|(known, _)| *known == value)?;
             fields.insert(*field, *verdict);
         }
-        (members.len() == fields.len() && agrees(overall, &fields)).then_some(fields)
+        Some(fields)
     }
 }
 

@@ -33,12 +33,16 @@ pub enum StepName {
     Replay,
     Schema,
     Code,
+    /// Only of answers to checks: what is told of fields is about those asked, and agrees with the code.
+    Fields,
     /// Only of answers that come with a sealed reading.
     Reading,
 }
 
 impl StepName {
-    /// All of them, in the order in which they are passed; schema once, though it is looked at before and after the code.
+    /// All of them, in the order in which they are passed. Two can refuse out of turn: schema, because what is no object has no nonce to
+    /// look for, and what has no serial cannot be remembered; and signature, because one that names nobody and verifies with no known
+    /// key has no signer to ask about.
     pub const ALL: &'static [Self] = &[
         Self::Status,
         Self::Envelope,
@@ -53,6 +57,7 @@ impl StepName {
         Self::Replay,
         Self::Schema,
         Self::Code,
+        Self::Fields,
         Self::Reading,
     ];
 
@@ -71,6 +76,7 @@ impl StepName {
             Self::Replay => "replay",
             Self::Schema => "schema",
             Self::Code => "code",
+            Self::Fields => "fields",
             Self::Reading => "reading",
         }
     }

@@ -1,6 +1,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use yanqian_messages::{EnvelopedData, Members};
+use yanqian_messages::{Encodings, EnvelopedData, Members};
 use yanqian_vocabulary::{
     BirthDate, ContentDigest, DocumentNumber, DocumentType, ExpiryDate, Nationality, PersonalName, Reading, Reason,
     Verdict,
@@ -37,7 +37,8 @@ impl AnswerChecker<'_> {
                 if package.text(&form.digest)? != self.profile.forms.digest.write(&digest) {
                     return None;
                 }
-                let envelope = EnvelopedData::parse(&octets).ok()?;
+                let encodings = Encodings { cipher: form.encrypted_key, ..Encodings::default() };
+                let envelope = EnvelopedData::parse_with(&octets, encodings).ok()?;
                 let ours = expected.recipients.iter().any(|recipient| envelope.encrypted_key_for(recipient).is_ok());
                 ours.then_some(SealedReading { envelope, digest: ContentDigest::new(digest) })
             })(),

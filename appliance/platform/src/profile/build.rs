@@ -11,12 +11,15 @@ use yanqian_vocabulary::{Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, V
 
 use super::envelope;
 use super::raw::{
-    RawAnswer, RawApply, RawChip, RawLimits, RawMember, RawPayload, RawProfile, RawReading, RawRequest, RawSource,
+    RawAnswer, RawApply, RawChip, RawForms, RawLimits, RawMember, RawPayload, RawProfile, RawReading, RawRequest,
+    RawSource,
 };
+use super::transport::RawTransport;
 use super::{
     AnswerForm, ApplyForm, ChipNames, Forms, Layout, Limits, ModeForm, PayloadForm, Profile, ProfileError, ReadingForm,
     RequestForm, Source,
 };
+use crate::times::Times;
 
 const FORMAT_VERSION: u32 = 1;
 /// The whole answer goes into its outcome record, which has at most 1 MiB with everything else in it.
@@ -183,6 +186,7 @@ fn reading_form(raw: RawReading) -> Result<ReadingForm, Fault> {
     Ok(ReadingForm {
         digest: raw.digest,
         envelope: raw.envelope,
+        encrypted_key: raw.encrypted_key.into(),
         document_type: raw.document_type,
         number: raw.number,
         name: raw.name,
@@ -258,6 +262,22 @@ fn answer_form(mut raw: RawAnswer, modes: &BTreeMap<Mode, ModeForm>) -> Result<A
     })
 }
 
+fn forms(raw: &RawForms) -> Result<Forms, Fault> {
+    const OFFSET: &str = "forms.utc_offset_minutes";
+    let offset = match (raw.time.has_zone(), raw.utc_offset_minutes) {
+        (true, Some(minutes)) => UtcOffset::from_whole_seconds(i32::from(minutes) * 60)
+            .map_err(|_| (OFFSET, "expected minutes between -1559 and 1559"))?,
+        (true, None) => return Err((OFFSET, "is missing: it says in which zone times are written")),
+        (false, Some(_)) => return Err((OFFSET, "means nothing where times count from 1970")),
+        (false, None) => UtcOffset::UTC,
+    };
+    if raw.time.has_zone() && raw.time_as.is_some() {
+        return Err(("forms.time_as", "stands with times that count from 1970 only; the others are text"));
+    }
+    let times = Times { form: raw.time, offset, written_as: raw.time_as.unwrap_or_default() };
+    Ok(Forms { times, nonce: raw.nonce, digest: raw.digest })
+}
+
 fn limits(raw: &RawLimits) -> Result<Limits, Fault> {
     if raw.answer_bytes.get() > MAX_ANSWER {
         return Err(("limits.answer_bytes", "at most 524288"));
@@ -293,14 +313,13 @@ fn build(raw: RawProfile, hash: ProfileHash) -> Result<Profile, Fault> {
     if raw.format_version != FORMAT_VERSION {
         return Err(("format_version", "this version of yanqian reads format_version = 1"));
     }
-    let offset = UtcOffset::from_whole_seconds(i32::from(raw.forms.utc_offset_minutes) * 60)
-        .map_err(|_| ("forms.utc_offset_minutes", "expected minutes between -1559 and 1559"))?;
     let request = request_form(raw.request, raw.payload, raw.apply.is_some())?;
     let answer = answer_form(raw.answer, &request.modes)?;
     Ok(Profile {
         apply: raw.apply.map(|apply| apply_form(apply, &answer)).transpose()?,
         request,
-        forms: Forms { time: raw.forms.time, offset, nonce: raw.forms.nonce, digest: raw.forms.digest },
+        transport: raw.transport.map(RawTransport::build).transpose()?.unwrap_or_default(),
+        forms: forms(&raw.forms)?,
         answer,
         limits: limits(&raw.limits)?,
         name: raw.name,

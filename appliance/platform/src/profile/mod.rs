@@ -3,17 +3,21 @@
 mod build;
 mod envelope;
 mod raw;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use time::UtcOffset;
+use yanqian_messages::CipherEncoding;
 use yanqian_vocabulary::{DocumentType, Field, FieldVerdict, KeyLine, Mode, ProfileHash, Sex, Verdict};
 
 pub(crate) use self::envelope::{Envelope, Layout, MessageText, SignatureForm, SignatureText};
-use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
+pub use self::transport::Speaks;
+pub(crate) use self::transport::TransportForm;
+use crate::forms::{DayForm, DigestForm, NonceForm};
+use crate::times::Times;
 
 /// A profile cannot be used. The text names the file and, where it can, line and key.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,7 @@ pub enum ProfileError {
 /// A platform profile.
 #[derive(Debug, Clone)]
 pub struct Profile {
+    transport: TransportForm,
     pub(crate) request: RequestForm,
     /// The first step of a two-step exchange; none when a check is one exchange.
     pub(crate) apply: Option<ApplyForm>,
@@ -108,8 +113,7 @@ pub(crate) struct ApplyForm {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Forms {
-    pub(crate) time: TimeForm,
-    pub(crate) offset: UtcOffset,
+    pub(crate) times: Times,
     pub(crate) nonce: NonceForm,
     pub(crate) digest: DigestForm,
 }
@@ -141,6 +145,8 @@ pub(crate) struct ReadingForm {
     pub(crate) digest: String,
     /// Member beside the signed object: base64 of the envelope.
     pub(crate) envelope: String,
+    /// How the session key in it is encoded.
+    pub(crate) encrypted_key: CipherEncoding,
     pub(crate) document_type: String,
     pub(crate) number: String,
     pub(crate) name: String,
@@ -202,6 +208,11 @@ impl Profile {
     /// The documents that the platform knows, each by a word of its own.
     pub fn document_types(&self) -> impl Iterator<Item = DocumentType> {
         self.request.payload.document_types.keys().copied()
+    }
+
+    /// Milliseconds after an answer's time for which the profile's form of times leaves open when it was written.
+    pub const fn time_span_millis(&self) -> i64 {
+        self.forms.times.form.span_millis()
     }
 
     /// How long an accepted answer's nonce and serial must be remembered: longer than any answer's time can stay inside the

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::Deserialize;
+use yanqian_messages::CipherEncoding;
 use yanqian_vocabulary::{DocumentType, Field, Mode, Sex};
 
 use super::envelope::{RawCanonical, RawDigest, RawEncoding, RawEnvelope, RawForm, RawText};
-use crate::forms::{DayForm, DigestForm, NonceForm, TimeForm};
+use super::transport::RawTransport;
+use crate::forms::{DayForm, DigestForm, NonceForm};
+use crate::times::{TimeAs, TimeForm};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawProfile {
     pub(super) format_version: u32,
     pub(super) name: String,
+    pub(super) transport: Option<RawTransport>,
     pub(super) request: RawRequest,
     pub(super) apply: Option<RawApply>,
     pub(super) payload: RawPayload,
@@ -117,7 +121,8 @@ pub(super) struct RawChip {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawForms {
     pub(super) time: TimeForm,
-    pub(super) utc_offset_minutes: i16,
+    pub(super) time_as: Option<TimeAs>,
+    pub(super) utc_offset_minutes: Option<i16>,
     pub(super) nonce: NonceForm,
     pub(super) digest: DigestForm,
 }
@@ -161,6 +166,8 @@ pub(super) struct RawAnswer {
 pub(super) struct RawReading {
     pub(super) digest: String,
     pub(super) envelope: String,
+    #[serde(default)]
+    pub(super) encrypted_key: RawEncryptedKey,
     pub(super) document_type: String,
     pub(super) number: String,
     pub(super) name: String,
@@ -169,6 +176,25 @@ pub(super) struct RawReading {
     pub(super) nationality: String,
     pub(super) expiry: String,
     pub(super) sexes: BTreeMap<Sex, String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawEncryptedKey {
+    #[default]
+    Der,
+    C1c3c2,
+    C1c2c3,
+}
+
+impl From<RawEncryptedKey> for CipherEncoding {
+    fn from(raw: RawEncryptedKey) -> Self {
+        match raw {
+            RawEncryptedKey::Der => Self::Der,
+            RawEncryptedKey::C1c3c2 => Self::C1C3C2,
+            RawEncryptedKey::C1c2c3 => Self::C1C2C3,
+        }
+    }
 }
 
 /// JSON texts, so that strings, booleans and null can be told apart.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use openssl::ssl::{Ssl, SslRef};
+use openssl::x509::X509VerifyResult;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
@@ -59,6 +60,8 @@ impl Connector {
             let mut stage = ConnectStage::Tcp;
             match timeout(share, self.take(way, endpoint, trust, counts, &mut stage)).await {
                 Ok(Ok(connection)) => return Ok(connection),
+                // That somebody else is at one of the addresses is not hidden by the others.
+                _ if failed.0 == ConnectStage::Identity => {}
                 Ok(Err(problem)) => failed = (stage, problem),
                 Err(_) => failed = (stage, "not in time"),
             }
@@ -147,7 +150,8 @@ impl Connector {
         }
         *stage = ConnectStage::Tls;
         let ssl = self.settings.session(&self.security, self.http2, trust, endpoint).map_err(|_| "TLS settings")?;
-        let stream = self.handshake(ssl, stream).await?;
+        let stream = self.handshake(ssl, stream, stage).await?;
+        *stage = ConnectStage::Identity;
         let end = self.judge(stream.ssl(), trust)?;
         Ok(Opened::Tls(stream, end))
     }
@@ -172,12 +176,22 @@ impl Connector {
         Ok(Instant::now().checked_add(Duration::from_secs(left)))
     }
 
-    async fn handshake(&self, ssl: Ssl, stream: TcpStream) -> Result<SslStream<TcpStream>, &'static str> {
+    async fn handshake(
+        &self,
+        ssl: Ssl,
+        stream: TcpStream,
+        stage: &mut ConnectStage,
+    ) -> Result<SslStream<TcpStream>, &'static str> {
         let mut stream = SslStream::new(ssl, stream).map_err(|_| "TLS settings")?;
-        Pin::new(&mut stream).connect().await.map_err(|error| {
+        if let Err(error) = Pin::new(&mut stream).connect().await {
             tracing::debug!(%error, "TLS handshake with the platform");
-            "TLS handshake failed"
-        })?;
+            if stream.ssl().verify_result() == X509VerifyResult::OK {
+                return Err("TLS handshake failed");
+            }
+            *stage = ConnectStage::Identity;
+            return Err("the TLS certificate is not the platform's");
+        }
+        *stage = ConnectStage::Identity;
         if matches!(self.security, Security::Rfc8998 { .. }) && !is_rfc8998(stream.ssl()) {
             return Err("the TLS connection is not of RFC 8998");
         }

@@ -1,5 +1,6 @@
 //! One endpoint with its breaker, its connections and its counts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::connect::Connector;
 use super::endpoint::Endpoint;
 use super::exchange::exchange;
 use super::pool::{Connection, Pool, PoolLimits};
-use super::stats::{AttemptResult, Counts, EndpointStats, all};
+use super::stats::{AttemptResult, ConnectStage, Counts, EndpointStats, all};
 use super::{RawAnswer, SendError};
 use crate::profile::Profile;
 use crate::request::SignedRequest;
@@ -23,6 +24,8 @@ pub(crate) struct Link {
     pool: Pool,
     counts: Counts,
     started: Instant,
+    /// Whether whoever was there last did not prove to be the platform.
+    unidentified: AtomicBool,
 }
 
 /// What an attempt says of its endpoint.
@@ -75,6 +78,7 @@ impl Link {
             pool: Pool::new(limits),
             counts: Counts::default(),
             started: Instant::now(),
+            unidentified: AtomicBool::new(false),
         }
     }
 
@@ -84,6 +88,11 @@ impl Link {
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why this endpoint rests, when it does, is that somebody else is there.
+    pub(crate) fn is_unidentified(&self) -> bool {
+        self.unidentified.load(Ordering::Relaxed)
     }
 
     /// Leave to ask this endpoint now; none while it rests.
@@ -125,7 +134,7 @@ impl Link {
                 Err((stage, problem)) => {
                     tracing::warn!(endpoint = %self.endpoint, stage = stage.as_str(), problem, "platform not reached");
                     self.counts.failed_connection(stage);
-                    Err(SendError::NotSent)
+                    Err(if stage == ConnectStage::Identity { SendError::Unidentified } else { SendError::NotSent })
                 }
             };
         }
@@ -134,10 +143,12 @@ impl Link {
             Ok(answer) if answer.status >= 500 => (AttemptResult::Answered, Health::Bad),
             Ok(_) => (AttemptResult::Answered, Health::Good),
             Err(SendError::NotSent) if cut_short => (AttemptResult::NotSent, Health::Untold),
-            Err(SendError::NotSent) => (AttemptResult::NotSent, Health::Bad),
+            Err(SendError::NotSent | SendError::Unidentified) => (AttemptResult::NotSent, Health::Bad),
             Err(SendError::Unanswered) => (AttemptResult::Unanswered, Health::Bad),
             Err(SendError::Refused(_)) => (AttemptResult::Refused, Health::Bad),
         };
+        self.unidentified
+            .store(result.as_ref().is_err_and(|error| *error == SendError::Unidentified), Ordering::Relaxed);
         self.counts.attempt(count);
         admitted.tell(&health);
         result

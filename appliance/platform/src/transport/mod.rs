@@ -58,6 +58,8 @@ pub enum SendError {
     /// Proven that the platform has nothing of the request: no octet of it was written, or the server said by HTTP/2's own
     /// means that it did not process it.
     NotSent,
+    /// As [`Self::NotSent`], and at an endpoint was somebody who did not prove to be the platform.
+    Unidentified,
     /// The request, or a part of it, was written, and no complete answer came.
     Unanswered,
     /// An answer began and broke a limit.
@@ -169,18 +171,22 @@ impl PlatformClient {
         let again = self.profile.request.idempotent;
         // Where the platform takes a request twice, one that has a single endpoint may try it a second time.
         let way = self.links.iter().chain(self.links.first().filter(|_| again));
-        let (mut attempts, mut written) = (0, false);
+        let (mut attempts, mut written, mut unidentified) = (0, false, false);
         for link in way {
             if Instant::now() >= deadline {
                 break;
             }
-            let Some(leave) = link.admit() else { continue };
+            let Some(leave) = link.admit() else {
+                unidentified |= link.is_unidentified();
+                continue;
+            };
             if attempts > 0 && !self.may_retry() {
                 break;
             }
             attempts += 1;
             match link.attempt(leave, &self.connector, request, &self.profile, trust, deadline).await {
                 Err(SendError::NotSent) => {}
+                Err(SendError::Unidentified) => unidentified = true,
                 Err(SendError::Unanswered) if again => written = true,
                 ended => return ended,
             }
@@ -189,7 +195,11 @@ impl PlatformClient {
             tracing::warn!("every endpoint of the platform rests after failures");
         }
         // Once written, a later attempt that was not proves nothing about the first.
-        Err(if written { SendError::Unanswered } else { SendError::NotSent })
+        Err(match (written, unidentified) {
+            (true, _) => SendError::Unanswered,
+            (false, true) => SendError::Unidentified,
+            (false, false) => SendError::NotSent,
+        })
     }
 
     fn may_retry(&self) -> bool {
@@ -197,6 +207,10 @@ impl PlatformClient {
         let count = if may { &self.retries } else { &self.denied };
         count.fetch_add(1, Ordering::Relaxed);
         may
+    }
+
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// The word for what protects the way.

@@ -40,14 +40,16 @@ pub enum ConnectStage {
     Tcp,
     /// The proxy did not open a tunnel.
     Proxy,
-    /// The TLS handshake failed, certificates and names included.
+    /// The TLS handshake failed.
     Tls,
+    /// Whoever is there did not prove to be the platform: its certificates, its name, or what vouches for them.
+    Identity,
     /// HTTP did not begin.
     Http,
 }
 
 impl ConnectStage {
-    pub const ALL: [Self; 5] = [Self::Resolve, Self::Tcp, Self::Proxy, Self::Tls, Self::Http];
+    pub const ALL: [Self; 6] = [Self::Resolve, Self::Tcp, Self::Proxy, Self::Tls, Self::Identity, Self::Http];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -55,6 +57,7 @@ impl ConnectStage {
             Self::Tcp => "tcp",
             Self::Proxy => "proxy",
             Self::Tls => "tls",
+            Self::Identity => "identity",
             Self::Http => "http",
         }
     }
@@ -74,7 +77,7 @@ pub struct EndpointStats {
     /// In the order of [`AttemptResult::ALL`].
     pub attempts: [u64; 4],
     /// In the order of [`ConnectStage::ALL`].
-    pub failed_connections: [u64; 5],
+    pub failed_connections: [u64; 6],
     /// Open ones, in the order of [`PROTOCOLS`].
     pub connections: [u64; 2],
 }
@@ -94,7 +97,7 @@ pub struct LinkStats {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) attempts: [Arc<AtomicU64>; 4],
-    pub(crate) failed_connections: [Arc<AtomicU64>; 5],
+    pub(crate) failed_connections: [Arc<AtomicU64>; 6],
     pub(crate) connections: [Arc<AtomicU64>; 2],
 }
 

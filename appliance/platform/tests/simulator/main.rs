@@ -3,6 +3,7 @@
 
 mod altered;
 mod encodings;
+mod order;
 mod support;
 
 use std::num::NonZeroU32;
@@ -25,6 +26,7 @@ async fn honest_checks(form: Form) {
     let verdict = good.result.unwrap();
     assert_eq!(verdict.overall, Verdict::Match, "{:?}", good.found.steps);
     assert!(verdict.fields.values().all(|field| *field == FieldVerdict::Match));
+    order::assert_kept(&good.found.steps, None);
     assert!(good.found.serial.is_some() && good.found.time.is_some() && good.found.revocation.len() == 2);
 
     let mut other = claim_of(&holder);
@@ -93,7 +95,10 @@ async fn every_misbehaviour_is_refused(form: Form) {
     for misbehaviour in Misbehaviour::ALL.iter().filter(of_form) {
         site.simulator.misbehave(*misbehaviour, Some(1));
         let came = site.ask(&claim).await.map(|checked| match checked.result {
-            Err(reason) => reason,
+            Err(reason) => {
+                order::assert_kept(&checked.found.steps, Some(reason));
+                reason
+            }
             Ok(verdict) => panic!("{}: accepted {verdict:?}", misbehaviour.name()),
         });
         let expected = expectation(misbehaviour.name(), form);
@@ -211,6 +216,6 @@ async fn nothing_is_sent_where_nobody_listens_or_the_certificate_is_not_trusted(
     let layout = Layout::at(site.directory.path().join("pki"));
     std::fs::copy(layout.internal("ca").certificate, layout.trust().join("tls-anchors/root.pem")).unwrap();
     site.trust = TrustStore::load(&layout.trust(), 0).unwrap();
-    assert_eq!(site.client.send(&request, &site.trust).await.err(), Some(SendError::NotSent));
+    assert_eq!(site.client.send(&request, &site.trust).await.err(), Some(SendError::Unidentified));
     assert_eq!(site.simulator.stats().requests, 0);
 }

@@ -169,8 +169,13 @@ async fn only_pinned_addresses_are_connected_to() {
     assert_eq!(sent.err(), Some(SendError::NotSent), "the name leads to 127.0.0.1, the pin does not");
     // The pin is where to connect, not whom to trust.
     let client = pinned("127.0.0.1", "platform.example");
-    assert_eq!(client.send(&world.request(), &world.trust).await.err(), Some(SendError::NotSent));
-    assert_eq!(client.stats().endpoints[0].failed_connections[ConnectStage::Tls as usize], 1);
+    assert_eq!(client.send(&world.request(), &world.trust).await.err(), Some(SendError::Unidentified));
+    assert_eq!(client.stats().endpoints[0].failed_connections[ConnectStage::Identity as usize], 1);
+    // While the endpoint rests for it, too.
+    for _ in 0..20 {
+        assert_eq!(client.send(&world.request(), &world.trust).await.err(), Some(SendError::Unidentified));
+    }
+    assert!(client.stats().endpoints[0].rests > 0);
     assert_eq!(platform.stats().requests, 1);
 }
 

@@ -55,11 +55,11 @@ async fn a_revoked_tls_certificate_or_one_without_a_word_is_sent_nothing_where_t
             let sent = client.send(&world.request(), &store(&world, policy, fetched.path())).await;
             assert_eq!(
                 sent.map(|answer| answer.status),
-                serves.then_some(200).ok_or(SendError::NotSent),
+                serves.then_some(200).ok_or(SendError::Unidentified),
                 "{what} {policy:?}"
             );
             assert_eq!(platform.stats().requests - before, u64::from(serves), "{what} {policy:?}");
-            let failed = client.stats().endpoints[0].failed_connections[ConnectStage::Tls as usize];
+            let failed = client.stats().endpoints[0].failed_connections[ConnectStage::Identity as usize];
             assert_eq!(failed, u64::from(!serves), "{what} {policy:?}");
         }
     }
@@ -86,7 +86,7 @@ async fn no_connection_outlives_the_revocation_data_that_it_was_judged_by() {
             let second = store(&world, policy, fetched.path());
             assert_eq!(first.hash(), second.hash(), "only fetched data changed");
             let sent = client.send(&world.request(), &second).await;
-            assert_eq!(sent.map(|answer| answer.status), if ends { Err(SendError::NotSent) } else { Ok(200) });
+            assert_eq!(sent.map(|answer| answer.status), if ends { Err(SendError::Unidentified) } else { Ok(200) });
             assert_eq!(platform.stats().requests, if ends { 2 } else { 3 });
         }
     }
@@ -125,7 +125,7 @@ async fn a_tls_certificate_that_was_met_is_asked_about_and_then_taken() {
     });
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let known = before.subjects(now, &verifier).len();
-    assert_eq!(client.send(&world.request(), &before).await.err(), Some(SendError::NotSent));
+    assert_eq!(client.send(&world.request(), &before).await.err(), Some(SendError::Unidentified));
     let subjects = before.subjects(now, &verifier);
     assert_eq!(subjects.len(), known + 1);
     let asked = subjects.last().unwrap();

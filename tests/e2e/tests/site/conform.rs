@@ -373,5 +373,11 @@ async fn wrong_use_ends_before_anything_is_sent_and_names_what_is_wrong() {
     desk.cases = good;
     let output = desk.conform(&site, &desk.directory);
     assert!(output.code == Some(2) && output.stderr.contains("--out"), "{}", output.all());
+    let profile = std::fs::read_to_string(site.places().platform_profile()).unwrap();
+    let serving = format!("{profile}\n[transport]\nendpoints = [\"{}\"]\n", site.endpoint());
+    std::fs::write(site.places().platform_profile(), serving).unwrap();
+    let output = desk.conform(&site, &out);
+    let refused = output.code == Some(78) && output.stderr.contains("is where the platform serves, by its profile");
+    assert!(refused && !out.exists(), "{}", output.all());
     assert_eq!(before.since(&site).await, Marks::NOTHING);
 }

@@ -104,3 +104,58 @@ async fn while_nobody_vouches_for_the_clock_nothing_is_signed() {
     let records = site.records_of(&reply.id()).unwrap();
     assert_eq!(records.last().map(yanqian_harness::Record::reason).as_deref(), Some("clock-untrusted"));
 }
+
+/// The site's configuration without an endpoint of its own, and its profile with this `[transport]`.
+fn let_the_profile_say(site: &Site, profile: &str, transport: &str) {
+    let file = site.places().daemon_config();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let without: String =
+        text.lines().filter(|line| !line.starts_with("endpoint = ")).flat_map(|line| [line, "\n"]).collect();
+    std::fs::write(&file, without).unwrap();
+    std::fs::write(site.places().platform_profile(), format!("{profile}\n[transport]\n{transport}\n")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_says_where_the_platform_is_and_what_it_speaks_is_followed_and_never_silently() {
+    let mut site = site_with(|options| options).await;
+    let (endpoint, config) = (site.endpoint(), site.places().daemon_config().display().to_string());
+    let profile = std::fs::read_to_string(site.places().platform_profile()).unwrap();
+    site.stop_daemon().expect("an orderly stop");
+
+    let_the_profile_say(&site, &profile, &format!("speaks = [\"tls\"]\nendpoints = [\"{endpoint}\"]"));
+    let check = |site: &Site| site.yanqian(&["check", "--config", &config]).unwrap();
+    let told = check(&site);
+    assert_eq!(told.code, Some(0), "{}", told.all());
+    assert!(told.stdout.contains("transport and endpoints by the profile"), "{}", told.stdout);
+    site.start_daemon().await.unwrap();
+    let caller = site.caller("core-banking").unwrap();
+    assert_verdict(&caller.ask(&good("by-the-profile")).await.unwrap(), "match");
+    let loaded: Vec<_> = site.ledger_records().unwrap();
+    let loaded: Vec<_> = loaded.iter().filter(|record| record.event() == "configuration-loaded").collect();
+    let hashes = |member: &str| loaded.iter().map(|record| record.text(member)).collect::<Vec<_>>();
+    assert_eq!(loaded.len(), 2);
+    for member in ["/body/configuration", "/context/platform_profile"] {
+        let [before, after] = hashes(member).try_into().unwrap();
+        assert!(!after.is_empty() && before != after, "{member} names the file that says it");
+    }
+    site.stop_daemon().expect("an orderly stop");
+
+    site.reconfigure("platform.tls_certificate", "tls/platform.pem").unwrap();
+    site.reconfigure("platform.tls_key", "tls/platform.key").unwrap();
+    site.reconfigure("platform.transport", "rfc8998").unwrap();
+    let refused = check(&site);
+    assert_eq!(refused.code, Some(78), "{}", refused.all());
+    for name in ["daemon.toml", "key `platform.transport`: is `rfc8998`", "platform-profile.toml) speaks `tls` only"] {
+        let name = if name == "daemon.toml" { config.as_str() } else { name };
+        assert!(refused.all().contains(name), "{name} is not in {}", refused.all());
+    }
+    site.reconfigure("platform.transport", "tls").unwrap();
+    site.reconfigure("platform.commissioning", true).unwrap();
+    let places = format!("endpoints = [\"https://platform.invalid\"]\ntest_endpoints = [\"{endpoint}\"]");
+    let_the_profile_say(&site, &profile, &places);
+    let told = check(&site);
+    assert!(told.code == Some(0) && told.stdout.contains("FOR TESTS by the profile"), "{}", told.all());
+    site.start_daemon().await.unwrap();
+    let caller = site.caller("core-banking").unwrap();
+    assert_verdict(&caller.ask(&good("commissioning")).await.unwrap(), "match");
+}

@@ -101,7 +101,7 @@ async fn a_tls_certificate_that_is_not_the_pinned_one_is_sent_nothing() {
     };
     add_pin(&site, &pinned("signing")).await;
     let requests = site.sim().stats().await.unwrap().requests;
-    assert_problem(&caller.ask(&good("other")).await.unwrap(), 503, "platform-unreachable");
+    assert_problem(&caller.ask(&good("other")).await.unwrap(), 502, "platform-identity");
     assert_eq!(site.sim().stats().await.unwrap().requests, requests);
     add_pin(&site, &pinned("tls")).await;
     assert_verdict(&caller.ask(&good("pinned")).await.unwrap(), "match");

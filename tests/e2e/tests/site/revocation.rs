@@ -142,9 +142,9 @@ async fn a_platform_whose_tls_certificate_is_revoked_is_sent_nothing_until_it_is
     let tls = serial(&std::fs::read(pki.platform("tls").certificate).unwrap()).unwrap();
     reissue(&pki, std::slice::from_ref(&tls), -1);
     // Also over the connection that was there already.
-    comes_to(&caller, "platform-unreachable").await;
+    comes_to(&caller, "platform-identity").await;
     let sent = site.sim().stats().await.unwrap().requests;
-    assert_problem(&caller.ask(&good("revoked")).await.unwrap(), 503, "platform-unreachable");
+    assert_problem(&caller.ask(&good("revoked")).await.unwrap(), 502, "platform-identity");
     assert_eq!(site.sim().stats().await.unwrap().requests, sent, "nothing is sent");
     let log = std::fs::read_to_string(site.places().daemon_log()).unwrap();
     assert!(log.contains("a TLS certificate is revoked"), "{log}");

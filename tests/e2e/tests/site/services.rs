@@ -344,3 +344,19 @@ async fn memory_stays_bounded_with_the_largest_pictures_in_flight() {
     let each = (peak.saturating_sub(before)) / u64::from(LARGE);
     assert!(each <= MIB_EACH << 10, "{each} KiB for each of {LARGE}; {before} before, {peak} at most");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_readings_key_is_read_in_the_encoding_that_the_profile_declares_and_in_no_other() {
+    for (declared, order) in [("c1c3c2", "reading/key-as-c1-c3-c2"), ("c1c2c3", "reading/key-as-c1-c2-c3")] {
+        let site = site_with(|options| options.with(File::Profile, "answer.reading.encrypted_key", declared)).await;
+        let caller = site.caller("core-banking").unwrap();
+        let (holder, _) = pair();
+        let request = chip(&site, &holder, Variant::Genuine).await;
+        site.sim().enqueue(&[Some(order)]).await.unwrap();
+        let reply = caller.ask(&request).await.unwrap();
+        assert_verdict(&reply, "match");
+        assert_eq!(reply.json()["reading"]["number"], holder.number.as_str());
+        // What the standard says is not what was declared.
+        assert_problem(&caller.ask(&request).await.unwrap(), 502, "platform-reading");
+    }
+}

@@ -97,7 +97,7 @@ async fn a_tls_peer_under_another_authority_is_sent_nothing() {
     let other = std::fs::read(site.places().pki().platform("other-ca").certificate).unwrap();
     let anchor = Moved::of(site.places().trust().join("tls-anchors/root.pem"));
     let before = site.sim().stats().await.unwrap().requests;
-    refused_while(&site, "platform-unreachable", || anchor.replace(&other), || anchor.restore()).await;
+    refused_while(&site, "platform-identity", || anchor.replace(&other), || anchor.restore()).await;
     let seen = site.sim().seen().await.unwrap();
     assert!(seen.len() as u64 > before && seen.iter().all(|request| !request.refused));
 }

@@ -1,6 +1,6 @@
 //! What an answer says and how it is written. All of it is signed by the right key.
 
-use StepName::{Code, Digest, Nonce, Reading, Replay, Schema, Time};
+use StepName::{Code, Digest, Fields, Nonce, Reading, Replay, Schema, Time};
 use yanqian_platform::StepName;
 use yanqian_vocabulary::Reason as R;
 
@@ -27,19 +27,26 @@ pub(super) const ALL: &[Group] = &[
         "time/an-hour-ago", "time/in-an-hour", "time/yesterday", "time/just-before-the-window", "time/just-after-the-window",
         "time/of-utc-written-as-local", "time/the-epoch", "time/missing", "time/empty", "time/words", "time/number", "time/null",
         "time/impossible-date", "time/month-zero", "time/hour-24", "time/without-milliseconds-of-a-day-ago", "time/space-after",
-        "time/full-width",
+        "time/full-width", "time/three-digits-more", "time/sign-before",
+        "time/as-text-where-a-number-belongs-or-the-other-way",
     ]),
     step(Replay, R::PlatformReplay, &["serial/of-an-earlier-answer"]),
     step(Schema, R::PlatformSchema, &[
-        "missing-member", "duplicate-member", "missing-fields", "contradiction", "missing-portrait",
+        "missing-member", "duplicate-member",
         "serial/missing", "serial/empty", "serial/129-characters", "serial/space", "serial/line-feed", "serial/nul", "serial/escape",
         "serial/not-ascii", "serial/right-to-left", "serial/number", "serial/null",
         "version/another", "version/missing", "version/empty", "version/number", "version/null", "version/space-after",
         "member/unknown", "member/unknown-and-empty", "member/code-in-another-case", "member/reading-that-nobody-asked-for",
         "member/request-fields-echoed",
         "code/missing", "code/number", "code/null", "code/true", "code/array", "code/object",
+        "json/name-twice", "json/name-twice-another-value", "json/name-twice-escaped", "json/ignored-name-twice",
+        "json/lone-surrogate-escaped-in-the-code", "json/array", "json/text", "json/null", "json/deep-nesting", "json/many-members",
+    ]),
+    step(Fields, R::PlatformFieldUnasked, &["fields/one-that-nobody-asked-for", "fields/one-unknown"]),
+    step(Fields, R::PlatformSchema, &[
+        "missing-fields", "contradiction", "missing-portrait",
         "fields/missing", "fields/null", "fields/empty", "fields/array", "fields/text", "fields/one-missing",
-        "fields/one-that-nobody-asked-for", "fields/one-unknown", "fields/one-twice", "fields/one-twice-otherwise",
+        "fields/one-twice", "fields/one-twice-otherwise",
         "fields/value-unknown", "fields/value-number", "fields/value-text-of-truth", "fields/value-array", "fields/value-object",
         "fields/value-with-space",
         "contradiction/match-with-a-mismatch", "contradiction/match-with-an-undecided",
@@ -47,8 +54,6 @@ pub(super) const ALL: &[Group] = &[
         "contradiction/mismatch-with-an-undecided-only", "contradiction/undecided-with-matches-only",
         "contradiction/undecided-with-a-mismatch", "contradiction/not-found-with-fields",
         "contradiction/not-found-with-no-field",
-        "json/name-twice", "json/name-twice-another-value", "json/name-twice-escaped", "json/ignored-name-twice",
-        "json/lone-surrogate-escaped-in-the-code", "json/array", "json/text", "json/null", "json/deep-nesting", "json/many-members",
     ]),
     step(Code, R::PlatformCodeUnknown, &[
         "unknown-code",
@@ -62,8 +67,7 @@ pub(super) const ALL: &[Group] = &[
     ]),
     step(Reading, R::PlatformReading, &[
         "reading-missing", "reading-digest", "reading-other-key", "reading-unasked",
-        "reading/to-somebody-else", "reading/hash-of-the-key-short",
-       
+        "reading/to-somebody-else", "reading/hash-of-the-key-short", "reading/key-as-c1-c3-c2", "reading/key-as-c1-c2-c3",
         "reading/iv-of-eight-octets", "reading/iv-missing", "reading/by-aes", "reading/key-by-rsa", "reading/no-recipient",
         "reading/version-nine", "reading/of-a-message-type", "reading/octets-after-it", "reading/cut", "reading/empty",
         "reading/not-sealed",

@@ -77,6 +77,16 @@ const LACKING: &[(&[Form], &[&str])] = &[
     ]),
     (&[Form::Second, Form::SortedPairs, Form::CanonicalJson, Form::SignedBody], &["honest/attributes-signed-out-of-order", "honest/attributes-of-unknown-kinds", "honest/no-signing-time"]),
     (&[Form::Attached, Form::SortedPairs, Form::CanonicalJson, Form::SignedBody], &["honest/sign-first", "honest/white-space-around", "honest/names-of-the-envelope-escaped", "honest/slashes-escaped"]),
+    // A number of seconds or milliseconds has no day and no hour to be wrong, and in these no milliseconds are left out.
+    (&[Form::TwoStep, Form::CanonicalJson], &["time/impossible-date", "time/month-zero", "time/hour-24"]),
+    (&[Form::TwoStep, Form::Attached, Form::SortedPairs, Form::SignedBody], &["time/without-milliseconds-of-a-day-ago"]),
+    // A bare number has no characters around it, and only it can be written as a text or the other way and be one still.
+    (&[Form::CanonicalJson], &[
+        "time/without-milliseconds-of-a-day-ago", "time/space-after", "time/full-width", "time/three-digits-more", "time/sign-before",
+    ]),
+    (&[Form::Reference, Form::Second, Form::Attached, Form::SortedPairs, Form::SignedBody], &[
+        "time/as-text-where-a-number-belongs-or-the-other-way",
+    ]),
     // r ‖ s has no DER that could be wrong.
     (RAW, &["encoding/raw-where-der-belongs", "encoding/negative"]),
     // The signed octets are made from the members, and a space between them is none of them.

@@ -58,7 +58,8 @@ fn every_check_has_a_row_that_it_stops_for_a_reason_of_its_own() {
 #[test]
 fn every_reason_that_a_platform_can_cause_has_a_row() {
     // These are caused by who runs the appliance, by its disk, or by two implementations that disagree.
-    const OURS: [&str; 5] = [
+    const OURS: [&str; 6] = [
+        "platform-unproven",
         "platform-trust-unusable",
         "platform-stopped",
         "platform-encoding",

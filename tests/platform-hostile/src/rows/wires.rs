@@ -24,7 +24,10 @@ pub(super) const ALL: &[Group] = &[
     ]),
     transport(R::PlatformUnreachable, &[
         "tls/closed-at-once", "tls/closed-in-the-handshake", "tls/silent", "tls/plain-http", "tls/garbage", "tls/alert",
-        "tls/version-1.1", "tls/certificate-of-another-name", "tls/certificate-of-another-address",
+        "tls/version-1.1",
+    ]),
+    transport(R::PlatformIdentity, &[
+        "tls/certificate-of-another-name", "tls/certificate-of-another-address",
         "tls/certificate-without-a-name", "tls/certificate-expired", "tls/certificate-not-yet-valid",
         "tls/certificate-of-another-authority", "tls/certificate-self-signed", "tls/certificate-for-clients",
         "tls/certificate-for-signing-messages", "tls/certificate-without-its-issuer",

@@ -48,6 +48,25 @@ impl Sealing<'_> {
         })
     }
 
+    /// The sealed key without DER: C1 behind its 04, and what follows in this order.
+    fn raw_key(&self, order: fn(Vec<u8>, Vec<u8>) -> [Vec<u8>; 2]) -> Octets {
+        self.envelope(|envelope| {
+            let cipher = envelope.recipients[0].key.clone();
+            let mut reader = der::single(&cipher, SEQUENCE, "SM2Cipher")?.reader();
+            let mut raw = vec![4];
+            for _ in 0..2 {
+                let coordinate = reader.any()?.content;
+                let digits = coordinate.strip_prefix(&[0]).filter(|rest| rest.len() == 32).unwrap_or(coordinate);
+                raw.extend(std::iter::repeat_n(0, 32 - digits.len()));
+                raw.extend(digits);
+            }
+            let (hash, content) = (reader.any()?.content.to_vec(), reader.any()?.content.to_vec());
+            raw.extend(order(hash, content).concat());
+            envelope.recipients[0].key = raw;
+            Ok(())
+        })
+    }
+
     /// A content key of another length than SM4 has.
     fn key_of(&self, key: &[u8]) -> Octets {
         let public = openssl::x509::X509::from_der(self.entity)?.public_key()?;
@@ -87,6 +106,8 @@ pub(super) const ALL: &[Fault] = &[
     row("reading/point-above-the-field", |s| s.key(|[x, _, _, _]| *x = [&[0][..], &[0xff; 32]].concat())),
     row("reading/key-of-15-octets", |s| s.key_of(&[7; 15])),
     row("reading/key-of-32-octets", |s| s.key_of(&[7; 32])),
+    row("reading/key-as-c1-c3-c2", |s| s.raw_key(|hash, content| [hash, content])),
+    row("reading/key-as-c1-c2-c3", |s| s.raw_key(|hash, content| [content, hash])),
     row("reading/another-key", |s| s.key_of(&[7; 16])),
     row("reading/padding-altered", |s| s.envelope(|e| { let at = e.content.len() - 17; e.content[at] ^= 0x40; Ok(()) })),
     row("reading/last-block-missing", |s| s.envelope(|e| { e.content.truncate(e.content.len() - 16); Ok(()) })),

@@ -71,10 +71,19 @@ impl<'a> Statement<'a> {
         self.set_text(part, &text);
     }
 
+    /// A text as what it says, anything else as a text of it.
+    fn turn(&mut self, part: Part) {
+        let name = self.name(part);
+        let json =
+            self.members.iter().find(|(known, _)| known == name).map(|(_, json)| json.clone()).unwrap_or_default();
+        let turned = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(str::to_owned);
+        self.set(part, turned.unwrap_or_else(|| quoted(&json)));
+    }
+
     /// Another time, so long after the real one.
     fn shift(&mut self, by: Duration) {
-        let text = self.form.write_time(self.now + by);
-        self.set_text(Part::Time, &text);
+        let json = self.form.write_time(self.now + by);
+        self.set(Part::Time, json);
     }
 
     fn outcome(&mut self, outcome: Outcome) {
@@ -160,7 +169,7 @@ pub(super) const ALL: &[Fault] = &[
     // Time goes by until it is looked at.
     row("time/just-after-the-window", |s| s.shift(Duration::seconds(360))),
     row("time/of-utc-written-as-local", |s| s.shift(-Duration::hours(8))),
-    row("time/the-epoch", |s| { let text = s.form.write_time(OffsetDateTime::UNIX_EPOCH); s.set_text(Part::Time, &text); }),
+    row("time/the-epoch", |s| { let json = s.form.write_time(OffsetDateTime::UNIX_EPOCH); s.set(Part::Time, json); }),
     row("time/missing", |s| s.remove(Part::Time)),
     row("time/empty", |s| s.set_text(Part::Time, "")),
     row("time/words", |s| s.set_text(Part::Time, "just now")),
@@ -169,8 +178,11 @@ pub(super) const ALL: &[Fault] = &[
     row("time/impossible-date", |s| s.change(Part::Time, |text| day_of(&text, "31", "02"))),
     row("time/month-zero", |s| s.change(Part::Time, |text| day_of(&text, "01", "00"))),
     row("time/hour-24", |s| s.change(Part::Time, |text| hour_of(&text, "24"))),
-    row("time/without-milliseconds-of-a-day-ago", |s| { let text = s.form.write_time(s.now - Duration::DAY); s.set_text(Part::Time, &text[..text.len() - 3]); }),
+    row("time/without-milliseconds-of-a-day-ago", |s| { s.shift(-Duration::DAY); s.change(Part::Time, |text| text[..text.len() - 3].to_owned()); }),
     row("time/space-after", |s| s.change(Part::Time, |text| text + " ")),
+    row("time/three-digits-more", |s| s.change(Part::Time, |text| text + "000")),
+    row("time/sign-before", |s| s.change(Part::Time, |text| format!("+{text}"))),
+    row("time/as-text-where-a-number-belongs-or-the-other-way", |s| s.turn(Part::Time)),
     row("time/full-width", |s| s.change(Part::Time, |text| wide(&text))),
 
     row("serial/missing", |s| s.remove(Part::Serial)),

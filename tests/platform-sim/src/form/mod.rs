@@ -315,13 +315,14 @@ impl Form {
     /// Reads a request.
     pub fn read_request(self, path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Request, Refusal> {
         let parts = self.open(body, headers)?;
+        let times = self.times();
         match self {
             Self::Second => second::read_request(parts),
-            Self::TwoStep if path == reference::APPLY => reference::read_application(parts),
-            Self::TwoStep => reference::read_authentication(path, parts),
-            Self::SortedPairs => reference::read_request(path, parts, &["certSerial", "sign"]),
-            Self::CanonicalJson => reference::read_request(path, parts, &["sign"]),
-            _ => reference::read_request(path, parts, &[]),
+            Self::TwoStep if path == reference::APPLY => reference::read_application(parts, times),
+            Self::TwoStep => reference::read_authentication(path, parts, times),
+            Self::SortedPairs => reference::read_request(path, parts, times, &["certSerial", "sign"]),
+            Self::CanonicalJson => reference::read_request(path, parts, times, &["sign"]),
+            _ => reference::read_request(path, parts, times, &[]),
         }
     }
 

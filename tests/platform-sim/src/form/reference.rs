@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::times::{read_compact, read_compact_date, write_compact};
+use super::times::{Times, read_compact_date};
 use super::{
     Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Part, Parts, Printed, Reading, Request,
     Service, Step, object, quoted, told,
@@ -39,19 +39,24 @@ fn service_of(word: &str) -> Option<Service> {
 }
 
 /// `more`: members of the envelope that stand in the package.
-pub(super) fn read_request(path: &str, parts: Parts<'_>, more: &[&'static str]) -> Result<Request, Refusal> {
-    let request = read(parts, &[&MEMBERS, more].concat())?;
+pub(super) fn read_request(
+    path: &str,
+    parts: Parts<'_>,
+    times: Times,
+    more: &[&'static str],
+) -> Result<Request, Refusal> {
+    let request = read(parts, times, &[&MEMBERS, more].concat())?;
     at_its_path(path, request)
 }
 
-pub(super) fn read_authentication(path: &str, parts: Parts<'_>) -> Result<Request, Refusal> {
+pub(super) fn read_authentication(path: &str, parts: Parts<'_>, times: Times) -> Result<Request, Refusal> {
     let mut members = MEMBERS.to_vec();
     members.extend(["businessSerialNumber", "applyDigest"]);
-    at_its_path(path, read(parts, &members)?)
+    at_its_path(path, read(parts, times, &members)?)
 }
 
-pub(super) fn read_application(parts: Parts<'_>) -> Result<Request, Refusal> {
-    read(parts, &MEMBERS[..7])
+pub(super) fn read_application(parts: Parts<'_>, times: Times) -> Result<Request, Refusal> {
+    read(parts, times, &MEMBERS[..7])
 }
 
 fn at_its_path(path: &str, request: Request) -> Result<Request, Refusal> {
@@ -62,7 +67,7 @@ fn at_its_path(path: &str, request: Request) -> Result<Request, Refusal> {
     }
 }
 
-fn read(parts: Parts<'_>, members: &[&'static str]) -> Result<Request, Refusal> {
+fn read(parts: Parts<'_>, times: Times, members: &[&'static str]) -> Result<Request, Refusal> {
     let shape = Refusal::Shape;
     let package = Members::parse(&parts.object, members, &[], shape("members of the package"))?;
     let text = |name: &'static str| package.text(name).ok_or(shape(name));
@@ -88,7 +93,7 @@ fn read(parts: Parts<'_>, members: &[&'static str]) -> Result<Request, Refusal> 
         proof: parts.proof,
         customer: text("custNum")?,
         application: text("appName")?,
-        time: read_compact(&text("timeStamp")?).ok_or(shape("timeStamp"))?,
+        time: package.raw("timeStamp").and_then(|json| times.read(json)).ok_or(shape("timeStamp"))?,
         nonce,
         purpose: text("purposeCode")?,
         service: service_of(&text("authMode")?).ok_or(shape("authMode"))?,
@@ -193,12 +198,12 @@ pub(super) fn part(part: Part, application: bool) -> &'static str {
     }
 }
 
-pub(super) fn members(answer: &Answer, fault: Option<PackageFault>) -> Vec<(&'static str, String)> {
+pub(super) fn members(answer: &Answer, times: Times, fault: Option<PackageFault>) -> Vec<(&'static str, String)> {
     let (code, message) = code(answer.outcome);
     let mut members = vec![
         ("version", quoted("1.0")),
         (part(Part::Serial, answer.application), quoted(&answer.serial)),
-        ("timeStamp", quoted(&write_compact(answer.time))),
+        ("timeStamp", times.write(answer.time)),
         ("nonce", quoted(&answer.nonce)),
         ("requestDigest", quoted(&hex::encode(answer.digest))),
     ];

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use super::times::{read_dashed_date, read_rfc3339, write_rfc3339};
+use super::times::{Times, read_dashed_date};
 use super::{
     Answer, ChipInquiry, Field, FieldResult, Inquiry, Outcome, PackageFault, Part, Parts, Printed, Reading, Request,
     Service, Step, object, quoted, told,
@@ -15,6 +15,8 @@ use crate::json::Members;
 use crate::numbers::DocumentKind;
 
 const MEMBERS: [&str; 8] = ["v", "client", "system", "time", "serialNonce", "service", "usage", "payload"];
+
+pub(super) const TIMES: Times = Times::Rfc3339Millis;
 
 pub(super) fn encode_nonce(octets: [u8; 16]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
@@ -44,7 +46,7 @@ pub(super) fn read_request(parts: Parts<'_>) -> Result<Request, Refusal> {
         proof: parts.proof,
         customer: text("client")?,
         application: text("system")?,
-        time: read_rfc3339(&text("time")?).ok_or(shape("time"))?,
+        time: package.raw("time").and_then(|json| TIMES.read(json)).ok_or(shape("time"))?,
         nonce,
         purpose: text("usage")?,
         service,
@@ -144,7 +146,7 @@ pub(super) fn members(answer: &Answer, fault: Option<PackageFault>) -> Vec<(&'st
     let mut members = vec![
         ("v", quoted("2")),
         ("receipt", quoted(&answer.serial)),
-        ("time", quoted(&write_rfc3339(answer.time))),
+        ("time", TIMES.write(answer.time)),
         ("serialNonce", quoted(&answer.nonce)),
         ("digest", quoted(&STANDARD.encode(answer.digest))),
     ];

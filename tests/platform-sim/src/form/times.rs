@@ -2,6 +2,8 @@
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
+use super::quoted;
+
 fn shanghai() -> UtcOffset {
     UtcOffset::from_hms(8, 0, 0).unwrap_or(UtcOffset::UTC)
 }
@@ -38,41 +40,84 @@ pub(super) fn read_dashed_date(text: &str) -> Option<Date> {
     date(&text[..4], &text[5..7], &text[8..])
 }
 
-/// `yyyyMMddHHmmssSSS`
-pub(super) fn read_compact(text: &str) -> Option<OffsetDateTime> {
-    if text.len() != 17 || !text.is_ascii() {
-        return None;
-    }
-    moment(read_compact_date(&text[..8])?, &text[8..10], &text[10..12], &text[12..14], &text[14..])
+/// How a form writes times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    /// `yyyyMMddHHmmssSSS`
+    CompactMillis,
+    /// `yyyyMMddHHmmss`
+    Compact,
+    /// `yyyy-MM-dd HH:mm:ss`
+    Dashed,
+    /// `yyyy-MM-ddTHH:mm:ss.SSS+08:00`
+    Rfc3339Millis,
+    /// `yyyy-MM-ddTHH:mm:ss+08:00`
+    Rfc3339,
+    /// Seconds since 1970, in a text.
+    EpochSeconds,
+    /// Milliseconds since 1970, as a number.
+    EpochMillis,
 }
 
-/// `yyyyMMddHHmmssSSS`
-pub(super) fn write_compact(at: OffsetDateTime) -> String {
-    let at = at.to_offset(shanghai());
-    let (month, milli) = (u8::from(at.month()), at.millisecond());
-    let (hour, minute, second) = at.to_hms();
-    format!("{:04}{month:02}{:02}{hour:02}{minute:02}{second:02}{milli:03}", at.year(), at.day())
+impl Times {
+    /// JSON; what the form has no room for is cut off.
+    pub(super) fn write(self, at: OffsetDateTime) -> String {
+        let at = at.to_offset(shanghai());
+        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+        let (hour, minute, second) = at.to_hms();
+        let milli = at.millisecond();
+        match self {
+            Self::CompactMillis => {
+                quoted(&format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}{milli:03}"))
+            }
+            Self::Compact => quoted(&format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}")),
+            Self::Dashed => quoted(&format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")),
+            Self::Rfc3339Millis => {
+                quoted(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}+08:00"))
+            }
+            Self::Rfc3339 => quoted(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+08:00")),
+            Self::EpochSeconds => quoted(&at.unix_timestamp().to_string()),
+            Self::EpochMillis => (at.unix_timestamp() * 1000 + i64::from(milli)).to_string(),
+        }
+    }
+
+    /// `json`: the member's value as sent.
+    pub(super) fn read(self, json: &str) -> Option<OffsetDateTime> {
+        if self == Self::EpochMillis {
+            let millis: u64 = json.parse().ok()?;
+            let at = OffsetDateTime::from_unix_timestamp((millis / 1000).try_into().ok()?).ok()?;
+            return at.checked_add(time::Duration::milliseconds((millis % 1000).try_into().ok()?));
+        }
+        let text: String = serde_json::from_str(json).ok()?;
+        let text = text.as_str();
+        if !text.is_ascii() {
+            return None;
+        }
+        match (self, text.len()) {
+            (Self::CompactMillis, 17) => compact(text, &text[14..]),
+            (Self::Compact, 14) => compact(text, "0"),
+            (Self::Dashed, 19) if &text[10..11] == " " => spaced(text, "0"),
+            (Self::Rfc3339Millis, 29) if &text[10..11] == "T" && &text[19..20] == "." && &text[23..] == "+08:00" => {
+                spaced(&text[..19], &text[20..23])
+            }
+            (Self::Rfc3339, 25) if &text[10..11] == "T" && &text[19..] == "+08:00" => spaced(&text[..19], "0"),
+            (Self::EpochSeconds, 1..=10) => OffsetDateTime::from_unix_timestamp(number::<u32>(text)?.into()).ok(),
+            _ => None,
+        }
+    }
 }
 
-/// `yyyy-MM-ddTHH:mm:ss.SSS+08:00`
-pub(super) fn read_rfc3339(text: &str) -> Option<OffsetDateTime> {
-    let inner = text.strip_suffix("+08:00")?;
-    if inner.len() != 23 || !inner.is_ascii() {
-        return None;
-    }
-    let separators = [(10, "T"), (13, ":"), (16, ":"), (19, ".")];
-    if !separators.iter().all(|(at, separator)| &inner[*at..=*at] == *separator) {
-        return None;
-    }
-    moment(read_dashed_date(&inner[..10])?, &inner[11..13], &inner[14..16], &inner[17..19], &inner[20..])
+/// `yyyyMMddHHmmss`
+fn compact(text: &str, milli: &str) -> Option<OffsetDateTime> {
+    moment(read_compact_date(&text[..8])?, &text[8..10], &text[10..12], &text[12..14], milli)
 }
 
-/// `yyyy-MM-ddTHH:mm:ss.SSS+08:00`
-pub(super) fn write_rfc3339(at: OffsetDateTime) -> String {
-    let at = at.to_offset(shanghai());
-    let (month, milli) = (u8::from(at.month()), at.millisecond());
-    let (hour, minute, second) = at.to_hms();
-    format!("{:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}+08:00", at.year(), at.day())
+/// `yyyy-MM-dd`, something, `HH:mm:ss`
+fn spaced(text: &str, milli: &str) -> Option<OffsetDateTime> {
+    if &text[13..14] != ":" || &text[16..17] != ":" {
+        return None;
+    }
+    moment(read_dashed_date(&text[..10])?, &text[11..13], &text[14..16], &text[17..19], milli)
 }
 
 #[cfg(test)]
@@ -81,24 +126,52 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const ALL: [Times; 7] = [
+        Times::CompactMillis,
+        Times::Compact,
+        Times::Dashed,
+        Times::Rfc3339Millis,
+        Times::Rfc3339,
+        Times::EpochSeconds,
+        Times::EpochMillis,
+    ];
+
     #[test]
-    fn both_forms_are_shanghai_time() {
+    fn every_form_is_shanghai_time_or_none() {
         let at = OffsetDateTime::from_unix_timestamp(1_795_449_600).unwrap() + time::Duration::milliseconds(7);
-        assert_eq!(write_compact(at), "20261124000000007");
-        assert_eq!(write_rfc3339(at), "2026-11-24T00:00:00.007+08:00");
+        let written: Vec<_> = ALL.iter().map(|times| times.write(at)).collect();
+        assert_eq!(
+            written,
+            [
+                "\"20261124000000007\"",
+                "\"20261124000000\"",
+                "\"2026-11-24 00:00:00\"",
+                "\"2026-11-24T00:00:00.007+08:00\"",
+                "\"2026-11-24T00:00:00+08:00\"",
+                "\"1795449600\"",
+                "1795449600007",
+            ]
+        );
     }
 
     proptest! {
         #[test]
         fn times_are_read_back(milliseconds in 0i64..4_000_000_000_000) {
             let at = OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(milliseconds);
-            prop_assert_eq!(read_compact(&write_compact(at)), Some(at));
-            prop_assert_eq!(read_rfc3339(&write_rfc3339(at)), Some(at));
+            for times in ALL {
+                let found = times.read(&times.write(at)).unwrap();
+                let whole = matches!(times, Times::CompactMillis | Times::Rfc3339Millis | Times::EpochMillis);
+                let cut = if whole { 0 } else { i64::from(at.millisecond()) };
+                prop_assert_eq!(found + time::Duration::milliseconds(cut), at);
+            }
         }
 
         #[test]
         fn no_text_makes_them_panic(text in "\\PC{0,30}|[0-9T:.+-]{8,30}") {
-            let _ = (read_compact(&text), read_rfc3339(&text), read_compact_date(&text), read_dashed_date(&text));
+            for times in ALL {
+                let _ = (times.read(&text), times.read(&quoted(&text)));
+            }
+            let _ = (read_compact_date(&text), read_dashed_date(&text));
         }
     }
 }

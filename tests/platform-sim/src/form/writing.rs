@@ -2,7 +2,8 @@
 
 use time::OffsetDateTime;
 
-use super::{Answer, Field, FieldResult, Form, Outcome, PackageFault, Part, Reading, reference, second, times};
+use super::times::Times;
+use super::{Answer, Field, FieldResult, Form, Outcome, PackageFault, Part, Reading, reference, second};
 
 impl Form {
     /// Writes the package to be signed.
@@ -14,7 +15,7 @@ impl Form {
     pub(crate) fn members_of(self, answer: &Answer, fault: Option<PackageFault>) -> Vec<(&'static str, String)> {
         match self {
             Self::Second => second::members(answer, fault),
-            _ => reference::members(answer, fault),
+            _ => reference::members(answer, self.times(), fault),
         }
     }
 
@@ -42,12 +43,21 @@ impl Form {
         }
     }
 
-    /// A time as text.
-    pub(crate) fn write_time(self, at: OffsetDateTime) -> String {
+    pub(super) fn times(self) -> Times {
         match self {
-            Self::Second => times::write_rfc3339(at),
-            _ => times::write_compact(at),
+            Self::Reference => Times::CompactMillis,
+            Self::Second => second::TIMES,
+            Self::TwoStep => Times::EpochSeconds,
+            Self::Attached => Times::Dashed,
+            Self::SortedPairs => Times::Compact,
+            Self::CanonicalJson => Times::EpochMillis,
+            Self::SignedBody => Times::Rfc3339,
         }
+    }
+
+    /// A time as JSON.
+    pub(crate) fn write_time(self, at: OffsetDateTime) -> String {
+        self.times().write(at)
     }
 
     /// Writes what is sealed to the entity.
