@@ -225,6 +225,12 @@ fn a_tile_or_a_key_that_is_gone_is_missed_but_no_partial_tile_of_before() {
     assert!(error.contains("003: no key is known"), "{error}");
     std::fs::remove_file(&keys).unwrap();
     assert!(!state.tree(durable).unwrap().signatures, "and that is told");
+    // No reason for the daemon to make no checkpoints.
+    std::fs::write(&keys, "damaged").unwrap();
+    let witness = Owner::new(Origin::new("witness").unwrap(), 9);
+    let known = [Owner::of_this_ledger().key(), witness.key()];
+    Checkpoints::new(&state.places.checkpoints).keep_keys(&known).unwrap();
+    assert_eq!(std::fs::read_to_string(&keys).unwrap(), lines);
 }
 
 #[test]

@@ -29,9 +29,16 @@ impl KnownKeys {
         Ok(Some(Self { file, keys }))
     }
 
-    /// Keeps those of `keys` that are not there yet; durable when this returns.
+    /// Keeps those of `keys` that are not there yet; durable when this returns. A damaged file is written anew: checkpoints do not
+    /// wait for what can be made again.
     pub(super) fn keep(checkpoints: &Path, keys: &[CheckpointKey]) -> Result<(), TreeError> {
-        let present = Self::read(checkpoints)?;
+        let present = match Self::read(checkpoints) {
+            Err(error @ TreeError::Keys(_)) => {
+                tracing::error!(%error, "the keys beside the checkpoints are damaged and are written anew");
+                None
+            }
+            present => present?,
+        };
         let mut known = present.unwrap_or_else(|| Self { file: checkpoints.join(FILE), keys: Vec::new() });
         let before = known.keys.len();
         for key in keys {
@@ -42,8 +49,9 @@ impl KnownKeys {
         if known.keys.len() == before {
             return Ok(());
         }
-        let lines: String = known.keys.iter().map(|key| format!("{key}\n")).collect();
-        write(checkpoints, &known.file, lines.as_bytes())
+        let mut lines: Vec<String> = known.keys.iter().map(ToString::to_string).collect();
+        lines.push(String::new()); // every line ends
+        write(checkpoints, &known.file, lines.join("\n").as_bytes())
     }
 
     /// Proves the ledger's signature, and those of witnesses that are known. Another line says nothing (C2SP signed-note), unless it

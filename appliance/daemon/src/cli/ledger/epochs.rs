@@ -49,6 +49,9 @@ pub(in crate::cli) struct Destroy {
     yes: bool,
 }
 
+/// Epochs that are listed as missing, at most: more were never begun.
+const MOST_MISSING: usize = 10_000;
+
 /// `in-use` is the newest while it has a key; of a `missing` one there is neither a key nor word of its destruction.
 fn state(epoch: Option<&Epoch>, is_last: bool) -> &'static str {
     match epoch {
@@ -65,6 +68,10 @@ pub(super) fn list(arguments: &List) -> Result<(), String> {
     let named = newest_epoch(&arguments.directory).map_err(|error| error.to_string())?;
     // Numbers are given one after the other, so whatever has no file was lost.
     let last = epochs.last().map(|epoch| epoch.number).max(named).unwrap_or(0);
+    let lost = usize::try_from(last).unwrap_or(usize::MAX).saturating_sub(epochs.len());
+    if lost > MOST_MISSING {
+        return Err(format!("epoch {last}: {lost} before it have no file; is one misnamed?"));
+    }
     let all = (1..=last).map(|number| (number, epochs.iter().find(|epoch| epoch.number == number)));
     if arguments.json {
         let told: Vec<Value> = all
