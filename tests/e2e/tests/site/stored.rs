@@ -27,7 +27,7 @@ async fn stopped() -> Site {
         assert_ne!(caller.ask(&good("r")).await.unwrap().status, 200);
     }
     let published = site.places().state().join("tree/checkpoint");
-    within(Duration::from_secs(60), "a checkpoint").until(async || published.exists().then_some(())).await;
+    within(Duration::from_mins(1), "a checkpoint").until(async || published.exists().then_some(())).await;
     site.stop_daemon().expect("an orderly stop");
     site
 }

@@ -68,9 +68,9 @@ pub(super) fn list(arguments: &List) -> Result<(), String> {
     let named = newest_epoch(&arguments.directory).map_err(|error| error.to_string())?;
     // Numbers are given one after the other, so whatever has no file was lost.
     let last = epochs.last().map(|epoch| epoch.number).max(named).unwrap_or(0);
-    let lost = usize::try_from(last).unwrap_or(usize::MAX).saturating_sub(epochs.len());
-    if lost > MOST_MISSING {
-        return Err(format!("epoch {last}: {lost} before it have no file; is one misnamed?"));
+    let missing = usize::try_from(last).unwrap_or(usize::MAX).saturating_sub(epochs.len());
+    if missing > MOST_MISSING {
+        return Err(format!("epoch {last}: {missing} up to it have no file; is one misnamed?"));
     }
     let all = (1..=last).map(|number| (number, epochs.iter().find(|epoch| epoch.number == number)));
     if arguments.json {

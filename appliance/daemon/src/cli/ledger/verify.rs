@@ -52,7 +52,7 @@ pub(super) fn verify(arguments: &Verify) -> Result<(), String> {
         Depth::Fast => Ok(ProvenTree::default()),
     };
     let tree = tree.map_err(|error| format!("{}: {error}", directory.display()))?;
-    say(report(&sound, depth, archived, tree, took));
+    say(report(&sound, depth, archived.as_ref(), tree, took));
     Ok(())
 }
 
@@ -84,7 +84,7 @@ fn places(arguments: &Verify) -> TreePlaces {
     places
 }
 
-fn report(sound: &Sound, depth: Depth, archived: Option<Archived>, tree: ProvenTree, took: Duration) -> String {
+fn report(sound: &Sound, depth: Depth, archived: Option<&Archived>, tree: ProvenTree, took: Duration) -> String {
     let mut lines = match depth {
         Depth::Full => {
             let Sound { summary, incomplete_tail, durable, .. } = sound.clone();
