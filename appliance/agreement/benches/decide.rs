@@ -10,6 +10,7 @@ use yanqian_vocabulary::{DocumentType, Field, Mode, PurposeCode, Timestamp};
 
 const CALLERS: usize = 1_000;
 const PURPOSES: usize = 100;
+const ROUND: u32 = 100_000;
 const LIMIT: Duration = Duration::from_micros(5);
 
 fn agreement() -> Agreement {
@@ -50,8 +51,7 @@ fn main() {
     let source = Source::Peer("192.168.7.7".parse().unwrap());
     let mut book = Book::new(Duration::ZERO);
     let mut best = Duration::MAX;
-    const ROUND: u32 = 100_000;
-    let (mut allowed, mut uptime) = (0u32, Duration::from_secs(60));
+    let (mut allowed, mut uptime) = (0u32, Duration::from_mins(1));
     for _ in 0..10 {
         let began = Instant::now();
         for n in 0..ROUND as usize {

@@ -95,7 +95,7 @@ mod tests {
             }
             for (first, from) in passed.iter().enumerate() {
                 for (last, until) in passed.iter().enumerate().skip(first) {
-                    let allowed = f64::from(burst) + (*until - *from).as_secs_f64() * f64::from(per_second);
+                    let allowed = f64::from(burst) + until.saturating_sub(*from).as_secs_f64() * f64::from(per_second);
                     prop_assert!(f64::from(u32::try_from(last - first + 1).unwrap_or(u32::MAX)) <= allowed + 1e-6);
                 }
             }

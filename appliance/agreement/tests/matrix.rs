@@ -142,13 +142,13 @@ fn standings(text: &Text, caller: &str, purpose: &str, uptime: Duration) -> Vec<
             let gate = |early: u64| match rate {
                 Some(rate) => {
                     let interval = Duration::from_nanos(1_000_000_000 / u64::from(rate.per_second));
-                    Gate::used_up(uptime - interval + Duration::from_nanos(early), rate)
+                    Gate::used_up(uptime.saturating_sub(interval) + Duration::from_nanos(early), rate)
                 }
                 None => Gate::used_up(uptime + Duration::from_secs(9), Rate { per_second: 1, burst: 1 }),
             };
             let day = Text::number(table, "checks_per_day");
             // At its edge: the last check of the day, at the moment at which the rate opens.
-            let edge = Standing { left_today: if day.is_some() { 1 } else { 0 }, gate: gate(0), over_share: false };
+            let edge = Standing { left_today: u64::from(day.is_some()), gate: gate(0), over_share: false };
             if pass == 0 {
                 slot(&mut open, edge);
                 continue;

@@ -119,10 +119,8 @@ impl Reloader {
         let Lists { signing, encryption } = keys::load(&config, now).map_err(text)?;
         let loaded = self.core.in_force();
         let base = Context { agreement: hash, ..(*loaded.context).clone() };
-        let agreement = match loaded.context.agreement == hash {
-            true => Arc::clone(&loaded.agreement),
-            false => Arc::new(agreement),
-        };
+        let unchanged = loaded.context.agreement == hash;
+        let agreement = if unchanged { Arc::clone(&loaded.agreement) } else { Arc::new(agreement) };
         let pairs = Pairs::new(&base, &agreement, signing, encryption).map_err(|error| error.to_string())?;
         let tokens = self.prover.tokens.clone();
         // Those of both files, until it is decided which counts.

@@ -130,7 +130,9 @@ fn show(argument: &ShowArgument) -> Result<ExitCode, String> {
         say(json!({ "v": 1, "hash": hash.to_string(), "facts": facts }));
     } else {
         say(format_args!("hash: {hash}"));
-        facts.iter().for_each(|(key, value)| say(format_args!("{key}: {value}")));
+        for (key, value) in &facts {
+            say(format_args!("{key}: {value}"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -61,12 +61,17 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::agreed(str::to_owned)
+    }
+
+    /// With the sample agreement changed.
+    fn agreed(change: impl FnOnce(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let layout = yanqian_devpki::generate(&at("pki"), &yanqian_devpki::Options::default()).unwrap();
         let agreement = repository.join("samples/agreement.toml");
-        let agreement = Agreement::parse(&std::fs::read_to_string(&agreement).unwrap(), &agreement).unwrap();
+        let agreement = Agreement::parse(&change(&std::fs::read_to_string(&agreement).unwrap()), &agreement).unwrap();
         let profile = Arc::new(Profile::load(&repository.join("platform-profiles/reference.toml")).unwrap());
         let certificates = certificates();
         let base = Context {
@@ -216,6 +221,37 @@ async fn the_first_intent_at_the_moment_of_change_is_of_the_new_key_and_one_befo
     let (old, new) = (bench.key("old"), bench.key("new"));
     let expected = [(Kind::Intent, old), (Kind::Intent, new), (Kind::Outcome, old), (Kind::Outcome, new)];
     assert_eq!(bench.records(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_ends_before_it_is_sent_is_not_counted_and_one_beyond_the_quota_has_no_intent() {
+    let bench = Bench::agreed(|sample| sample.replacen("# checks_per_day = 200000", "checks_per_day = 1", 1));
+    bench.turn(change());
+    let counted = bench.scoped().count(&bench.core).await.ok().unwrap();
+    let Err(refused) = bench.scoped().count(&bench.core).await else { panic!("the day has one check") };
+    assert_eq!((refused.reason, refused.dossier.limited.unwrap().quota), (Reason::AgreementQuota, 1));
+    assert_eq!(refused.dossier.rule.as_ref().unwrap().as_str(), "agreement.checks_per_day");
+    refused.conclude(&bench.core).await.ok().unwrap();
+    let intent = counted.record_intent(&bench.core).await.ok().unwrap();
+    refused_at_the_token(&bench.core, intent).await.conclude(&bench.core).await.ok().unwrap();
+    assert!(bench.scoped().count(&bench.core).await.is_ok(), "nothing was sent, so the day has it again");
+    let kinds: Vec<_> = bench.records().into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [Kind::Refusal, Kind::Intent, Kind::Outcome]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_was_counted_keeps_its_agreement_when_another_comes_into_force() {
+    let bench = Bench::new();
+    bench.turn(change());
+    let counted = bench.scoped().count(&bench.core).await.ok().unwrap();
+    let base = Context { agreement: AgreementHash::new([2; 32]), ..bench.base.clone() };
+    let other = Arc::new(Agreement::clone(&bench.agreement));
+    bench.core.replace_pairs(Arc::new(Bench::listed(&base, &other, &bench.certificates, &[("old", None)])));
+    let under = |intent: &intent::RecordedIntent<intent::Check>| intent.dossier.in_force.context.agreement;
+    let intent = counted.record_intent(&bench.core).await.ok().unwrap();
+    assert_eq!(under(&intent), bench.base.agreement);
+    let later = bench.scoped().count(&bench.core).await.ok().unwrap().record_intent(&bench.core).await.ok().unwrap();
+    assert_eq!(under(&later), base.agreement);
 }
 
 #[tokio::test(flavor = "multi_thread")]
