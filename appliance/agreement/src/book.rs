@@ -55,8 +55,8 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
     day: QuotaDay,
-    purpose: PurposeCode,
-    caller: CallerId,
+    /// Those of its quotas that had a limit when it was counted.
+    leased: Vec<Scope>,
 }
 
 /// What the book says to a request.
@@ -107,7 +107,11 @@ impl Sharers {
 #[derive(Debug)]
 struct Slot {
     day: QuotaDay,
+    /// Of the agreement under which `left` was leased.
+    limit: Option<u64>,
     left: u64,
+    /// Leased under another limit: to be returned, and not used.
+    outdated: u64,
     /// The store has no more of the day.
     exhausted: bool,
     gate: Gate,
@@ -117,13 +121,19 @@ struct Slot {
 impl Slot {
     fn new(started: Duration, quota: Quota) -> Self {
         let gate = quota.rate.map_or(Gate::UNUSED, |rate| Gate::used_up(started, rate));
-        Self { day: QuotaDay(0), left: 0, exhausted: false, gate, sharers: Sharers::default() }
+        let (day, limit) = (QuotaDay(0), quota.per_day);
+        Self { day, limit, left: 0, outdated: 0, exhausted: false, gate, sharers: Sharers::default() }
     }
 
     /// `shared` is who asks, where the quota is not the caller's own.
     fn standing(&mut self, quota: Quota, shared: Option<&CallerId>, day: QuotaDay, now: Duration) -> Standing {
         if self.day != day {
-            (self.day, self.left, self.exhausted) = (day, 0, false);
+            (self.day, self.left, self.outdated, self.exhausted) = (day, 0, 0, false);
+        }
+        if self.limit != quota.per_day {
+            // Another agreement: what it allows is for the store to say anew.
+            self.outdated += std::mem::take(&mut self.left);
+            (self.limit, self.exhausted) = (quota.per_day, false);
         }
         let over_share = match (quota.rate, shared) {
             (Some(rate), Some(caller)) => {
@@ -218,7 +228,12 @@ impl Book {
                 whole.spend(agreement.quota, Some(&caller.id), uptime);
                 of_purpose.spend(purpose.quota, Some(&caller.id), uptime);
                 own.spend(caller.quota, None, uptime);
-                let spent = Spent { day, purpose: purpose.code.clone(), caller: caller.id.clone() };
+                let scopes = [
+                    agreement.quota.per_day.map(|_| Scope::Agreement),
+                    purpose.quota.per_day.map(|_| Scope::Purpose(purpose.code.clone())),
+                    caller.quota.per_day.map(|_| Scope::Caller(caller.id.clone())),
+                ];
+                let spent = Spent { day, leased: scopes.into_iter().flatten().collect() };
                 Asked::Decided(decision, Some(spent))
             }
             Decision::Refuse { reason: Reason::AgreementQuota, .. } => {
@@ -244,11 +259,6 @@ impl Book {
         }
     }
 
-    /// Whether a lease is still wanted: another check may have brought one meanwhile.
-    pub fn is_wanted(&mut self, lease: &Lease) -> bool {
-        self.find(&lease.scope).is_some_and(|slot| slot.day == lease.day && slot.left == 0 && !slot.exhausted)
-    }
-
     /// The store gave so much of a lease; nothing when the day's quota is used up.
     pub fn granted(&mut self, lease: &Lease, granted: u64) {
         let Some(slot) = self.find(&lease.scope).filter(|slot| slot.day == lease.day) else { return };
@@ -257,19 +267,9 @@ impl Book {
     }
 
     /// A check that was counted never reached the platform, so the day has it again. Rates do not go back.
-    pub fn give_back(&mut self, spent: &Spent, agreement: &Agreement) {
-        let quotas = [
-            (Scope::Agreement, Some(agreement.quota)),
-            (
-                Scope::Purpose(spent.purpose.clone()),
-                agreement.purposes.get(&spent.purpose).map(|purpose| purpose.quota),
-            ),
-            (Scope::Caller(spent.caller.clone()), agreement.callers.get(&spent.caller).map(|caller| caller.quota)),
-        ];
-        for (scope, quota) in quotas {
-            if quota.is_some_and(|quota| quota.per_day.is_some())
-                && let Some(slot) = self.find(&scope).filter(|slot| slot.day == spent.day)
-            {
+    pub fn give_back(&mut self, spent: &Spent) {
+        for scope in &spent.leased {
+            if let Some(slot) = self.find(scope).filter(|slot| slot.day == spent.day) {
                 slot.left += 1;
             }
         }
@@ -283,7 +283,7 @@ impl Book {
         let all = whole.chain(purposes).chain(callers);
         all.filter_map(|(scope, slot)| {
             slot.exhausted = false;
-            let left = std::mem::take(&mut slot.left);
+            let left = std::mem::take(&mut slot.left) + std::mem::take(&mut slot.outdated);
             (left > 0).then_some((scope, slot.day, left))
         })
         .collect()

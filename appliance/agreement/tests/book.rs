@@ -158,7 +158,7 @@ proptest! {
                     }
                 }
                 Step::GiveBack => if let Some((spent, second)) = last.take() {
-                    book.give_back(&spent, &agreement);
+                    book.give_back(&spent);
                     counts[0] -= 1;
                     counts[1] -= 1;
                     counts[2] -= u64::from(!second);
@@ -193,14 +193,36 @@ fn a_check_that_never_reached_the_platform_is_given_back() {
     let spent = ask(&mut book, &mut store, &agreement, "a", at(0)).unwrap();
     let refused = Err(("agreement.checks_per_day".to_owned(), Reason::AgreementQuota));
     assert_eq!(ask(&mut book, &mut store, &agreement, "b", at(0)), refused);
-    book.give_back(&spent, &agreement);
+    book.give_back(&spent);
     assert!(ask(&mut book, &mut store, &agreement, "b", at(0)).is_ok());
     assert_eq!(ask(&mut book, &mut store, &agreement, "a", at(0)), refused);
     // Of yesterday's nothing is given back to today.
     let today = at(86_400_000);
     assert!(ask(&mut book, &mut store, &agreement, "a", today).is_ok());
-    book.give_back(&spent, &agreement);
+    book.give_back(&spent);
     assert_eq!(ask(&mut book, &mut store, &agreement, "a", today), refused);
+}
+
+#[test]
+fn another_agreements_limits_count_at_once_and_nothing_is_gained_by_the_change() {
+    let refused = Err(("agreement.checks_per_day".to_owned(), Reason::AgreementQuota));
+    let [open, wide, narrow] =
+        ["", "checks_per_day = 640", "checks_per_day = 5"].map(|limit| agreement([limit, "", ""]));
+    let (mut book, mut store) = (Book::new(Duration::ZERO), Store::default());
+    // Counted without a limit, so nothing is given back to one that came later.
+    let unlimited = ask(&mut book, &mut store, &open, "a", at(0)).unwrap();
+    ask(&mut book, &mut store, &wide, "a", at(0)).unwrap();
+    // A block of ten is set aside of the wide one: more than the narrow one has.
+    assert_eq!(ask(&mut book, &mut store, &narrow, "a", at(0)), refused);
+    book.give_back(&unlimited);
+    assert_eq!(ask(&mut book, &mut store, &narrow, "a", at(0)), refused);
+    for (scope, day, left) in book.close_day() {
+        *store.0.get_mut(&(scope, day)).unwrap() -= left;
+    }
+    for _ in 0..4 {
+        ask(&mut book, &mut store, &narrow, "a", at(0)).unwrap();
+    }
+    assert_eq!(ask(&mut book, &mut store, &narrow, "a", at(0)), refused);
 }
 
 #[test]

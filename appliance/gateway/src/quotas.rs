@@ -30,8 +30,8 @@ impl Quotas {
     }
 
     /// Gives back a check that was counted and never reached the platform.
-    pub(crate) fn give_back(&self, spent: &Spent, agreement: &Agreement) {
-        self.book().give_back(spent, agreement);
+    pub(crate) fn give_back(&self, spent: &Spent) {
+        self.book().give_back(spent);
     }
 }
 

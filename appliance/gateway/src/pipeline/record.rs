@@ -42,7 +42,7 @@ impl Refused {
         if !dossier.reached_platform()
             && let Some(spent) = dossier.spent.take()
         {
-            core.quotas.give_back(&spent, &core.in_force().agreement);
+            core.quotas.give_back(&spent);
         }
         let held =
             dossier.key.filter(|_| !dossier.reached_platform()).map(|tag| (dossier.caller.clone(), tag, dossier.id));
