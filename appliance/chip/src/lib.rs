@@ -60,7 +60,7 @@ pub fn authenticate(files: &ChipFiles, anchors: &Anchors, now: Timestamp) -> Res
 
 /// Whether a certificate may sign security objects now (Doc 9303-12 §7.1.1).
 fn check_signer(signer: &Certificate, now: Timestamp) -> Result<(), ChipError> {
-    let signs = signer.key_usage().is_none_or(|usage| usage.digital_signature);
+    let signs = signer.key_usage().is_some_and(|usage| usage.digital_signature);
     if signer.is_ca() || !signs || !extensions_are_known(signer) {
         return Err(ChipError::SignerUsage);
     }

@@ -75,10 +75,7 @@ pub(crate) fn read(zone: &[u8]) -> Option<Zone> {
     let code: &[u8] = if zone.len() == 88 { b"P" } else { b"ACI" };
     let well_formed = code.contains(&zone[0])
         && matches!(zone[layout.sex], b'F' | b'M' | b'<')
-        && [&zone[1..5], &zone[layout.nationality..layout.nationality + 3]]
-            .concat()
-            .iter()
-            .all(|c| !c.is_ascii_digit())
+        && !zone[1..5].iter().chain(&zone[layout.nationality..layout.nationality + 3]).any(u8::is_ascii_digit)
         && first_of_name.is_ascii_uppercase()
         && !zone[layout.names.clone()].iter().any(u8::is_ascii_digit)
         && is_date(&zone[layout.expiry..layout.expiry + 6], false)

@@ -315,8 +315,10 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused_by_key() {
+        let error = refused(&SAMPLE.replace("M000100Y43", "M000100Y44"));
+        assert!(error.contains("`entity.credit_code`") && error.contains("modulo 31"), "{error}");
         let error = refused(&SAMPLE.replace("127.0.0.1:9464", "0.0.0.0:9464"));
-        assert!(error.contains("yanqian.toml:24: key `metrics.address`"), "{error}");
+        assert!(error.contains("yanqian.toml:25: key `metrics.address`"), "{error}");
         let error = refused(&SAMPLE.replace("format_version = 1", "format_version = 2"));
         assert!(error.contains("format_version"), "{error}");
         let error = refused(&SAMPLE.replace("max_in_flight = 256", "max_in_flight = 0"));

@@ -65,7 +65,7 @@ pub(super) struct RawCase {
     pub(super) chip: Option<RawChip>,
 }
 
-/// What is asked about, as the internal API takes it; for chip-reading `type` alone.
+/// What is asked about, as the internal API takes it; for chip-reading `type`, and what else is to be held against the chip.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDocument {

@@ -1,6 +1,7 @@
 //! Names in the zone: transliterated to A-Z (Doc 9303-3 §6), cut short where they are too long (§4.7).
 
 use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
 
 use super::Zone;
 use crate::name::is_joiner;
@@ -22,15 +23,15 @@ impl Zone {
             let (surname, given) = (spells(surname, primary, cut)?, spells(given, secondary, filled)?);
             return Some(surname && (given || cut));
         }
-        let either = |first: &[u8], second: &[u8], cut| spells(name, &[first, second].concat(), cut);
+        let either = |first: &[u8], second: &[u8], cut| spells(name, &Zeroizing::new([first, second].concat()), cut);
         Some(either(primary, secondary, filled)? || !filled && either(secondary, primary, false)?)
     }
 }
 
 /// Whether a name may be written so, joiners and filler aside; `cut`: whether it may go on beyond what is written.
 fn spells(name: &str, zone: &[u8], cut: bool) -> Option<bool> {
-    let letters: zeroize::Zeroizing<Vec<u8>> =
-        zeroize::Zeroizing::new(zone.iter().copied().filter(|c| *c != b'<').collect());
+    let mut letters = Zeroizing::new(Vec::with_capacity(zone.len()));
+    letters.extend(zone.iter().filter(|c| **c != b'<'));
     // How much of the zone the name so far may have come to: one place for every choice of transliterations.
     let mut places = vec![0];
     let mut cut_short = false;
