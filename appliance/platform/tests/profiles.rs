@@ -72,6 +72,24 @@ fn a_key_that_means_nothing_in_its_form_or_is_missing_there_is_refused() {
 }
 
 #[test]
+fn a_profile_names_the_documents_that_its_platform_knows_and_at_least_one() {
+    use yanqian_vocabulary::DocumentType;
+    let known = |text: &str| Profile::parse(text, Path::new("p.toml")).unwrap().document_types().collect::<Vec<_>>();
+    assert_eq!(known(REFERENCE), DocumentType::ALL[..4]);
+    let other = REFERENCE.replace("prc-passport = \"414\"", "resident-identity-card = \"111\"");
+    assert!(
+        known(&other).contains(&DocumentType::ResidentIdentityCard)
+            && !known(&other).contains(&DocumentType::PrcPassport)
+    );
+    let none = REFERENCE
+        .lines()
+        .filter(|line| !DocumentType::ALL.iter().any(|kind| line.starts_with(kind.as_str())))
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(refused(&none).contains("payload.document_types"));
+}
+
+#[test]
 fn a_faulty_profile_is_refused_by_file_and_key() {
     let cases = [
         ("format_version = 1", "format_version = 9", "format_version"),
@@ -89,7 +107,8 @@ fn a_faulty_profile_is_refused_by_file_and_key() {
         ("source = \"nonce\"", "source = \"time\"", "request.members"),
         ("{ name = \"version\", constant = \"1.0\" }", "{ name = \"version\" }", "request.members"),
         ("name = \"custNum\"", "name = \"appName\"", "request.members"),
-        ("prc-passport = \"414\"", "", "payload.document_types"),
+        ("prc-passport = \"414\"", "prc-passport = \"516\"", "payload.document_types"),
+        ("prc-passport = \"414\"", "library-card = \"414\"", "library-card"),
         ("mismatch = \"1001\"", "mismatch = \"0000\"", "answer.codes"),
         ("mismatch = '\"0\"'", "mismatch = 'no'", "answer.field_results"),
         ("serial = \"bizSerialNum\"", "serial = \"nonce\"", "answer"),
