@@ -242,7 +242,7 @@ proptest! {
 fn a_key_has_one_line_and_no_bit_of_it_may_differ() {
     let key = Signer::new(7).key(ORIGIN);
     let line = key.to_string();
-    let id: String = key.id().iter().map(|octet| format!("{octet:02x}")).collect();
+    let id = format!("{:08x}", u32::from_be_bytes(key.id()));
     assert!(line.starts_with(&format!("{ORIGIN}+{id}+")), "{line}");
     assert_eq!(CheckpointKey::from_line(&line).as_ref(), Some(&key));
     for at in 0..line.len() {

@@ -84,9 +84,10 @@ pub(crate) async fn run(within: &Path, traced: bool, say: fn(&str)) -> Result<Ta
             continue;
         }
         let template = Arc::new(prepare(within, scene).await?);
-        let blows = match traced {
-            true => calls(within, scene, &template, say).await?,
-            false => operations(within, scene, &template, say).await?,
+        let blows = if traced {
+            calls(within, scene, &template, say).await?
+        } else {
+            operations(within, scene, &template, say).await?
         };
         let tally = strike_all(within, scene, &template, blows).await;
         say(&format!("  {:<20} {}", scene.name, tally.line()));

@@ -225,10 +225,8 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let hsm = raw.hsm.read(&Source { text, file }, ledger_label)?;
     let mut pairs = hsm.pairs.signing.iter().chain(&hsm.pairs.encryption);
     if pairs.any(|pair| ledger_label == Some(pair.label.as_str())) {
-        return Err(value_error(
-            "checkpoints.key",
-            "is the label of a key pair in `[hsm]`: checkpoints have a key of their own",
-        ));
+        let problem = "is the label of a key pair in `[hsm]`: checkpoints have a key of their own";
+        return Err(value_error("checkpoints.key", problem));
     }
     let way = RawWay {
         endpoint: raw.platform.endpoint,
