@@ -72,17 +72,17 @@ impl State {
         checkpoints.keep_keys(&[witness.key()]).unwrap();
         let mut keeper = TreeKeeper::open(places.clone(), origin, 0).unwrap();
         let now = Timestamp::from_unix_millis(1_764_100_000_000);
-        let mut last = None;
+        let mut newest = None;
         for checks in [1, 135] {
             let checkpoint = keeper.advance(append(checks), now).unwrap().unwrap();
             keeper.publish(owner.signed(&checkpoint)).unwrap();
-            last = Some(checkpoint);
+            newest = Some(checkpoint);
         }
-        let last = last.unwrap();
-        let mut cosigned = owner.signed(&last);
-        cosigned.add(witness.line(&last)).unwrap();
+        let newest = newest.unwrap();
+        let mut cosigned = owner.signed(&newest);
+        cosigned.add(witness.line(&newest)).unwrap();
         // A witness that this node does not know: nothing to prove by, and nothing to complain about.
-        cosigned.add(Owner::new(Origin::new("stranger").unwrap(), 11).line(&last)).unwrap();
+        cosigned.add(Owner::new(Origin::new("stranger").unwrap(), 11).line(&newest)).unwrap();
         checkpoints.keep_cosigned(&cosigned).unwrap();
         std::fs::write(places.checkpoints.join("274.tst"), [0x30, 0]).unwrap();
         keeper.advance(append(3), now).unwrap().unwrap();
@@ -135,7 +135,7 @@ fn one_bit_of_any_file_that_is_stored_is_found_and_its_place_is_named() {
     for file in &files {
         let place = file.strip_prefix(state.root()).unwrap().to_str().unwrap();
         let (room, name) = (place.split('/').next().unwrap(), file.file_name().unwrap().to_str().unwrap());
-        if name == "reserve" || name.ends_with(".tst") {
+        if name == "reserve" || file.extension().is_some_and(|extension| extension == "tst") {
             // Octets that mean nothing, and a token that its authority's key proves.
             continue;
         }
