@@ -21,6 +21,7 @@ mod link;
 mod parts;
 mod record_json;
 mod reload;
+mod retention;
 mod rotation;
 mod search_keys;
 mod serve;

@@ -9,12 +9,13 @@ use yanqian_gateway::{KeyPair, StateKeys};
 use yanqian_ledger::search::KeyRing;
 use yanqian_messages::{Certificate, certificates_from_pem_or_der};
 use yanqian_platform::{LinkSettings, PlatformClient, Profile};
+use yanqian_retention::{ArchiveKey, ArchiveKeys, S3, Site, Store};
 use yanqian_sm::sm3;
 use yanqian_trust::{RevocationPolicy, SharedTrust, TrustSettings, Verifier};
 use yanqian_vocabulary::{AgreementHash, Mode, TokenGrade};
 use zeroize::Zeroizing;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{ArchiveSite, Config, ConfigError};
 use crate::way::Way;
 use crate::{hardening, link};
 
@@ -123,6 +124,14 @@ pub(crate) fn permissions(config: &Config) -> Result<(), PartError> {
     decide.into_iter().chain(pairs).chain(ledger).try_for_each(|file| hardening::check_public(file))?;
     hardening::check_public_tree(&config.platform.trust)?;
     search_keys(config)?;
+    let retention = &config.retention;
+    if let Some((site, key)) = &retention.archive {
+        std::iter::once(key).chain(&retention.former_keys).try_for_each(|file| hardening::check_secret(file))?;
+        if let ArchiveSite::S3 { credentials, ca, .. } = site {
+            hardening::check_secret(credentials)?;
+            ca.iter().try_for_each(|file| hardening::check_public(file))?;
+        }
+    }
     let link = &config.platform.link;
     if let Some((certificate, _)) = &link.client {
         hardening::check_public(certificate)?;
@@ -184,6 +193,35 @@ pub(crate) fn state_keys(config: &Config) -> Result<StateKeys, PartError> {
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(text.trim(), key.as_mut_slice()).map_err(|_| fail("expected 64 hexadecimal digits"))?;
     Ok(StateKeys::derive(&key))
+}
+
+/// The archive of sealed segments, where there is one.
+pub(crate) fn archive(config: &Config) -> Result<Option<yanqian_retention::Archive>, PartError> {
+    let retention = &config.retention;
+    let Some((site, key_file)) = &retention.archive else { return Ok(None) };
+    let secret = |file: &Path| {
+        hardening::check_secret(file)?;
+        let text = std::fs::read_to_string(file).map(Zeroizing::new);
+        text.map_err(|error| PartError::file(file, error))
+    };
+    let key = |file: &PathBuf| ArchiveKey::from_hex(&secret(file)?).map_err(|error| PartError::file(file, error));
+    let former = retention.former_keys.iter().map(key).collect::<Result<_, _>>()?;
+    let keys = ArchiveKeys { current: key(key_file)?, former };
+    let site = match site {
+        ArchiveSite::Directory(directory) => Site::Directory(directory.clone()),
+        ArchiveSite::S3 { bucket, prefix, endpoint, region, credentials, ca } => Site::S3(S3 {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            endpoint: endpoint.clone(),
+            region: region.clone(),
+            credentials: secret(credentials)?,
+            ca_file: ca.clone(),
+        }),
+    };
+    let origin = origin(config)?;
+    let store = Store::open(&site, origin.as_str(), retention.patience);
+    let store = store.map_err(|error| PartError::file(&config.file, error))?;
+    Ok(Some(yanqian_retention::Archive::new(store, keys, origin, config.node.clone())))
 }
 
 /// What every record says of the conditions under which it was written, as long as this signing pair is the only one.

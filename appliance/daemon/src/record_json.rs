@@ -264,6 +264,18 @@ fn management_json(event: &Management) -> Value {
             "operator": operator,
             "at": text(at),
         }),
+        Management::SegmentRemoved { segment, hash } => {
+            json!({ "event": "segment-removed", "segment": segment, "hash": text(hash) })
+        }
+        Management::SegmentExpired { segment, hash, operator } => {
+            json!({ "event": "segment-expired", "segment": segment, "hash": text(hash), "operator": operator })
+        }
+        Management::HoldPlaced { hold, text: said, operator } => {
+            json!({ "event": "hold-placed", "hold": hold, "text": text(said), "operator": operator })
+        }
+        Management::HoldReleased { hold, text: said, operator } => {
+            json!({ "event": "hold-released", "hold": hold, "text": text(said), "operator": operator })
+        }
         Management::SaltDestroyed { verification, operator } => {
             json!({ "event": "salt-destroyed", "verification": text(verification), "operator": operator })
         }
@@ -284,7 +296,10 @@ pub(crate) fn summary_text(verified: &VerifySummary) -> String {
     lines.push(format!("  open intents  {}", summary.open_intents));
     lines.push(format!("  first record  {}", time(summary.first_time)));
     lines.push(format!("  last record   {}", time(summary.last_time)));
-    lines.push(format!("  tree hash     {}", summary.root));
+    // Over a part of the records it would be no tree of this ledger.
+    if verified.absent.is_none() {
+        lines.push(format!("  tree hash     {}", summary.root));
+    }
     lines.push(format!("  chain         {}", summary.chain));
     if let Some(tail) = &verified.incomplete_tail {
         lines.push(format!("  at the end    {tail:?}: being written, or torn by a crash; not acknowledged"));

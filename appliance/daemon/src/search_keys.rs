@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use yanqian_evidence::Management;
 use yanqian_gateway::{Clock, ClockHealth, Core, SystemClock};
 use yanqian_ledger::search::{EpochKey, KeyError, KeyRing, epoch_of};
-use yanqian_ledger::{Recovery, read_records};
+use yanqian_ledger::{Recovery, absent, read_records};
 use yanqian_vocabulary::Timestamp;
 
 use crate::config::{Config, SearchConfig};
@@ -80,6 +80,11 @@ pub(crate) fn first(config: &Config, recovery: &Recovery, now: Timestamp) -> Res
 /// Reads the whole ledger, once.
 fn highest_epoch(directory: &Path) -> Result<u32, String> {
     tracing::warn!("there is no search key: reading the ledger for the epochs that it names");
+    if absent(directory).map_err(|error| error.to_string())?.is_some() {
+        return Err("there is no search key, and records that name epochs are in the archive only: restore the keys, or the \
+                    segments with `yanqian archive restore`"
+            .to_owned());
+    }
     let mut highest = None;
     for entry in read_records(directory).map_err(|error| error.to_string())? {
         highest = highest.max(epoch_of(&entry.map_err(|error| error.to_string())?.record));

@@ -1,6 +1,7 @@
 use minicbor::{Decode, Encode};
 use yanqian_vocabulary::{CertificateHash, ContentDigest, KeyId, Reason, Timestamp, TrustHash, VerificationId};
 
+use crate::hash::SegmentHash;
 use crate::word::{Der, Label};
 
 /// What was turned away before authentication or shed before a decision: counted, not told one by one (I1).
@@ -195,5 +196,47 @@ pub enum Management {
         /// By the worker's clock.
         #[cbor(n(6), with = "crate::cbor")]
         at: Timestamp,
+    },
+    /// A sealed segment's file goes from the node: the archive's copy was read back and is the same. From schema 4.
+    #[n(18)]
+    SegmentRemoved {
+        #[n(0)]
+        segment: u64,
+        /// Of its file.
+        #[cbor(n(1), with = "crate::cbor")]
+        hash: SegmentHash,
+    },
+    /// A sealed segment goes from the archive: what it holds is past its time, and no hold covers it. From schema 4.
+    #[n(19)]
+    SegmentExpired {
+        #[n(0)]
+        segment: u64,
+        #[cbor(n(1), with = "crate::cbor")]
+        hash: SegmentHash,
+        /// Uid of the operator who asked for it; none when the daemon did by its policy.
+        #[n(2)]
+        operator: Option<u32>,
+    },
+    /// Somebody ordered that records are kept whatever the policy says. From schema 4.
+    #[n(20)]
+    HoldPlaced {
+        #[n(0)]
+        hold: u64,
+        /// SM3 of the hold's text as it stands in the archive, which gives the reason.
+        #[cbor(n(1), with = "crate::cbor")]
+        text: ContentDigest,
+        #[n(2)]
+        operator: u32,
+    },
+    /// A hold ended. From schema 4.
+    #[n(21)]
+    HoldReleased {
+        #[n(0)]
+        hold: u64,
+        /// SM3 of the release's text as it stands in the archive.
+        #[cbor(n(1), with = "crate::cbor")]
+        text: ContentDigest,
+        #[n(2)]
+        operator: u32,
     },
 }

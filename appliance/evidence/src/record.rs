@@ -35,7 +35,7 @@ pub enum Schema {
     Two = 2,
     /// Adds changes of the key in use.
     Three = 3,
-    /// Adds what becomes of search keys and salts, and what administrators do in tokens.
+    /// Adds what becomes of search keys and salts, what administrators do in tokens, and what becomes of archived segments.
     Four = 4,
 }
 
@@ -58,7 +58,11 @@ impl Schema {
                 Management::SearchEpochBegun { .. }
                 | Management::SearchEpochDestroyed { .. }
                 | Management::SaltDestroyed { .. }
-                | Management::TokenAdministered { .. },
+                | Management::TokenAdministered { .. }
+                | Management::SegmentRemoved { .. }
+                | Management::SegmentExpired { .. }
+                | Management::HoldPlaced { .. }
+                | Management::HoldReleased { .. },
             ) => return Self::Four,
             _ => false,
         };

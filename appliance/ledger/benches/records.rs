@@ -192,7 +192,7 @@ fn search(ledger: &Path, file: &Path, records: u64) {
             // As the command does: open, see what is new, look.
             let mut index = Index::open(file).unwrap();
             index.update(ledger, |_| {}).unwrap();
-            found += index.find(ledger, &query, 1000).unwrap().len();
+            found += index.find(ledger, &query, 1000, &mut std::collections::BTreeSet::new()).unwrap().len();
             began.elapsed()
         })
         .collect();

@@ -74,6 +74,12 @@ pub enum OpenError {
     /// A slot of the mark is neither empty nor whole. A power failure may leave one so until the next start writes it anew.
     #[error("durable.mark, slot {0}: not as it was written")]
     MarkDamaged(usize),
+    /// A line of the list of exported segments, counted from 1, is not as it was written.
+    #[error("exported, line {0}: not as it was written")]
+    ExportedDamaged(usize),
+    /// A segment cannot be removed here, or noted as exported; the text says why.
+    #[error("segment {segment}: {why}")]
+    NotRemovable { segment: u64, why: &'static str },
     #[error("segment {segment} of {octets} octets is larger than any that this program writes")]
     SegmentTooLarge { segment: u64, octets: u64 },
 }
@@ -89,6 +95,8 @@ impl OpenError {
             Self::Damaged(error) => error.code(),
             Self::TailWithoutMark(_) => "tail-without-mark",
             Self::MarkDamaged(_) => "mark-damaged",
+            Self::ExportedDamaged(_) => "exported-damaged",
+            Self::NotRemovable { .. } => "not-removable",
             Self::SegmentTooLarge { .. } => "segment-too-large",
         }
     }

@@ -66,8 +66,8 @@ pub(crate) struct Files {
     pub(crate) reserve_held: bool,
     mark_file: Box<dyn StoredFile>,
     /// Files that nobody may touch: sealed segments and the mark.
-    watched: BTreeMap<String, FileState>,
-    stamp: NamesStamp,
+    pub(crate) watched: BTreeMap<String, FileState>,
+    pub(crate) stamp: NamesStamp,
 }
 
 /// The disk or the quota is full: the one failure that leaves the files in a known state.
@@ -216,7 +216,7 @@ impl Files {
         Ok(())
     }
 
-    fn check_watched(&self, storage: &dyn Storage) -> io::Result<()> {
+    pub(crate) fn check_watched(&self, storage: &dyn Storage) -> io::Result<()> {
         for (name, known) in &self.watched {
             if storage.state(name)? != *known {
                 return Err(changed("a sealed segment or the mark was replaced"));

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use yanqian_evidence::segment::file_name;
 use yanqian_vocabulary::Timestamp;
 
 use crate::error::{Doing, OpenError};
-use crate::read::{contiguous_segments, read_header};
-use crate::storage::{Directory, Storage};
+use crate::read::{contiguous_segments, open_segment, read_header};
+use crate::storage::Directory;
 
 /// Segments that are looked at: the newest.
 const SEGMENTS: usize = 32;
@@ -28,7 +27,8 @@ pub fn growth(directory: &Path) -> Result<Option<Growth>, OpenError> {
     let since = read_header(&storage, *first)?.created;
     let mut octets = 0;
     for segment in newest {
-        octets += storage.state(&file_name(*segment)).doing("reading a segment's length")?.length;
+        let state = open_segment(&storage, *segment)?.state().doing("reading a segment's length")?;
+        octets += state.map_or(0, |state| state.length);
     }
     Ok(Some(Growth { octets, since }))
 }

@@ -12,10 +12,11 @@ use yanqian_vocabulary::Timestamp;
 
 use crate::config::{Clock, LedgerConfig};
 use crate::error::{LedgerError, OpenError};
+use crate::exported::Exported;
 use crate::recovery::{self, Recovery};
 use crate::stats::{LedgerState, Shared, Stats};
 use crate::storage::{Directory, Storage};
-use crate::writer::{Command, Draft, Writer};
+use crate::writer::{Command, Departure, Draft, Writer};
 
 /// Proof that a record is durable: only the writer makes one, after its sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,42 @@ impl Ledger {
             }
         }
         Ok(closed)
+    }
+
+    /// Puts on the list that an archive holds a sealed segment, which was read back from there. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`OpenError::NotRemovable`] for a segment that is not the next on the list, not sealed, or another than the one here.
+    pub async fn note_exported(&self, exported: Exported) -> Result<(), OpenError> {
+        self.depart(Departure::Exported(exported)).await
+    }
+
+    /// Whether [`Self::remove_sealed`] would remove this segment: to be asked before the removal goes on record.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn removable(&self, segment: u64) -> Result<(), OpenError> {
+        self.depart(Departure::Removable(segment)).await
+    }
+
+    /// Removes the oldest segment here, which [`Self::note_exported`] noted. The caller has proven the archive's copy again and put
+    /// the removal on record.
+    ///
+    /// # Errors
+    /// [`OpenError::NotRemovable`] for a segment that a start would have to read, is not on the list, or not the oldest.
+    pub async fn remove_sealed(&self, segment: u64) -> Result<(), OpenError> {
+        self.depart(Departure::Removed(segment)).await
+    }
+
+    async fn depart(&self, departure: Departure) -> Result<(), OpenError> {
+        let closed = || OpenError::Io { doing: "changing the ledger", source: std::io::ErrorKind::BrokenPipe.into() };
+        let (reply, receiver) = oneshot::channel();
+        let queue = self.queue.clone();
+        let sent = tokio::task::spawn_blocking(move || queue.send(Command::Depart(departure, reply))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return Err(closed());
+        }
+        receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// After a failure: reads everything again as at open, and goes on writing if it is sound. Checks under way keep

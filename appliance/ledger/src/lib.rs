@@ -12,7 +12,9 @@
 
 pub mod archive;
 mod config;
+mod departure;
 mod error;
+mod exported;
 mod files;
 mod growth;
 mod ledger;
@@ -30,11 +32,14 @@ mod writer;
 pub use archive::{Archive, ArchiveError, Archived};
 pub use config::{Clock, LedgerConfig};
 pub use error::{LedgerError, OpenError};
+pub use exported::{Exported, ExportedList, exported};
 pub use growth::{Growth, growth};
 pub use ledger::{Append, Appended, Ledger};
 pub use named::{NamedFiles, each_named};
 pub use place::{PlaceError, read_record_at};
-pub use read::{Entry, Records, VerifySummary, read_records, verify_dir, verify_storage};
+pub use read::{exported_list, made, 
+    Absent, Entry, Records, VerifySummary, absent, read_records, sealed_segment, verify_dir, verify_storage,
+};
 pub use recovery::Recovery;
 pub use sound::{Depth, Progress, Sound, sound_dir, sound_storage};
 pub use stats::{Failure, LedgerState, Stats};

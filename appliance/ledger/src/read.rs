@@ -6,19 +6,32 @@ use std::path::Path;
 use yanqian_evidence::mark::{self, Mark};
 use yanqian_evidence::segment::{SegmentHeader, file_name, number_of};
 use yanqian_evidence::verify::{Place, Tail, Verifier};
-use yanqian_evidence::{Record, Summary};
+use yanqian_vocabulary::Timestamp;
+use yanqian_evidence::{Defect, Record, SegmentHash, Summary, VerifyError};
 
 use crate::error::{Doing, OpenError};
+use crate::exported::ExportedList;
 use crate::recovery::header_error;
 use crate::storage::{Directory, Storage, StoredFile, read_all, wide};
 
 /// Segments larger than this are not read into memory; none that this program writes comes near.
 const MAX_SEGMENT: u64 = 2 << 30;
 
-/// A ledger that holds, from its first record to its last.
+/// Segments that are in the archive only, and not restored here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Absent {
+    /// From the first up to this one.
+    pub segments: u64,
+    /// From the first up to this one.
+    pub records: u64,
+}
+
+/// A ledger that holds, from its first record here to its last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifySummary {
     pub summary: Summary,
+    /// What is in the archive only and was not read: the summary is of what follows.
+    pub absent: Option<Absent>,
     /// Octets after the last whole record: being written at this moment, or left by a crash and cut at the next start.
     pub incomplete_tail: Option<Tail>,
     /// Sequence up to which the node's own mark says that records are durable; `None` without a mark.
@@ -41,14 +54,57 @@ pub fn verify_storage(storage: &dyn Storage) -> Result<VerifySummary, OpenError>
     {
         return Err(OpenError::SegmentMissing(mark.segment));
     }
-    let mut verifier = Verifier::new(mark);
+    let mut verifier = begin(storage, &segments, mark)?;
+    let absent = absent_before(storage, &segments)?;
     let mut incomplete_tail = None;
     for segment in segments {
         let durable = mark.map_or(0, |mark| mark.sequence);
         let place = if segment == newest { Place::Last { durable } } else { Place::Sealed };
         incomplete_tail = verifier.segment(&read_segment(storage, segment)?, place, |_| {})?.tail;
     }
-    Ok(VerifySummary { summary: verifier.summary(), incomplete_tail, durable: mark.map(|mark| mark.sequence) })
+    Ok(VerifySummary { summary: verifier.summary(), absent, incomplete_tail, durable: mark.map(|mark| mark.sequence) })
+}
+
+/// Proof from the first segment that can be read here; what it says of those before, the list of exported segments has confirmed.
+pub(crate) fn begin(storage: &dyn Storage, segments: &[u64], mark: Option<Mark>) -> Result<Verifier, OpenError> {
+    match segments.first() {
+        Some(&first) if first > 1 => Ok(Verifier::starting_at(&read_header(storage, first)?, mark)),
+        _ => Ok(Verifier::new(mark)),
+    }
+}
+
+pub(crate) fn absent_before(storage: &dyn Storage, segments: &[u64]) -> Result<Option<Absent>, OpenError> {
+    let Some(&first) = segments.first().filter(|first| **first > 1) else { return Ok(None) };
+    let records = read_header(storage, first)?.first_sequence.saturating_sub(1);
+    Ok(Some(Absent { segments: first - 1, records }))
+}
+
+/// What of the ledger in `directory` is in the archive only and not restored there.
+pub fn absent(directory: &Path) -> Result<Option<Absent>, OpenError> {
+    let storage = Directory::read_only(directory).doing("opening the ledger's directory")?;
+    absent_before(&storage, &contiguous_segments(&storage)?)
+}
+
+/// The list of segments that an archive holds, of the ledger in `directory`.
+pub fn exported_list(directory: &Path) -> Result<ExportedList, OpenError> {
+    ExportedList::read(&Directory::read_only(directory).doing("opening the ledger's directory")?)
+}
+
+/// When a segment was made, which is when the one before it was sealed.
+pub fn made(directory: &Path, segment: u64) -> Result<Timestamp, OpenError> {
+    let storage = Directory::read_only(directory).doing("opening the ledger's directory")?;
+    read_header(&storage, segment).map(|header| header.created)
+}
+
+/// The octets of a segment of the ledger in `directory`, once they are those that the header of the next one names.
+pub fn sealed_segment(directory: &Path, segment: u64) -> Result<Vec<u8>, OpenError> {
+    let storage = Directory::read_only(directory).doing("opening the ledger's directory")?;
+    let octets = read_segment(&storage, segment)?;
+    if SegmentHash::of_file(&octets) != read_header(&storage, segment.saturating_add(1))?.previous_segment {
+        let defect = Defect::FileHash;
+        return Err(VerifyError { segment, offset: 0, sequence: None, defect }.into());
+    }
+    Ok(octets)
 }
 
 /// One record and where it stands.
@@ -61,14 +117,16 @@ pub struct Entry {
     pub record: Record,
 }
 
-/// All records of the ledger in `directory`, in order, proven segment by segment. Ends after the first error.
+/// All records of the ledger in `directory` that can be read there, in order, proven segment by segment. Ends after the first error.
+/// [`absent`] tells what comes before.
 pub fn read_records(directory: &Path) -> Result<Records, OpenError> {
     let storage = Directory::read_only(directory).doing("opening the ledger's directory")?;
     let mark = read_mark(&storage)?;
     let segments = contiguous_segments(&storage)?;
+    let verifier = begin(&storage, &segments, mark)?;
     Ok(Records {
         storage: Box::new(storage),
-        verifier: Verifier::new(mark),
+        verifier,
         durable: mark.map_or(0, |mark| mark.sequence),
         segments: segments.into_iter(),
         entries: Vec::new().into_iter(),
@@ -122,15 +180,27 @@ impl Iterator for Records {
     }
 }
 
-/// Numbers of the segment files, which must run from 1 without a gap.
+/// Numbers of the segment files, which must run without a gap from 1, or from the first that the archive does not hold alone.
 pub(crate) fn contiguous_segments(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
     let mut segments: Vec<u64> =
         storage.names().doing("listing the ledger's directory")?.iter().filter_map(|name| number_of(name)).collect();
     segments.sort_unstable();
-    match (1..).zip(&segments).find(|(expected, found)| expected != *found) {
-        Some((expected, _)) => Err(OpenError::SegmentMissing(expected)),
-        None => Ok(segments),
+    let Some(&first) = segments.first() else { return Ok(segments) };
+    if let Some((expected, _)) = (first..).zip(&segments).find(|(expected, found)| expected != *found) {
+        return Err(OpenError::SegmentMissing(expected));
     }
+    if first == 1 {
+        return Ok(segments);
+    }
+    // Copies that the archive gave back are read as if they had never been away.
+    let is_here = |segment: &u64| storage.open(&file_name(*segment), false).is_ok();
+    let mut restored: Vec<u64> = (1..first).rev().take_while(is_here).collect();
+    restored.reverse();
+    restored.extend(segments);
+    if let Some(&first) = restored.first().filter(|first| **first > 1) {
+        ExportedList::read(storage)?.goes_on_with(&read_header(storage, first)?)?;
+    }
+    Ok(restored)
 }
 
 /// `None` when there is no mark, or neither of its slots was ever written whole.

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use yanqian_evidence::mark::{self, Mark};
-use yanqian_evidence::segment::{SegmentHeader, file_name};
+use yanqian_evidence::segment::SegmentHeader;
 use yanqian_evidence::verify::{Place, Tail, Verifier};
 use yanqian_evidence::{Defect, SegmentHash, Summary, VerifyError};
 
 use crate::error::{Doing, OpenError};
 use crate::named::NamedFiles;
-use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
+use crate::read::{Absent, absent_before, contiguous_segments, open_segment, read_header, read_mark, read_segment};
 use crate::storage::{Directory, Storage, read_all, wide};
 
 /// How much is proven.
@@ -52,6 +52,8 @@ pub struct Sound {
     pub summary: Summary,
     /// Files of the archive that the proven records name.
     pub named: NamedFiles,
+    /// What is in the archive only: it counts among records and segments and was not read.
+    pub absent: Option<Absent>,
     pub incomplete_tail: Option<Tail>,
     pub durable: Option<u64>,
 }
@@ -90,13 +92,16 @@ pub fn sound_storage(
     }
     let mut progress = Progress::default();
     for segment in &segments {
-        progress.of += storage.state(&file_name(*segment)).doing("reading a segment's length")?.length;
+        let state = open_segment(storage, *segment)?.state().doing("reading a segment's length")?;
+        progress.of += state.map_or(0, |state| state.length);
     }
+    let oldest = segments.first().copied().unwrap_or(1);
     let first = match (depth, mark) {
-        (Depth::Fast, Some(mark)) if mark.segment > 0 => mark.segment.min(newest),
+        (Depth::Fast, Some(mark)) if mark.segment > 0 => mark.segment.clamp(oldest, newest.max(oldest)),
         (Depth::Fast, _) if mark.is_some() => newest,
-        _ => 1,
+        _ => oldest,
     };
+    let absent = absent_before(storage, &segments)?;
     let mut verifier = Verifier::new(mark);
     let mut before = 0;
     if first > 1 {
@@ -120,11 +125,12 @@ pub fn sound_storage(
     }
     Ok(Sound {
         records: before + progress.records,
-        segments: wide(segments.len()),
+        segments: newest,
         octets: progress.octets,
         proven: progress.records,
         summary: verifier.summary(),
         named,
+        absent,
         incomplete_tail,
         durable: mark.map(|mark| mark.sequence),
     })

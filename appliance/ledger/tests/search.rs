@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -84,7 +84,7 @@ fn ids(checks: &[Check]) -> Vec<String> {
 
 /// What the index finds, which must be what a reading of everything finds.
 fn found(index: &Index, directory: &Path, query: &Query) -> Vec<Check> {
-    let found = index.find(directory, query, 10_000).unwrap();
+    let found = index.find(directory, query, 10_000, &mut BTreeSet::new()).unwrap();
     assert_eq!(ids(&found), ids(&scanned(directory, query)), "{query:?}");
     found
 }
@@ -203,7 +203,8 @@ async fn a_row_that_leads_elsewhere_is_an_error_and_no_result() {
         let copy = directory.path().join("altered.sqlite");
         std::fs::copy(&file, &copy).unwrap();
         rusqlite::Connection::open(&copy).unwrap().execute(lie, []).unwrap();
-        let error = Index::open(&copy).unwrap().find(&ledger, &Query::default(), 1000).unwrap_err();
+        let error =
+            Index::open(&copy).unwrap().find(&ledger, &Query::default(), 1000, &mut BTreeSet::new()).unwrap_err();
         assert!(matches!(error, IndexError::Unfit { .. }), "{lie}: {error}");
         assert!(error.to_string().contains("make it anew"));
     }
@@ -212,7 +213,7 @@ async fn a_row_that_leads_elsewhere_is_an_error_and_no_result() {
     std::fs::copy(&file, &copy).unwrap();
     rusqlite::Connection::open(&copy).unwrap().execute("UPDATE entry SET caller = 'branch'", []).unwrap();
     let branch = Query { caller: Some(CallerId::new("branch").unwrap()), ..Query::default() };
-    let told = Index::open(&copy).unwrap().find(&ledger, &branch, 1000).unwrap();
+    let told = Index::open(&copy).unwrap().find(&ledger, &branch, 1000, &mut BTreeSet::new()).unwrap();
     assert_eq!(ids(&told), ids(&scanned(&ledger, &branch)));
 }
 
@@ -295,7 +296,7 @@ proptest! {
         }
         let mut at_once = Index::open(&directory.path().join("once.sqlite")).unwrap();
         at_once.update(&ledger, |_| {}).unwrap();
-        let all = |index: &Index| ids(&index.find(&ledger, &Query::default(), 10_000).unwrap());
+        let all = |index: &Index| ids(&index.find(&ledger, &Query::default(), 10_000, &mut BTreeSet::new()).unwrap());
         prop_assert_eq!(all(&step_by_step), all(&at_once));
         prop_assert_eq!(all(&at_once).len() as u64, next);
     }

@@ -10,6 +10,7 @@ mod pairs;
 mod raw;
 #[cfg(test)]
 mod reference;
+mod retention;
 mod revocation;
 mod search;
 mod verification;
@@ -29,6 +30,7 @@ pub(crate) use ledger_files::LedgerFiles;
 pub(crate) use link::{Link, Transport};
 pub(crate) use pairs::{PairEntries, PairEntry};
 pub(crate) use raw::{parse, schema};
+pub(crate) use retention::{ArchiveSite, RetentionConfig};
 pub(crate) use revocation::{HttpUrl, Responder, Revocation};
 pub(crate) use search::SearchConfig;
 
@@ -70,6 +72,7 @@ pub(crate) struct Config {
     pub(crate) clock: ClockConfig,
     pub(crate) ledger: LedgerFiles,
     pub(crate) search: SearchConfig,
+    pub(crate) retention: RetentionConfig,
     pub(crate) limits: Limits,
 }
 

@@ -14,6 +14,7 @@ use super::hsm::{RawHsm, Source};
 use super::ledger_files::RawLedger;
 use super::limits::RawLimits;
 use super::link::{RawEndpoint, RawLink, RawWay, Transport};
+use super::retention::RawRetention;
 use super::revocation::RawRevocation;
 use super::search::RawSearch;
 use super::verification::RawVerification;
@@ -48,6 +49,8 @@ struct RawConfig {
     ledger: RawLedger,
     #[serde(default)]
     search: RawSearch,
+    #[serde(default)]
+    retention: RawRetention,
     #[serde(default)]
     limits: RawLimits,
 }
@@ -246,7 +249,10 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     raw.entity.check().map_err(|problem| value_error("entity.credit_code", &problem))?;
     let limits: Limits = raw.limits.into();
     let ledger = raw.ledger.validate(limits.check).map_err(|(key, problem)| value_error(key, problem))?;
+    let retention = raw.retention.read(base, checkpoints.is_some(), limits.receipt_retention);
+    let retention = retention.map_err(|(key, problem)| value_error(key, &problem))?;
     Ok(Config {
+        retention,
         file: file.to_owned(),
         text: text.to_owned(),
         entity: raw.entity.id,

@@ -19,16 +19,39 @@ pub(crate) enum OrderError {
     Refused(String),
 }
 
-/// Gives an order and waits for its answer: the record's sequence, and the epoch that was begun.
-pub(crate) fn order(socket: &Path, order: &Order) -> Result<(u64, Option<u32>), OrderError> {
+/// What an order did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Of its record.
+    pub(crate) sequence: u64,
+    /// That was begun.
+    pub(crate) epoch: Option<u32>,
+    /// That was placed.
+    pub(crate) hold: Option<u64>,
+}
+
+/// Gives an order and waits for its answer.
+pub(crate) fn order(socket: &Path, order: &Order) -> Result<Done, OrderError> {
+    match give(socket, order)? {
+        Answer::Done { sequence, epoch, hold } => Ok(Done { sequence, epoch, hold }),
+        Answer::Refused(why) => Err(OrderError::Refused(why)),
+        Answer::Heard => Err(OrderError::NoAnswer("it was only heard".to_owned())),
+    }
+}
+
+/// Gives an order that is carried out in its own time.
+pub(crate) fn wake(socket: &Path, order: &Order) -> Result<(), OrderError> {
+    match give(socket, order)? {
+        Answer::Refused(why) => Err(OrderError::Refused(why)),
+        Answer::Done { .. } | Answer::Heard => Ok(()),
+    }
+}
+
+fn give(socket: &Path, order: &Order) -> Result<Answer, OrderError> {
     let unreachable = |source| OrderError::Unreachable { socket: socket.to_owned(), source };
     let stream = UnixStream::connect(socket).map_err(unreachable)?;
     let line = ask(&stream, order).map_err(|error| OrderError::NoAnswer(error.to_string()))?;
-    match serde_json::from_str(&line) {
-        Ok(Answer::Done { sequence, epoch }) => Ok((sequence, epoch)),
-        Ok(Answer::Refused(why)) => Err(OrderError::Refused(why)),
-        Err(error) => Err(OrderError::NoAnswer(error.to_string())),
-    }
+    serde_json::from_str(&line).map_err(|error| OrderError::NoAnswer(error.to_string()))
 }
 
 fn ask(mut stream: &UnixStream, order: &Order) -> io::Result<String> {

@@ -6,8 +6,9 @@ mod client;
 mod server;
 
 use serde::{Deserialize, Serialize};
+use yanqian_retention::Range;
 
-pub(crate) use client::order;
+pub(crate) use client::{Done, order, wake};
 pub(crate) use server::start;
 
 /// Octets of one line at most.
@@ -22,6 +23,14 @@ pub(crate) enum Order {
     DestroyEpoch { epoch: u32 },
     /// Destroy the salt of a check's commitment.
     Forget { verification: String },
+    /// Look for sealed segments to export now.
+    Export {},
+    /// Keep records of the archive whatever the policy says.
+    Hold { range: Range, reason: String },
+    /// End a hold.
+    Release { hold: u64, reason: String },
+    /// Delete a segment from the archive, if the policy and the holds let it.
+    Expire { segment: u64 },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +43,12 @@ pub(crate) enum Answer {
         /// That was begun.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         epoch: Option<u32>,
+        /// That was placed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hold: Option<u64>,
     },
+    /// Heard; it is done in its own time.
+    Heard,
     /// What is wrong.
     Refused(String),
 }
@@ -64,8 +78,10 @@ mod tests {
     #[test]
     fn answers_come_back_as_they_were_given() {
         for answer in [
-            Answer::Done { sequence: 7, epoch: None },
-            Answer::Done { sequence: 7, epoch: Some(2) },
+            Answer::Done { sequence: 7, epoch: None, hold: None },
+            Answer::Done { sequence: 7, epoch: Some(2), hold: None },
+            Answer::Done { sequence: 7, epoch: None, hold: Some(3) },
+            Answer::Heard,
             Answer::Refused("no".to_owned()),
         ] {
             let text = serde_json::to_string(&answer).unwrap();

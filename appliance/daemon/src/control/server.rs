@@ -15,15 +15,21 @@ use yanqian_vocabulary::VerificationId;
 use super::{Answer, MAX_LINE, Order};
 use crate::config::Config;
 use crate::parts;
+use crate::retention::Keeping;
 use crate::search_keys::SearchKeys;
 
 /// For an order to arrive, and for its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For an order that needs the archive; less than the client waits.
+const ARCHIVE: Duration = Duration::from_secs(45);
+
 /// Takes orders, one after the other.
 struct Control {
     core: Arc<Core>,
     search_keys: Arc<Mutex<SearchKeys>>,
+    /// None without an archive.
+    keeping: Option<Keeping>,
 }
 
 /// Makes the socket and takes orders in a task of its own; gives the search keys back, which the task shares.
@@ -31,12 +37,22 @@ pub(crate) fn start(
     config: &Config,
     core: &Arc<Core>,
     search_keys: SearchKeys,
+    keeping: Option<Keeping>,
 ) -> Result<(JoinHandle<()>, Arc<Mutex<SearchKeys>>), String> {
     let socket = parts::control_socket(config);
     let listener = bind(&socket).map_err(|error| format!("{}: {error}", socket.display()))?;
     let search_keys = Arc::new(Mutex::new(search_keys));
-    let control = Control { core: Arc::clone(core), search_keys: Arc::clone(&search_keys) };
+    let control = Control { core: Arc::clone(core), search_keys: Arc::clone(&search_keys), keeping };
     Ok((tokio::spawn(control.run(listener)), search_keys))
+}
+
+fn done(sequence: u64, epoch: Option<u32>, hold: Option<u64>) -> Answer {
+    Answer::Done { sequence, epoch, hold }
+}
+
+/// An archive that hangs does not keep other orders waiting for long. What was begun is whole when it is given again.
+async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    timeout(ARCHIVE, work).await.unwrap_or_else(|_| Err("the archive did not answer in time; give the order again".to_owned()))
 }
 
 /// Makes the socket, which only the daemon's own user and root reach. One that a former run left is taken away: the lock of the
@@ -85,28 +101,48 @@ impl Control {
         timeout(PATIENCE, writing.write_all(&text)).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 
+    fn keeping(&self) -> Result<&Keeping, String> {
+        self.keeping.as_ref().ok_or_else(|| "there is no archive: key `retention.archive` is not set".to_owned())
+    }
+
     async fn carry_out(&self, order: Order, operator: u32) -> Answer {
         let result = match order {
             Order::BeginEpoch {} => {
                 let begun = self.search_keys.lock().await.begin_next(Some(operator)).await;
-                begun.map(|(epoch, sequence)| (sequence, Some(epoch))).map_err(|error| error.to_string())
+                begun.map(|(epoch, sequence)| done(sequence, Some(epoch), None)).map_err(|error| error.to_string())
             }
             Order::DestroyEpoch { epoch } => {
                 let destroyed = self.search_keys.lock().await.destroy(epoch, operator).await;
-                destroyed.map(|sequence| (sequence, None)).map_err(|error| error.to_string())
+                destroyed.map(|sequence| done(sequence, None, None)).map_err(|error| error.to_string())
             }
             Order::Forget { verification } => match verification.parse::<VerificationId>() {
                 Ok(id) => self
                     .core
                     .forget(id, operator)
                     .await
-                    .map(|sequence| (sequence, None))
+                    .map(|sequence| done(sequence, None, None))
                     .map_err(|error| error.to_string()),
                 Err(error) => Err(format!("verification: {error}")),
             },
+            Order::Export {} => self.keeping().map(|keeping| {
+                keeping.export_now();
+                Answer::Heard
+            }),
+            Order::Hold { range, reason } => match self.keeping() {
+                Ok(keeping) => in_time(keeping.hold(range, &reason, operator)).await.map(|(hold, sequence)| done(sequence, None, Some(hold))),
+                Err(why) => Err(why),
+            },
+            Order::Release { hold, reason } => match self.keeping() {
+                Ok(keeping) => in_time(keeping.release(hold, &reason, operator)).await.map(|sequence| done(sequence, None, None)),
+                Err(why) => Err(why),
+            },
+            Order::Expire { segment } => match self.keeping() {
+                Ok(keeping) => in_time(keeping.expire(segment, operator)).await.map(|sequence| done(sequence, None, None)),
+                Err(why) => Err(why),
+            },
         };
         match result {
-            Ok((sequence, epoch)) => Answer::Done { sequence, epoch },
+            Ok(answer) => answer,
             Err(why) => {
                 tracing::warn!(operator, why, "an operator's order is refused");
                 Answer::Refused(why)

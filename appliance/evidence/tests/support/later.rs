@@ -98,6 +98,7 @@ fn administered(
 
 /// What schema 4 adds: what becomes of search keys and salts.
 pub fn bodies_4() -> Vec<(&'static str, Body)> {
+    let (hash, text) = (SegmentHash::new([0xea; 32]), ContentDigest::new([0xeb; 32]));
     let salt = |operator| Management::SaltDestroyed { verification: verification(1), operator };
     vec![
         ("management-search-epoch-begun", Management::SearchEpochBegun { epoch: 2, operator: None }.into()),
@@ -111,6 +112,14 @@ pub fn bodies_4() -> Vec<(&'static str, Body)> {
             "management-token-administered",
             administered("csr", "done", Some(KeyId::new([0xe8; 32])), Some(ContentDigest::new([0xe9; 32]))).into(),
         ),
+        ("management-segment-removed", Management::SegmentRemoved { segment: 7, hash }.into()),
+        ("management-segment-expired", Management::SegmentExpired { segment: 7, hash, operator: None }.into()),
+        (
+            "management-segment-expired-ordered",
+            Management::SegmentExpired { segment: 8, hash, operator: Some(0) }.into(),
+        ),
+        ("management-hold-placed", Management::HoldPlaced { hold: 1, text, operator: 997 }.into()),
+        ("management-hold-released", Management::HoldReleased { hold: 1, text, operator: 997 }.into()),
     ]
 }
 

@@ -7,6 +7,7 @@
 
 mod rows;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::checks::Check;
 use super::query::Query;
 use super::tail::Tail;
 use crate::error::{Doing, OpenError};
+use crate::exported::ExportedList;
 use crate::place::{PlaceError, read_entry_at};
 use crate::read::{contiguous_segments, read_header, read_mark, read_segment};
 use crate::storage::{Directory, Storage};
@@ -147,7 +149,7 @@ impl Index {
         let mut reached = reached_in(&self.connection)?;
         let mark = read_mark(storage)?;
         let segments = contiguous_segments(storage)?;
-        let Some(&newest) = segments.last() else { return Ok(Extended::Whole) };
+        let (Some(&oldest), Some(&newest)) = (segments.first(), segments.last()) else { return Ok(Extended::Whole) };
         if let Some(before) = reached {
             indexed.last_sequence = before.sequence;
             if mark.is_some_and(|mark| mark.sequence == before.sequence && mark.chain == before.chain) {
@@ -156,7 +158,14 @@ impl Index {
             if before.segment > newest {
                 return Ok(Extended::OtherLedger);
             }
-            if !is_sealed_at(storage, &before, newest)? {
+            if before.segment + 1 < oldest {
+                // What followed it is in the archive only; rows of it are made when it is restored, in an index made anew.
+                let list = ExportedList::read(storage)?;
+                let whole = list.of(before.segment).filter(|known| known.last <= before.sequence);
+                if whole.is_some_and(|known| known.chain != before.chain) {
+                    return Ok(Extended::OtherLedger);
+                }
+            } else if !is_sealed_at(storage, &before, newest)? {
                 match self.extend_segment(storage, &before, mark)? {
                     Followed::To(after) => reached = Some(after),
                     Followed::Overtaken => return Ok(Extended::Overtaken),
@@ -167,11 +176,12 @@ impl Index {
         if let Some(after) = reached {
             indexed.records += after.sequence - indexed.last_sequence;
             indexed.last_sequence = after.sequence;
-            if after.segment < newest && !is_sealed_at(storage, &after, newest)? {
+            let sealed = after.segment + 1 >= oldest && after.segment < newest;
+            if sealed && !is_sealed_at(storage, &after, newest)? {
                 return Ok(Extended::OtherLedger);
             }
         }
-        let begin = reached.map_or(1, |reached| reached.segment + 1);
+        let begin = reached.map_or(oldest, |reached| (reached.segment + 1).max(oldest));
         let mut verifier = match begin {
             1 => Verifier::new(mark),
             _ if begin > newest => return Ok(Extended::Whole),
@@ -233,8 +243,16 @@ impl Index {
         Ok(Followed::To(after))
     }
 
-    /// The checks that the query is met by, the oldest first, each read from the ledger and proven there; at most `limit`.
-    pub fn find(&self, directory: &Path, query: &Query, limit: usize) -> Result<Vec<Check>, IndexError> {
+    /// The checks that the query is met by, the oldest first, each read from the ledger and proven there; at most `limit`. One whose
+    /// records are in the archive only is left out, and its segment is put into `absent`.
+    pub fn find(
+        &self,
+        directory: &Path,
+        query: &Query,
+        limit: usize,
+        absent: &mut BTreeSet<u64>,
+    ) -> Result<Vec<Check>, IndexError> {
+        let away = crate::read::absent(directory)?.map_or(0, |absent| absent.segments);
         let (sql, values) = statement(query);
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
@@ -244,10 +262,14 @@ impl Index {
         {
             let first =
                 Stand { sequence: unsigned(row.get(0)?), segment: unsigned(row.get(1)?), place: unsigned(row.get(2)?) };
-            let check = self.read(directory, first)?;
-            // Half a tag or id may be another's.
-            if query.is_met_by(&check) {
-                found.push(check);
+            match self.read(directory, first) {
+                // Half a tag or id may be another's.
+                Ok(check) if query.is_met_by(&check) => found.push(check),
+                Ok(_) => {}
+                Err(IndexError::Ledger(OpenError::SegmentMissing(segment))) if segment <= away => {
+                    absent.insert(segment);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(found)
@@ -257,7 +279,9 @@ impl Index {
         let unfit = |problem: String| IndexError::Unfit { sequence: first.sequence, problem };
         let read = |stand: Stand| {
             let entry = read_entry_at(directory, stand.segment, stand.place).map_err(|error| match error {
-                PlaceError::Ledger(error @ OpenError::Io { .. }) => IndexError::Ledger(error),
+                PlaceError::Ledger(error @ (OpenError::Io { .. } | OpenError::SegmentMissing(_))) => {
+                    IndexError::Ledger(error)
+                }
                 other => unfit(other.to_string()),
             })?;
             if entry.record.sequence == stand.sequence {

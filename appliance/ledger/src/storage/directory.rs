@@ -12,13 +12,19 @@ use super::{FileId, FileState, NamesStamp, Storage, StoredFile};
 pub struct Directory {
     path: PathBuf,
     fd: OwnedFd,
+    /// Where readers find what is not in the directory itself; the one who writes never looks there.
+    restored: Option<&'static str>,
 }
+
+/// Directory within a ledger's for copies of segments that the archive gave back.
+pub const RESTORED: &str = "restored";
 
 impl Directory {
     /// Opens a directory for reading only; takes no lock, so a ledger in use can be read.
+    /// What is missing there is opened from [`RESTORED`] within it.
     pub fn read_only(path: &Path) -> io::Result<Self> {
         let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { path: path.to_owned(), fd })
+        Ok(Self { path: path.to_owned(), fd, restored: Some(RESTORED) })
     }
 
     /// Opens a directory, making it if need be, and locks it for this process; `WouldBlock` when another has it.
@@ -28,7 +34,7 @@ impl Directory {
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        let directory = Self::read_only(path)?;
+        let directory = Self { restored: None, ..Self::read_only(path)? };
         fs::flock(&directory.fd, FlockOperation::NonBlockingLockExclusive)?;
         Ok(directory)
     }
@@ -82,7 +88,13 @@ impl Storage for Directory {
 
     fn open(&self, name: &str, writable: bool) -> io::Result<Box<dyn StoredFile>> {
         let access = if writable { OFlags::RDWR } else { OFlags::RDONLY };
-        let fd = fs::openat(&self.fd, name, access | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+        let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = match (fs::openat(&self.fd, name, flags, Mode::empty()), self.restored) {
+            (Err(rustix::io::Errno::NOENT), Some(restored)) => {
+                fs::openat(&self.fd, format!("{restored}/{name}"), flags, Mode::empty())?
+            }
+            (opened, _) => opened?,
+        };
         Ok(Box::new(PlainFile { fd }))
     }
 

@@ -7,7 +7,7 @@ mod directory;
 
 use std::io;
 
-pub use directory::Directory;
+pub use directory::{Directory, RESTORED};
 
 /// Tells one file from another that took its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

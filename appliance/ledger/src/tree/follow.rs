@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use yanqian_evidence::segment::number_of;
 use yanqian_evidence::{ChainValue, Frame, LeafHash, Record};
 use yanqian_vocabulary::Timestamp;
 
 use super::TreeError;
 use crate::error::{Doing as _, OpenError};
-use crate::read::{open_segment, read_header, read_start};
-use crate::storage::{Directory, Storage as _, StoredFile, wide};
+use crate::read::{contiguous_segments, open_segment, read_header, read_start};
+use crate::storage::{Directory, StoredFile, wide};
 
 /// Octets read at once: more than the longest frame.
 const CHUNK: usize = 4 << 20;
@@ -111,9 +110,7 @@ fn open(storage: &Directory, segment: u64) -> Result<Position, TreeError> {
 /// The segment that holds the record: the last that does not begin after it.
 fn find(directory: &Path, sequence: u64) -> Result<Position, TreeError> {
     let storage = Directory::read_only(directory).doing("opening the ledger")?;
-    let names = storage.names().doing("listing the ledger's directory")?;
-    let mut segments: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
-    segments.sort_unstable();
+    let segments = contiguous_segments(&storage)?;
     let mut error = None;
     let place = segments.partition_point(|segment| {
         let first = read_header(&storage, *segment).map(|header| header.first_sequence);
@@ -123,6 +120,7 @@ fn find(directory: &Path, sequence: u64) -> Result<Position, TreeError> {
         return Err(error.into());
     }
     let before = place.checked_sub(1).and_then(|before| segments.get(before));
-    let segment = before.ok_or(TreeError::Ledger(OpenError::SegmentMissing(1)))?;
+    let missing = segments.first().map_or(1, |first| first.saturating_sub(1));
+    let segment = before.ok_or(TreeError::Ledger(OpenError::SegmentMissing(missing)))?;
     open(&storage, *segment)
 }

@@ -8,7 +8,7 @@ use yanqian_evidence::{RootHash, Tree};
 use self::checkpoints::StoredCheckpoints;
 use self::tiles::StoredTiles;
 use super::follow::Follower;
-use super::{TreeError, TreePlaces};
+use super::{TileReader, TreeError, TreePlaces};
 
 /// What [`prove_tree`] found to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,9 +44,18 @@ pub fn prove_tree(places: &TreePlaces, sizes: &[u64], durable: u64) -> Result<Pr
     if covered > durable {
         return Err(TreeError::RolledBack { ledger: durable, checkpoint: covered });
     }
-    let (mut follower, mut tree) = (Follower::from(&places.ledger, 1), Tree::default());
+    // Leaves of what is in the archive only are taken from the tiles; the roots that were signed prove them.
+    let away = crate::read::absent(&places.ledger)?.map_or(0, |absent| absent.records);
+    let (kept, mut taken) = (TileReader::new(&places.tree, covered), 0);
+    let (mut follower, mut tree) = (Follower::from(&places.ledger, away + 1), Tree::default());
     let mut tiles = StoredTiles::new(&places.tree);
     for (size, root) in sizes.iter().zip(signed) {
+        while taken < away.min(*size) {
+            let leaf = kept.leaf(taken)?;
+            tree.push(leaf);
+            tiles.push(leaf)?;
+            taken += 1;
+        }
         follower.read(*size, |leaf| {
             tree.push(leaf);
             tiles.push(leaf)

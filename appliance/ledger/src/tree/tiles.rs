@@ -25,6 +25,14 @@ impl TileReader {
         Self { directory: directory.to_owned(), size }
     }
 
+    /// The leaf at `index`, counted from 0.
+    ///
+    /// # Errors
+    /// [`TreeError::Tile`] where the tree is not so large.
+    pub fn leaf(&self, index: u64) -> Result<LeafHash, TreeError> {
+        self.node(0, index).map(|node| LeafHash::new(*node.as_bytes()))
+    }
+
     /// A tile's hashes. Partial tiles may be gone once the full one is there.
     fn read(&self, tile: Tile) -> Result<Vec<u8>, TreeError> {
         let mut fallback = Some(tile.full()).filter(|full| *full != tile);

@@ -6,6 +6,7 @@ use yanqian_evidence::{Body, Context, Decision, Outcome, Times};
 use yanqian_vocabulary::{Reason, Timestamp, VerificationId};
 
 use crate::error::{LedgerError, OpenError};
+use crate::exported::Exported;
 use crate::files::Last;
 use crate::ledger::Appended;
 use crate::recovery::Recovery;
@@ -15,6 +16,17 @@ type Reply = oneshot::Sender<Result<Appended, LedgerError>>;
 pub(crate) enum Command {
     Append(Draft),
     Reopen(oneshot::Sender<Result<Recovery, OpenError>>),
+    Depart(Departure, oneshot::Sender<Result<(), OpenError>>),
+}
+
+/// What becomes of a sealed segment.
+pub(crate) enum Departure {
+    /// It was read back whole from an archive.
+    Exported(Exported),
+    /// Whether it may be removed; nothing changes.
+    Removable(u64),
+    /// The archive's copy was proven again and the removal is on record: the file goes.
+    Removed(u64),
 }
 
 /// A record before it has a sequence and a time. The ledger's own records have nobody to reply to.

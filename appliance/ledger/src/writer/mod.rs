@@ -14,7 +14,7 @@ use yanqian_evidence::{Body, Context, Frame, LeafHash, MAX_RECORD, Management};
 use yanqian_vocabulary::Timestamp;
 
 use draft::{Batch, abandoned};
-pub(crate) use draft::{Command, Draft};
+pub(crate) use draft::{Command, Departure, Draft};
 
 use crate::config::{Clock, LedgerConfig};
 use crate::error::{LedgerError, OpenError};
@@ -72,12 +72,12 @@ impl Writer {
             match commands.recv_timeout(self.config.watch.saturating_sub(self.watched_at.elapsed())) {
                 Ok(Command::Append(first)) => {
                     let mut drafts = VecDeque::from([first]);
-                    let mut reopen = None;
+                    let mut other = None;
                     while let Ok(command) = commands.try_recv() {
                         match command {
                             Command::Append(draft) => drafts.push_back(draft),
-                            Command::Reopen(reply) => {
-                                reopen = Some(reply);
+                            command => {
+                                other = Some(command);
                                 break;
                             }
                         }
@@ -87,11 +87,11 @@ impl Writer {
                     }
                     self.shared.queue.fetch_sub(drafts.len(), Ordering::Relaxed);
                     self.append_all(drafts);
-                    if let Some(reply) = reopen {
-                        self.reopen(reply);
+                    if let Some(command) = other {
+                        self.obey(command);
                     }
                 }
-                Ok(Command::Reopen(reply)) => self.reopen(reply),
+                Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -103,6 +103,23 @@ impl Writer {
             }
         }
         self.finish();
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Append(draft) => self.append_all(VecDeque::from([draft])),
+            Command::Reopen(reply) => self.reopen(reply),
+            Command::Depart(departure, reply) => {
+                let failed =
+                    OpenError::Io { doing: "changing the ledger", source: std::io::ErrorKind::BrokenPipe.into() };
+                let departed = self.files.as_mut().ok_or(failed).and_then(|files| match departure {
+                    Departure::Exported(exported) => files.note_exported(&*self.storage, &exported),
+                    Departure::Removable(segment) => files.removable(&*self.storage, segment).map(|_| ()),
+                    Departure::Removed(segment) => files.remove_sealed(&*self.storage, segment),
+                });
+                let _ = reply.send(departed); // nobody waits any more
+            }
+        }
     }
 
     fn append_all(&mut self, drafts: VecDeque<Draft>) {

@@ -102,9 +102,8 @@ pub(super) fn list(arguments: &List) -> Result<(), String> {
 }
 
 pub(super) fn begin(arguments: &Begin) -> Result<(), String> {
-    let (sequence, epoch) =
-        order(&socket(&arguments.config)?, &Order::BeginEpoch {}).map_err(|error| error.to_string())?;
-    say(format_args!("epoch {} began; record {sequence}", epoch.unwrap_or_default()));
+    let done = order(&socket(&arguments.config)?, &Order::BeginEpoch {}).map_err(|error| error.to_string())?;
+    say(format_args!("epoch {} began; record {}", done.epoch.unwrap_or_default(), done.sequence));
     Ok(())
 }
 
@@ -112,7 +111,7 @@ pub(super) fn destroy(arguments: &Destroy) -> Result<(), String> {
     let epoch = arguments.epoch;
     let socket = socket(&arguments.config)?;
     confirmed(arguments.yes, &format!("Records of epoch {epoch} will never be found by a document again."))?;
-    let (sequence, _) = order(&socket, &Order::DestroyEpoch { epoch }).map_err(|error| error.to_string())?;
-    say(format_args!("the key of epoch {epoch} is destroyed; record {sequence}"));
+    let done = order(&socket, &Order::DestroyEpoch { epoch }).map_err(|error| error.to_string())?;
+    say(format_args!("the key of epoch {epoch} is destroyed; record {}", done.sequence));
     Ok(())
 }

@@ -36,13 +36,13 @@ pub(in crate::cli) struct Arguments {
 }
 
 /// Where the daemon with this configuration takes orders.
-pub(super) fn socket(config: &Path) -> Result<PathBuf, String> {
+pub(in crate::cli) fn socket(config: &Path) -> Result<PathBuf, String> {
     let config = Config::load(config).map_err(|error| error.to_string())?;
     Ok(parts::control_socket(&config))
 }
 
 /// Has somebody at a terminal say yes to what cannot be taken back.
-pub(super) fn confirmed(yes: bool, what: &str) -> Result<(), String> {
+pub(in crate::cli) fn confirmed(yes: bool, what: &str) -> Result<(), String> {
     if yes {
         return Ok(());
     }
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), String> {
     let mut failed = 0;
     for check in &checks {
         match order(&parts::control_socket(&config), &Order::Forget { verification: check.to_string() }) {
-            Ok((sequence, _)) => say(format_args!("{check}: the salt is destroyed; record {sequence}")),
+            Ok(done) => say(format_args!("{check}: the salt is destroyed; record {}", done.sequence)),
             Err(error) => {
                 note(format_args!("{check}: {error}"));
                 failed += 1;

@@ -115,6 +115,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), String> {
         from: arguments.period.from,
         until: arguments.period.until,
     };
+    if let Some(absent) = absent(directory).map_err(|error| format!("{}: {error}", directory.display()))? {
+        let how = if arguments.scan { "are not read" } else { "are found only as far as the index reached before" };
+        note(format_args!("records 1 to {} are in the archive only and {how}", absent.records));
+    }
     let (mut checks, counts) = if arguments.scan {
         let mut checks = Vec::new();
         scan(directory, &query, |check| {
@@ -127,7 +131,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), String> {
         (checks, None)
     } else {
         let index = up_to_date(directory, arguments.index.as_deref(), false)?.0;
-        let found = index.find(directory, &query, arguments.limit.saturating_add(1));
+        let mut absent = BTreeSet::new();
+        let found = index.find(directory, &query, arguments.limit.saturating_add(1), &mut absent);
+        for segment in absent {
+            note(format_args!("segment {segment} may hold more; it is in the archive only: yanqian archive restore {segment}"));
+        }
         let counts = index.tags_by_epoch().map_err(|error| error.to_string())?;
         (found.map_err(|error| error.to_string())?, Some(counts))
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use yanqian_ledger::tree::{Checkpoints, ProvenTree, TreePlaces, prove_tree};
-use yanqian_ledger::{Archive, Depth, Progress, Sound, VerifySummary, sound_dir};
+use yanqian_ledger::{Absent, Archive, Depth, Progress, Sound, VerifySummary, sound_dir};
 
 use crate::cli::output::say;
 use crate::record_json::summary_text;
@@ -87,8 +87,8 @@ fn places(arguments: &Verify) -> TreePlaces {
 fn report(sound: &Sound, depth: Depth, archived: Option<&Archived>, tree: ProvenTree, took: Duration) -> String {
     let mut lines = match depth {
         Depth::Full => {
-            let Sound { summary, incomplete_tail, durable, .. } = sound.clone();
-            vec![summary_text(&VerifySummary { summary, incomplete_tail, durable })]
+            let Sound { summary, absent, incomplete_tail, durable, .. } = sound.clone();
+            vec![summary_text(&VerifySummary { summary, absent, incomplete_tail, durable })]
         }
         Depth::Fast => vec![
             "no octet of the ledger has changed".to_owned(),
@@ -99,6 +99,11 @@ fn report(sound: &Sound, depth: Depth, archived: Option<&Archived>, tree: Proven
     if let Some(Archived { files, named }) = archived {
         lines.push(format!(
             "  archive       {files} files, each as its name says, with all {named} that these records name"
+        ));
+    }
+    if let Some(Absent { segments, records }) = sound.absent {
+        lines.push(format!(
+            "  not read      segments 1 to {segments}, records 1 to {records}: in the archive only; yanqian archive verify reads them"
         ));
     }
     if tree.checkpoints > 0 {

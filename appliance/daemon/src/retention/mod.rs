@@ -1,0 +1,242 @@
+//! Sealed segments on their way into the archive and off the node: a task of its own. Nothing waits for it; an archive that is away
+//! makes segments wait, no more. What operators order of the archive is done here too, because it goes on record.
+
+mod metrics;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use yanqian_evidence::Management;
+use yanqian_evidence::segment::file_name;
+use yanqian_gateway::{Clock as _, Core, SystemClock};
+use yanqian_ledger::tree::{Checkpoints, TreePlaces};
+use yanqian_ledger::{Exported, ExportedList, Ledger, OpenError, exported_list, made};
+use yanqian_retention::{
+    Archive, ArchiveError, Expirable, Exporter, Keep, Places, Range, expire, place, release, still_there,
+};
+
+use crate::anchoring;
+use crate::config::Config;
+use crate::parts::{self, PartError};
+
+pub(crate) use metrics::RetentionMetrics;
+
+/// After a start, so that the first look does not compete with it.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The archive and what is ordered of it.
+#[derive(Clone)]
+pub(crate) struct Keeping {
+    archive: Arc<Archive>,
+    core: Arc<Core>,
+    directory: PathBuf,
+    keep: Keep,
+    wake: Arc<Notify>,
+}
+
+/// The task that exports and removes.
+pub(crate) struct Retention {
+    keeping: Keeping,
+    ledger: Arc<Ledger>,
+    exporter: Exporter,
+    tree: Option<TreePlaces>,
+    keep_local: Option<Duration>,
+    interval: Duration,
+    metrics: RetentionMetrics,
+}
+
+impl Retention {
+    /// None without an archive. Asks nothing of it.
+    pub(crate) fn open(
+        config: &Config,
+        core: &Arc<Core>,
+        ledger: &Arc<Ledger>,
+        metrics: RetentionMetrics,
+    ) -> Result<Option<Self>, PartError> {
+        let Some(archive) = parts::archive(config)? else { return Ok(None) };
+        let directory = parts::ledger_directory(config);
+        let tree = config.checkpoints.is_some().then(|| anchoring::places(config));
+        let evidence = config.state_dir.join("archive");
+        let exporter = Exporter::new(Places { ledger: directory.clone(), evidence, tree: tree.clone() });
+        let keeping = Keeping {
+            archive: Arc::new(archive),
+            core: Arc::clone(core),
+            directory,
+            keep: config.retention.keep,
+            wake: Arc::default(),
+        };
+        let (keep_local, interval) = (config.retention.keep_local, config.retention.interval);
+        Ok(Some(Self { keeping, ledger: Arc::clone(ledger), exporter, tree, keep_local, interval, metrics }))
+    }
+
+    pub(crate) fn keeping(&self) -> Keeping {
+        self.keeping.clone()
+    }
+
+    /// Runs until its task is aborted.
+    pub(crate) async fn run(mut self) {
+        tokio::time::sleep(SETTLE).await;
+        loop {
+            for result in [self.export().await, self.remove().await] {
+                match result {
+                    Ok(()) => {}
+                    Err(error @ ArchiveError::NotCovered(_)) => tracing::debug!(%error, "an export waits"),
+                    Err(error) => {
+                        tracing::error!(%error, "the archive");
+                        self.metrics.failed(&error);
+                    }
+                }
+            }
+            if let Err(error) = self.tell().await {
+                tracing::debug!(%error, "the list of exported segments");
+            }
+            let wake = Arc::clone(&self.keeping.wake);
+            tokio::select! {
+                () = tokio::time::sleep(self.interval) => {}
+                () = wake.notified() => {}
+            }
+        }
+    }
+
+    /// Everything that is sealed, oldest first.
+    async fn export(&mut self) -> Result<(), ArchiveError> {
+        let sealed = self.ledger.stats().segment.saturating_sub(1);
+        let mut next = count(&self.keeping.list().await?) + 1;
+        while next <= sealed {
+            let line = self.exporter.export(&self.keeping.archive, next).await?;
+            tracing::info!(segment = next, hash = %line.hash, "a segment was exported and read back");
+            self.ledger.note_exported(line).await?;
+            self.tell().await?;
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// Files that were here long enough, oldest first.
+    async fn remove(&self) -> Result<(), ArchiveError> {
+        let Some(keep) = self.keep_local else { return Ok(()) };
+        let list = self.keeping.list().await?;
+        // A crash came between the list and the file.
+        if list.removed > 0 && self.keeping.directory.join(file_name(list.removed)).exists() {
+            self.ledger.remove_sealed(list.removed).await?;
+        }
+        let now = SystemClock.now();
+        let covered = match &self.tree {
+            Some(tree) => Checkpoints::new(&tree.checkpoints).latest()?.unwrap_or(0),
+            None => u64::MAX,
+        };
+        let from = usize::try_from(list.removed).unwrap_or(usize::MAX);
+        for line in list.segments.iter().skip(from) {
+            let age = u128::try_from(now.millis_since(line.last_time)).unwrap_or(0);
+            if age < keep.as_millis() || line.last >= covered {
+                return Ok(());
+            }
+            match self.ledger.removable(line.segment).await {
+                Ok(()) => {}
+                // Its time comes with the next segments.
+                Err(OpenError::NotRemovable { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+            still_there(&self.keeping.archive, line).await?;
+            let removed = Management::SegmentRemoved { segment: line.segment, hash: line.hash };
+            self.keeping.record(removed).await?;
+            self.ledger.remove_sealed(line.segment).await?;
+            tracing::info!(segment = line.segment, "a segment's file was removed; the archive holds it");
+        }
+        Ok(())
+    }
+
+    async fn tell(&self) -> Result<(), ArchiveError> {
+        let (list, sealed) = (self.keeping.list().await?, self.ledger.stats().segment.saturating_sub(1));
+        let exported = count(&list);
+        self.metrics.exported.set(whole(exported));
+        self.metrics.removed.set(whole(list.removed));
+        self.metrics.waiting.set(whole(sealed.saturating_sub(exported)));
+        let directory = self.keeping.directory.clone();
+        let oldest = if exported < sealed {
+            let made = tokio::task::spawn_blocking(move || made(&directory, exported + 2)).await;
+            made.map_err(std::io::Error::other).map_err(|source| failed(source))??.unix_seconds()
+        } else {
+            0
+        };
+        self.metrics.oldest_waiting.set(oldest);
+        Ok(())
+    }
+}
+
+fn failed(source: std::io::Error) -> OpenError {
+    OpenError::Io { doing: "reading the ledger", source }
+}
+
+fn count(list: &ExportedList) -> u64 {
+    u64::try_from(list.segments.len()).unwrap_or(u64::MAX)
+}
+
+fn whole(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+impl Keeping {
+    async fn list(&self) -> Result<ExportedList, OpenError> {
+        let directory = self.directory.clone();
+        tokio::task::spawn_blocking(move || exported_list(&directory))
+            .await
+            .map_err(|error| failed(std::io::Error::other(error)))?
+    }
+
+    /// On record when this returns.
+    async fn record(&self, event: Management) -> Result<u64, ArchiveError> {
+        let appended = self.core.append(event.into()).await;
+        appended.map(|appended| appended.sequence).map_err(|error| failed(std::io::Error::other(error.to_string())).into())
+    }
+
+    /// Has the task look for sealed segments now.
+    pub(crate) fn export_now(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Gives the hold's number and its record's sequence.
+    pub(crate) async fn hold(&self, range: Range, reason: &str, operator: u32) -> Result<(u64, u64), String> {
+        let placed = place(&self.archive, range, reason, operator, SystemClock.now()).await;
+        let (hold, text) = placed.map_err(|error| error.to_string())?;
+        let recorded = self.record(Management::HoldPlaced { hold, text, operator }).await;
+        recorded.map(|sequence| (hold, sequence)).map_err(|error| format!("hold {hold} is in force, but not on record: {error}"))
+    }
+
+    pub(crate) async fn release(&self, hold: u64, reason: &str, operator: u32) -> Result<u64, String> {
+        let released = release(&self.archive, hold, reason, operator, SystemClock.now()).await;
+        let text = released.map_err(|error| error.to_string())?;
+        let recorded = self.record(Management::HoldReleased { hold, text, operator }).await;
+        recorded.map_err(|error| format!("hold {hold} is released, but that is not on record: {error}"))
+    }
+
+    /// Only what the node itself has removed: otherwise the records would still be here.
+    pub(crate) async fn expire(&self, segment: u64, operator: u32) -> Result<u64, String> {
+        let list = self.list().await.map_err(|error| error.to_string())?;
+        let line: &Exported = list.of(segment).ok_or_else(|| format!("segment {segment} was not exported"))?;
+        if segment > list.removed {
+            return Err(format!("segment {segment} is still on the node"));
+        }
+        let mut sequence = 0;
+        let expired = expire(&self.archive, line, &self.keep, SystemClock.now(), || async {
+            sequence = self.record(Management::SegmentExpired { segment, hash: line.hash, operator: Some(operator) }).await?;
+            Ok(())
+        });
+        match expired.await.map_err(|error| error.to_string())? {
+            Expirable::Now if sequence == 0 => Err(format!("segment {segment} was expired before")),
+            Expirable::Now => {
+                let restored = self.directory.join(yanqian_ledger::storage::RESTORED).join(file_name(segment));
+                match std::fs::remove_file(&restored) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        Err(format!("{}: {error}; remove it by hand", restored.display()))
+                    }
+                    _ => Ok(sequence),
+                }
+            }
+            Expirable::Young => Err(format!("segment {segment} has records that are not past their days")),
+            Expirable::Held(hold) => Err(format!("segment {segment} has records under hold {hold}")),
+        }
+    }
+}
