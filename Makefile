@@ -41,6 +41,7 @@ test: ## everything, as CI runs it
 	  openapi 120 'tests/openapi/run $(PROFILE)' \
 	  pykcs11 30 'tests/pkcs11-conformance/pykcs11/run $(PROFILE)' \
 	  bouncycastle 30 'appliance/messages/tests/bouncycastle/run $(PROFILE)' \
+	  archive-s3 60 'appliance/retention/tests/s3/run $(PROFILE) || [ $$? -eq 3 ]' \
 	  receipt-page 90 'appliance/receipt-page/run $(PROFILE) || [ $$? -eq 3 ]' \
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
 	  instructions 120 'tools/instructions' \

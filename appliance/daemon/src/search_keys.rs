@@ -81,9 +81,11 @@ pub(crate) fn first(config: &Config, recovery: &Recovery, now: Timestamp) -> Res
 fn highest_epoch(directory: &Path) -> Result<u32, String> {
     tracing::warn!("there is no search key: reading the ledger for the epochs that it names");
     if absent(directory).map_err(|error| error.to_string())?.is_some() {
-        return Err("there is no search key, and records that name epochs are in the archive only: restore the keys, or the \
+        return Err(
+            "there is no search key, and records that name epochs are in the archive only: restore the keys, or the \
                     segments with `yanqian archive restore`"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let mut highest = None;
     for entry in read_records(directory).map_err(|error| error.to_string())? {

@@ -37,8 +37,9 @@ pub use growth::{Growth, growth};
 pub use ledger::{Append, Appended, Ledger};
 pub use named::{NamedFiles, each_named};
 pub use place::{PlaceError, read_record_at};
-pub use read::{exported_list, made, 
-    Absent, Entry, Records, VerifySummary, absent, read_records, sealed_segment, verify_dir, verify_storage,
+pub use read::{
+    Absent, Entry, Records, VerifySummary, absent, exported_list, made, read_records, sealed_segment, verify_dir,
+    verify_storage,
 };
 pub use recovery::Recovery;
 pub use sound::{Depth, Progress, Sound, sound_dir, sound_storage};

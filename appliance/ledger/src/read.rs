@@ -6,8 +6,8 @@ use std::path::Path;
 use yanqian_evidence::mark::{self, Mark};
 use yanqian_evidence::segment::{SegmentHeader, file_name, number_of};
 use yanqian_evidence::verify::{Place, Tail, Verifier};
-use yanqian_vocabulary::Timestamp;
 use yanqian_evidence::{Defect, Record, SegmentHash, Summary, VerifyError};
+use yanqian_vocabulary::Timestamp;
 
 use crate::error::{Doing, OpenError};
 use crate::exported::ExportedList;

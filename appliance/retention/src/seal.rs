@@ -122,3 +122,98 @@ pub(crate) fn open(object: &[u8], keys: &ArchiveKeys) -> Result<(Header, Vec<u8>
     }
     Ok((header, content))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn keys() -> ArchiveKeys {
+        ArchiveKeys { current: ArchiveKey::new(Zeroizing::new([1; 32])), former: Vec::new() }
+    }
+
+    fn header() -> Header {
+        Header {
+            kind: 1,
+            origin: "bank/node-1".to_owned(),
+            node: "node-1".to_owned(),
+            number: 1,
+            first: 1,
+            last: 2,
+            hash: [0; 32],
+            octets: 0,
+            key: [0; 16],
+            prefix: [0; 19],
+        }
+    }
+
+    /// Octets that zstd does not make shorter.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn chunks_that_are_cut_off_moved_or_repeated_are_refused() {
+        let content = noise(3 * CHUNK + 100);
+        let object = seal(header(), &content, &keys().current).unwrap();
+        assert_eq!(open(&object, &keys()).unwrap().1, content);
+        let head = Header::decode(&object).unwrap().1;
+        let chunks: Vec<&[u8]> = object[head..].chunks(CHUNK + TAG).collect();
+        assert!(chunks.len() >= 4);
+        let put = |order: &[usize]| {
+            let moved: Vec<u8> = order.iter().flat_map(|at| chunks[*at]).copied().collect();
+            open(&[&object[..head], &moved].concat(), &keys()).unwrap_err()
+        };
+        assert_eq!(put(&[0, 1, 2]), ObjectError::CutOff);
+        assert_eq!(put(&[1, 0, 2, 3]), ObjectError::Altered(0));
+        assert_eq!(put(&[0, 2, 1, 3]), ObjectError::Altered(1));
+        assert_eq!(put(&[0, 1, 1, 3]), ObjectError::Altered(2));
+        assert_eq!(put(&[]), ObjectError::CutOff);
+    }
+
+    #[test]
+    fn the_head_is_bound_to_the_content() {
+        let object = seal(header(), b"content", &keys().current).unwrap();
+        let (header, head) = Header::decode(&object).unwrap();
+        for changed in [
+            Header { number: 2, ..header.clone() },
+            Header { origin: "bank/node-2".to_owned(), ..header.clone() },
+            Header { hash: [9; 32], ..header.clone() },
+            Header { kind: 2, ..header },
+        ] {
+            let forged = [&changed.encode()[..], &object[head..]].concat();
+            assert_eq!(open(&forged, &keys()).unwrap_err(), ObjectError::Altered(0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_comes_back(content in proptest::collection::vec(any::<u8>(), 0..5000)) {
+            let object = seal(header(), &content, &keys().current).unwrap();
+            prop_assert_eq!(open(&object, &keys()).unwrap().1, content);
+        }
+
+        #[test]
+        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = open(&octets, &keys());
+            let _ = open(&[b"YQARCHIV\0\0\0\x01\0\0\0", &octets[..]].concat(), &keys());
+        }
+
+        #[test]
+        fn no_changed_octet_opens(at in any::<prop::sample::Index>(), to in any::<u8>()) {
+            let mut object = seal(header(), b"what was sealed", &keys().current).unwrap();
+            let at = at.index(object.len());
+            prop_assume!(object[at] != to);
+            object[at] = to;
+            prop_assert!(open(&object, &keys()).is_err());
+        }
+    }
+}

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use yanqian_ledger::read_records;
 
+pub(super) use forget::{confirmed, socket};
+
 use super::ledger_tree;
 use super::output::{complain, say};
 use crate::record_json::record_json;

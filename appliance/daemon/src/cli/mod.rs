@@ -2,6 +2,7 @@
 //! (as `sysexits.h` has it).
 
 mod agreement;
+mod archive;
 mod bench;
 pub(crate) mod check;
 mod check_tokens;
@@ -68,6 +69,9 @@ enum Command {
     /// The evidence on disk
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Sealed segments in the archive: export, proof, holds, restoration, expiry
+    #[command(subcommand)]
+    Archive(archive::Command),
     /// Print the JSON Schema of a configuration file, for editors and checks before roll-out
     #[command(
         after_help = "docs/configuration.md is made from these schemas.\n\nExample:\n  yanqian schema agreement.toml"
@@ -149,6 +153,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Agreement(command) => agreement::run(&command),
         Command::Platform(command) => platform::run(&command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Archive(command) => archive::run(&command),
         Command::Schema(argument) => {
             say(format_args!("{:#}", argument.file.schema().as_value()));
             ExitCode::SUCCESS

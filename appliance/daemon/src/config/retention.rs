@@ -69,14 +69,7 @@ impl Default for RawRetention {
 #[derive(Debug)]
 pub(crate) enum ArchiveSite {
     Directory(PathBuf),
-    S3 {
-        bucket: String,
-        prefix: String,
-        endpoint: String,
-        region: String,
-        credentials: PathBuf,
-        ca: Option<PathBuf>,
-    },
+    S3 { bucket: String, prefix: String, endpoint: String, region: String, credentials: PathBuf, ca: Option<PathBuf> },
 }
 
 /// What becomes of sealed segments.
@@ -176,7 +169,8 @@ mod tests {
     use super::*;
 
     const SAMPLE: &str = include_str!("../../../../samples/yanqian.toml");
-    const S3: &str = "archive = \"s3://b/p/\"\nendpoint = \"https://s3.bank.example\"\ncredentials_file = \"c\"\nkey_file = \"k\"";
+    const S3: &str =
+        "archive = \"s3://b/p/\"\nendpoint = \"https://s3.bank.example\"\ncredentials_file = \"c\"\nkey_file = \"k\"";
 
     fn with(retention: &str) -> Result<RetentionConfig, String> {
         let (before, rest) = SAMPLE.split_once("[retention]").expect("the sample has the table");
@@ -202,7 +196,10 @@ mod tests {
         for (retention, problem) in [
             ("access_days = 1094".to_owned(), "key `retention.access_days`: at least 1095"),
             ("management_days = 1094".to_owned(), "key `retention.management_days`: not less"),
-            (format!("{directory}keep_local_days = 1094"), "key `retention.keep_local_days`: not less than `limits.receipt"),
+            (
+                format!("{directory}keep_local_days = 1094"),
+                "key `retention.keep_local_days`: not less than `limits.receipt",
+            ),
             ("keep_local_days = 2000".to_owned(), "key `retention.archive`: is missing"),
             ("archive = \"arc\"".to_owned(), "key `retention.key_file`: is missing"),
             (format!("{directory}endpoint = \"https://x\""), "key `retention.endpoint`: is for"),

@@ -8,7 +8,7 @@ mod server;
 use serde::{Deserialize, Serialize};
 use yanqian_retention::Range;
 
-pub(crate) use client::{Done, order, wake};
+pub(crate) use client::{OrderError, order, wake};
 pub(crate) use server::start;
 
 /// Octets of one line at most.

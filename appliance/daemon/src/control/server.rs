@@ -52,7 +52,9 @@ fn done(sequence: u64, epoch: Option<u32>, hold: Option<u64>) -> Answer {
 
 /// An archive that hangs does not keep other orders waiting for long. What was begun is whole when it is given again.
 async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    timeout(ARCHIVE, work).await.unwrap_or_else(|_| Err("the archive did not answer in time; give the order again".to_owned()))
+    timeout(ARCHIVE, work)
+        .await
+        .unwrap_or_else(|_| Err("the archive did not answer in time; give the order again".to_owned()))
 }
 
 /// Makes the socket, which only the daemon's own user and root reach. One that a former run left is taken away: the lock of the
@@ -129,15 +131,21 @@ impl Control {
                 Answer::Heard
             }),
             Order::Hold { range, reason } => match self.keeping() {
-                Ok(keeping) => in_time(keeping.hold(range, &reason, operator)).await.map(|(hold, sequence)| done(sequence, None, Some(hold))),
+                Ok(keeping) => in_time(keeping.hold(range, &reason, operator))
+                    .await
+                    .map(|(hold, sequence)| done(sequence, None, Some(hold))),
                 Err(why) => Err(why),
             },
             Order::Release { hold, reason } => match self.keeping() {
-                Ok(keeping) => in_time(keeping.release(hold, &reason, operator)).await.map(|sequence| done(sequence, None, None)),
+                Ok(keeping) => {
+                    in_time(keeping.release(hold, &reason, operator)).await.map(|sequence| done(sequence, None, None))
+                }
                 Err(why) => Err(why),
             },
             Order::Expire { segment } => match self.keeping() {
-                Ok(keeping) => in_time(keeping.expire(segment, operator)).await.map(|sequence| done(sequence, None, None)),
+                Ok(keeping) => {
+                    in_time(keeping.expire(segment, operator)).await.map(|sequence| done(sequence, None, None))
+                }
                 Err(why) => Err(why),
             },
         };

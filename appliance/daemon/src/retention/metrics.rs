@@ -33,7 +33,10 @@ impl RetentionMetrics {
             Ok::<_, prometheus::Error>(gauge)
         };
         let failures = IntCounterVec::new(
-            Opts::new("yanqian_archive_failures_total", "Attempts at an export or removal that failed, by what failed."),
+            Opts::new(
+                "yanqian_archive_failures_total",
+                "Attempts at an export or removal that failed, by what failed.",
+            ),
             &["reason"],
         )?;
         registry.register(Box::new(failures.clone()))?;

@@ -189,7 +189,9 @@ impl Keeping {
     /// On record when this returns.
     async fn record(&self, event: Management) -> Result<u64, ArchiveError> {
         let appended = self.core.append(event.into()).await;
-        appended.map(|appended| appended.sequence).map_err(|error| failed(std::io::Error::other(error.to_string())).into())
+        appended
+            .map(|appended| appended.sequence)
+            .map_err(|error| failed(std::io::Error::other(error.to_string())).into())
     }
 
     /// Has the task look for sealed segments now.
@@ -202,7 +204,9 @@ impl Keeping {
         let placed = place(&self.archive, range, reason, operator, SystemClock.now()).await;
         let (hold, text) = placed.map_err(|error| error.to_string())?;
         let recorded = self.record(Management::HoldPlaced { hold, text, operator }).await;
-        recorded.map(|sequence| (hold, sequence)).map_err(|error| format!("hold {hold} is in force, but not on record: {error}"))
+        recorded
+            .map(|sequence| (hold, sequence))
+            .map_err(|error| format!("hold {hold} is in force, but not on record: {error}"))
     }
 
     pub(crate) async fn release(&self, hold: u64, reason: &str, operator: u32) -> Result<u64, String> {
@@ -221,7 +225,8 @@ impl Keeping {
         }
         let mut sequence = 0;
         let expired = expire(&self.archive, line, &self.keep, SystemClock.now(), || async {
-            sequence = self.record(Management::SegmentExpired { segment, hash: line.hash, operator: Some(operator) }).await?;
+            sequence =
+                self.record(Management::SegmentExpired { segment, hash: line.hash, operator: Some(operator) }).await?;
             Ok(())
         });
         match expired.await.map_err(|error| error.to_string())? {

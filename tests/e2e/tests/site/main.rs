@@ -36,6 +36,7 @@ mod prometheus;
 mod quotas;
 mod receipts;
 mod replacement;
+mod retention;
 mod revocation;
 mod rotation;
 mod sealed;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -5,6 +6,7 @@ use std::time::Instant;
 
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
+use yanqian_ledger::absent;
 use yanqian_ledger::search::{Check, Index, Query, Wanted, scan};
 use yanqian_vocabulary::{CallerId, Mode, PurposeCode, Reason, Verdict, VerificationId};
 
@@ -134,7 +136,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), String> {
         let mut absent = BTreeSet::new();
         let found = index.find(directory, &query, arguments.limit.saturating_add(1), &mut absent);
         for segment in absent {
-            note(format_args!("segment {segment} may hold more; it is in the archive only: yanqian archive restore {segment}"));
+            note(format_args!(
+                "segment {segment} may hold more; it is in the archive only: yanqian archive restore {segment}"
+            ));
         }
         let counts = index.tags_by_epoch().map_err(|error| error.to_string())?;
         (found.map_err(|error| error.to_string())?, Some(counts))
