@@ -151,7 +151,7 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let fetching = config.platform.revocation.fetches().then(|| tokio::spawn(fetching.run()));
     let anchoring = anchoring.map(|anchoring| tokio::spawn(anchoring.run()));
-    let retention = retention.map(|retention| tokio::spawn(retention.run()));
+    let retention = retention.map(Retention::start);
     let (ready_file, state_dir, server) =
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
@@ -184,9 +184,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
         task.abort();
     }
     // It holds the ledger, which closes when nobody does any more.
-    if let Some(task) = retention {
-        task.abort();
-        let _ = task.await;
+    if let Some(running) = retention {
+        running.stop().await;
     }
     for task in tasks {
         let _ = task.await;

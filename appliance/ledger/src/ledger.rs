@@ -134,7 +134,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError::NotRemovable`] for a segment that is not the next on the list, not sealed, or another than the one here.
     pub async fn note_exported(&self, exported: Exported) -> Result<(), OpenError> {
-        self.depart(Departure::Exported(exported)).await
+        self.depart(Departure::Exported(Box::new(exported))).await
     }
 
     /// Whether [`Self::remove_sealed`] would remove this segment: to be asked before the removal goes on record.

@@ -2,40 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use yanqian_evidence::{Body, Revocation, RevocationKind, Signer};
-use yanqian_ledger::{Archived, Entry};
-use yanqian_vocabulary::CertificateHash;
+use yanqian_ledger::{Entry, each_named};
 
 use crate::name::Name;
 
-/// Each once. Certificates that stand in a record themselves are not among them.
+/// Each once.
 pub(crate) fn named(entries: &[Entry]) -> BTreeSet<Name> {
     let mut names = BTreeSet::new();
     for entry in entries {
-        let context = &entry.record.context;
-        let ours = std::iter::once(&context.certificate).chain(&context.encryption_certificate);
-        names.extend(ours.map(certificate));
-        match &entry.record.body {
-            Body::Outcome(outcome) => add(&mut names, outcome.signer.as_ref(), &outcome.chain, &outcome.revocation),
-            Body::Exchange(exchange) => add(&mut names, Some(&exchange.signer), &exchange.chain, &exchange.revocation),
-            _ => {}
-        }
+        each_named(&entry.record, |kind, hash| drop(names.insert(Name::of_evidence(kind, hash))));
     }
     names
-}
-
-fn certificate(hash: &CertificateHash) -> Name {
-    Name::of_evidence(Archived::Certificate, *hash.as_bytes())
-}
-
-fn add(names: &mut BTreeSet<Name>, signer: Option<&Signer>, chain: &[CertificateHash], revocation: &[Revocation]) {
-    names.extend(signer.map(|signer| certificate(&signer.hash)));
-    names.extend(chain.iter().map(certificate));
-    names.extend(revocation.iter().map(|used| {
-        let kind = match used.kind {
-            RevocationKind::Crl => Archived::Crl,
-            RevocationKind::Ocsp => Archived::Ocsp,
-        };
-        Name::of_evidence(kind, *used.hash.as_bytes())
-    }));
 }

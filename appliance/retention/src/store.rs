@@ -15,6 +15,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, RetryConfig};
 use zeroize::Zeroizing;
 
+use crate::archive::blocking;
 use crate::error::ArchiveError;
 use crate::http::{Connector, tls};
 use crate::seal::MAX_CONTENT;
@@ -57,11 +58,29 @@ pub(crate) enum Created {
 
 /// Objects of one ledger.
 pub struct Store {
-    inner: Arc<dyn ObjectStore>,
+    inner: Inner,
     base: String,
     patience: Duration,
     /// As an operator would call it; no secrets.
     pub location: String,
+}
+
+enum Inner {
+    /// Opened anew for each operation: what is mounted there may come and go.
+    Directory(PathBuf),
+    Bucket(Arc<dyn ObjectStore>),
+}
+
+impl Inner {
+    async fn open(&self) -> Result<Arc<dyn ObjectStore>, Error> {
+        let directory = match self {
+            Self::Bucket(bucket) => return Ok(Arc::clone(bucket)),
+            Self::Directory(directory) => directory.clone(),
+        };
+        let files = blocking(move || LocalFileSystem::new_with_prefix(directory)).await?;
+        // What is read back must lie on the disk, not only in memory.
+        Ok(Arc::new(files.with_fsync(true)))
+    }
 }
 
 impl fmt::Debug for Store {
@@ -77,15 +96,13 @@ fn setting(key: &'static str, problem: impl fmt::Display) -> ArchiveError {
 impl Store {
     /// Objects below the ledger's origin. No operation takes longer than `patience`. Nothing is asked of the storage here.
     pub fn open(site: &Site, origin: &str, patience: Duration) -> Result<Self, ArchiveError> {
-        let (inner, prefix, location): (Arc<dyn ObjectStore>, _, _) = match site {
+        let (inner, prefix, location) = match site {
             Site::Directory(directory) => {
-                let files = LocalFileSystem::new_with_prefix(directory).map_err(|error| setting("archive", error))?;
-                // What is read back must lie on the disk, not only in memory.
-                (Arc::new(files.with_fsync(true)), String::new(), directory.display().to_string())
+                (Inner::Directory(directory.clone()), String::new(), directory.display().to_string())
             }
             Site::S3(s3) => {
                 let location = format!("s3://{}/{}", s3.bucket, s3.prefix);
-                (Arc::new(bucket(s3, patience)?), s3.prefix.clone(), location)
+                (Inner::Bucket(Arc::new(bucket(s3, patience)?)), s3.prefix.clone(), location)
             }
         };
         let base =
@@ -116,7 +133,7 @@ impl Store {
         const DOING: &str = "putting";
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let path = self.path(name);
-        let put = self.inner.put_opts(&path, PutPayload::from(octets), options);
+        let put = async { self.inner.open().await?.put_opts(&path, PutPayload::from(octets), options).await };
         match self.limited(DOING, name, put).await? {
             Ok(_) => Ok(Created::New),
             Err(Error::AlreadyExists { .. }) => Ok(Created::Exists),
@@ -128,7 +145,7 @@ impl Store {
         const DOING: &str = "reading";
         let path = self.path(name);
         let get = async {
-            let found = self.inner.get(&path).await?;
+            let found = self.inner.open().await?.get(&path).await?;
             // More than any object with all its tags.
             if found.meta.size > MAX_CONTENT + (MAX_CONTENT >> 8) {
                 return Ok(None);
@@ -151,7 +168,9 @@ impl Store {
         const DOING: &str = "listing";
         let prefix = self.path(folder);
         let mut names = Vec::new();
-        let mut found = self.inner.list(Some(&prefix));
+        let opened = self.limited(DOING, folder, self.inner.open()).await?;
+        let opened = opened.map_err(|error| Self::failed(DOING, folder, &error))?;
+        let mut found = opened.list(Some(&prefix));
         while let Some(object) =
             self.limited(DOING, folder, async { found.next().await.transpose() }).await?.transpose()
         {
@@ -165,7 +184,8 @@ impl Store {
     pub(crate) async fn delete(&self, name: &str) -> Result<(), ArchiveError> {
         const DOING: &str = "deleting";
         let path = self.path(name);
-        match self.limited(DOING, name, self.inner.delete(&path)).await? {
+        let delete = async { self.inner.open().await?.delete(&path).await };
+        match self.limited(DOING, name, delete).await? {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(Self::failed(DOING, name, &error)),
         }

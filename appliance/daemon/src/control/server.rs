@@ -131,21 +131,21 @@ impl Control {
                 Answer::Heard
             }),
             Order::Hold { range, reason } => match self.keeping() {
-                Ok(keeping) => in_time(keeping.hold(range, &reason, operator))
+                Ok(keeping) => in_time(keeping.apart(move |keeping| keeping.hold(range, reason, operator)))
                     .await
                     .map(|(hold, sequence)| done(sequence, None, Some(hold))),
                 Err(why) => Err(why),
             },
             Order::Release { hold, reason } => match self.keeping() {
-                Ok(keeping) => {
-                    in_time(keeping.release(hold, &reason, operator)).await.map(|sequence| done(sequence, None, None))
-                }
+                Ok(keeping) => in_time(keeping.apart(move |keeping| keeping.release(hold, reason, operator)))
+                    .await
+                    .map(|sequence| done(sequence, None, None)),
                 Err(why) => Err(why),
             },
             Order::Expire { segment } => match self.keeping() {
-                Ok(keeping) => {
-                    in_time(keeping.expire(segment, operator)).await.map(|sequence| done(sequence, None, None))
-                }
+                Ok(keeping) => in_time(keeping.apart(move |keeping| keeping.expire(segment, operator)))
+                    .await
+                    .map(|sequence| done(sequence, None, None)),
                 Err(why) => Err(why),
             },
         };

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use yanqian_evidence::Management;
 use yanqian_evidence::segment::file_name;
 use yanqian_gateway::{Clock as _, Core, SystemClock};
@@ -34,18 +36,33 @@ pub(crate) struct Keeping {
     directory: PathBuf,
     keep: Keep,
     wake: Arc<Notify>,
+    apart: Handle,
 }
 
-/// The task that exports and removes.
+/// The task that exports and removes, before it runs.
 pub(crate) struct Retention {
-    keeping: Keeping,
-    ledger: Arc<Ledger>,
-    exporter: Exporter,
-    tree: Option<TreePlaces>,
-    keep_local: Option<Duration>,
-    interval: Duration,
-    metrics: RetentionMetrics,
+    work: Work,
+    /// Threads of its own: storage that hangs holds none of those that carry checks.
+    runtime: Runtime,
 }
+
+/// The task while it runs.
+pub(crate) struct Running {
+    runtime: Runtime,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Lets go of the ledger. What hangs in a system call is left to the end of the process.
+    pub(crate) async fn stop(self) {
+        self.task.abort();
+        let _ = self.task.await;
+        self.runtime.shutdown_background();
+    }
+}
+
+/// Threads for system calls and for sealing.
+const BLOCKING: usize = 4;
 
 impl Retention {
     /// None without an archive. Asks nothing of it.
@@ -60,7 +77,15 @@ impl Retention {
         let tree = config.checkpoints.is_some().then(|| anchoring::places(config));
         let evidence = config.state_dir.join("archive");
         let exporter = Exporter::new(Places { ledger: directory.clone(), evidence, tree: tree.clone() });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(BLOCKING)
+            .thread_name("archive")
+            .enable_all()
+            .build()
+            .map_err(|error| PartError::from(error.to_string()))?;
         let keeping = Keeping {
+            apart: runtime.handle().clone(),
             archive: Arc::new(archive),
             core: Arc::clone(core),
             directory,
@@ -68,15 +93,34 @@ impl Retention {
             wake: Arc::default(),
         };
         let (keep_local, interval) = (config.retention.keep_local, config.retention.interval);
-        Ok(Some(Self { keeping, ledger: Arc::clone(ledger), exporter, tree, keep_local, interval, metrics }))
+        let ledger = Arc::clone(ledger);
+        let work = Work { keeping, ledger, exporter, tree, keep_local, interval, metrics };
+        Ok(Some(Self { work, runtime }))
     }
 
     pub(crate) fn keeping(&self) -> Keeping {
-        self.keeping.clone()
+        self.work.keeping.clone()
     }
 
+    pub(crate) fn start(self) -> Running {
+        let task = self.runtime.spawn(self.work.run());
+        Running { runtime: self.runtime, task }
+    }
+}
+
+struct Work {
+    keeping: Keeping,
+    ledger: Arc<Ledger>,
+    exporter: Exporter,
+    tree: Option<TreePlaces>,
+    keep_local: Option<Duration>,
+    interval: Duration,
+    metrics: RetentionMetrics,
+}
+
+impl Work {
     /// Runs until its task is aborted.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         tokio::time::sleep(SETTLE).await;
         loop {
             for result in [self.export().await, self.remove().await] {
@@ -179,6 +223,15 @@ fn whole(n: u64) -> i64 {
 }
 
 impl Keeping {
+    /// Does what was ordered on the archive's own threads.
+    pub(crate) async fn apart<T, F>(&self, work: impl FnOnce(Self) -> F) -> Result<T, String>
+    where
+        F: Future<Output = Result<T, String>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.apart.spawn(work(self.clone())).await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
     async fn list(&self) -> Result<ExportedList, OpenError> {
         let directory = self.directory.clone();
         tokio::task::spawn_blocking(move || exported_list(&directory))
@@ -200,8 +253,8 @@ impl Keeping {
     }
 
     /// Gives the hold's number and its record's sequence.
-    pub(crate) async fn hold(&self, range: Range, reason: &str, operator: u32) -> Result<(u64, u64), String> {
-        let placed = place(&self.archive, range, reason, operator, SystemClock.now()).await;
+    pub(crate) async fn hold(self, range: Range, reason: String, operator: u32) -> Result<(u64, u64), String> {
+        let placed = place(&self.archive, range, &reason, operator, SystemClock.now()).await;
         let (hold, text) = placed.map_err(|error| error.to_string())?;
         let recorded = self.record(Management::HoldPlaced { hold, text, operator }).await;
         recorded
@@ -209,15 +262,15 @@ impl Keeping {
             .map_err(|error| format!("hold {hold} is in force, but not on record: {error}"))
     }
 
-    pub(crate) async fn release(&self, hold: u64, reason: &str, operator: u32) -> Result<u64, String> {
-        let released = release(&self.archive, hold, reason, operator, SystemClock.now()).await;
+    pub(crate) async fn release(self, hold: u64, reason: String, operator: u32) -> Result<u64, String> {
+        let released = release(&self.archive, hold, &reason, operator, SystemClock.now()).await;
         let text = released.map_err(|error| error.to_string())?;
         let recorded = self.record(Management::HoldReleased { hold, text, operator }).await;
         recorded.map_err(|error| format!("hold {hold} is released, but that is not on record: {error}"))
     }
 
     /// Only what the node itself has removed: otherwise the records would still be here.
-    pub(crate) async fn expire(&self, segment: u64, operator: u32) -> Result<u64, String> {
+    pub(crate) async fn expire(self, segment: u64, operator: u32) -> Result<u64, String> {
         let list = self.list().await.map_err(|error| error.to_string())?;
         let line: &Exported = list.of(segment).ok_or_else(|| format!("segment {segment} was not exported"))?;
         if segment > list.removed {

@@ -22,7 +22,7 @@ pub(crate) enum Command {
 /// What becomes of a sealed segment.
 pub(crate) enum Departure {
     /// It was read back whole from an archive.
-    Exported(Exported),
+    Exported(Box<Exported>),
     /// Whether it may be removed; nothing changes.
     Removable(u64),
     /// The archive's copy was proven again and the removal is on record: the file goes.
