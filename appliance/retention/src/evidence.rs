@@ -10,7 +10,9 @@ use crate::name::Name;
 pub(crate) fn named(entries: &[Entry]) -> BTreeSet<Name> {
     let mut names = BTreeSet::new();
     for entry in entries {
-        each_named(&entry.record, |kind, hash| drop(names.insert(Name::of_evidence(kind, hash))));
+        each_named(&entry.record, |kind, hash| {
+            names.insert(Name::of_evidence(kind, hash));
+        });
     }
     names
 }

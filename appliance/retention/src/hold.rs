@@ -99,9 +99,10 @@ pub async fn holds(archive: &Archive) -> Result<BTreeMap<u64, (Hold, Option<Rele
     let released = archive.numbers(Kind::Release).await?;
     for number in archive.numbers(Kind::Hold).await? {
         let hold: Hold = parse(&archive.must(Name::Hold(number)).await?.content)?;
-        let release = match released.contains(&number) {
-            true => Some(parse::<Release>(&archive.must(Name::Release(number)).await?.content)?),
-            false => None,
+        let release = if released.contains(&number) {
+            Some(parse::<Release>(&archive.must(Name::Release(number)).await?.content)?)
+        } else {
+            None
         };
         found.insert(number, (hold, release));
     }

@@ -40,17 +40,17 @@ pub async fn verify(
     let expired: HashSet<u64> = archive.numbers(Kind::Expired).await?.into_iter().collect();
     let last = segments.iter().chain(&expired).copied().max().unwrap_or(0);
     let (mut verified, mut tree, mut named_before) = (Verified::default(), Tree::default(), HashSet::new());
-    let mut verifier = Some(Verifier::new(None));
+    let mut reader = Some(Verifier::new(None));
     for segment in 1..=last {
         let proof = Proof::decode(segment, &archive.must(Name::Proof(segment)).await?.content)?;
         let before = verified.ends.last().copied();
         let (end, leaves) = if segments.contains(&segment) {
             let content = archive.must(Name::Segment(segment)).await?.content;
             verified.octets += u64::try_from(content.len()).unwrap_or(u64::MAX);
-            let next = verifier.take();
+            let next = reader.take();
             let (next, end, entries) = blocking(move || read(segment, next, &content)).await?;
             goes_on(segment, before, &end.1)?;
-            verifier = Some(next);
+            reader = Some(next);
             for name in named(&entries) {
                 if named_before.insert(name) {
                     archive.must(name).await?;
@@ -64,7 +64,7 @@ pub async fn verify(
                 return Err(ArchiveError::Chain(segment));
             }
             verified.expired += 1;
-            verifier = None;
+            reader = None;
             (tombstone.end(), proof.leaves().collect::<Vec<LeafHash>>())
         };
         let first = before.map_or(1, |(_, _, last)| last + 1);
@@ -72,7 +72,9 @@ pub async fn verify(
         if !proof.leaves().eq(leaves.iter().copied()) || first + count != end.2 + 1 {
             return Err(ArchiveError::proof(segment, "its leaves are not the segment's"));
         }
-        leaves.into_iter().for_each(|leaf| tree.push(leaf));
+        for leaf in leaves {
+            tree.push(leaf);
+        }
         let signed = proof.checkpoint(segment, end.2, tree.root(), key)?;
         verified.checkpoints += u64::from(signed.is_some());
         verified.ends.push(end);
@@ -82,12 +84,10 @@ pub async fn verify(
 }
 
 type End = (SegmentHash, ChainValue, u64);
+/// The reader for the next segment, where this one ends and what its header says, and its records.
+type Read = (Verifier, (End, SegmentHeader), Vec<Entry>);
 
-fn read(
-    segment: u64,
-    verifier: Option<Verifier>,
-    content: &[u8],
-) -> Result<(Verifier, (End, SegmentHeader), Vec<Entry>), ArchiveError> {
+fn read(segment: u64, verifier: Option<Verifier>, content: &[u8]) -> Result<Read, ArchiveError> {
     let header = SegmentHeader::decode(content)
         .map(|(header, _)| header)
         .map_err(|error| ArchiveError::Proof { segment, problem: error.to_string() })?;

@@ -8,7 +8,7 @@ use yanqian_harness::{File, Output, Site};
 
 use crate::support::{assert_verdict, good, site_with, within};
 
-const ENOUGH: Duration = Duration::from_secs(60);
+const ENOUGH: Duration = Duration::from_mins(1);
 
 /// A site with an archive in a directory, and segments that are soon full.
 async fn site(archive: &Path) -> Site {
