@@ -40,7 +40,7 @@ use crate::keys::{self, Lists, Prover};
 use crate::link::LinkMetrics;
 use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
-use crate::retention::{Retention, RetentionMetrics};
+use crate::retention::{self, Retention};
 use crate::rotation::Rotation;
 use crate::search_keys::{self, First, SearchKeys};
 use crate::tls;
@@ -107,7 +107,6 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     let key_usage = KeyUsage::register(&registry, &names).map_err(failed)?;
     let grade = GradeGauge::register(&registry, &names).map_err(failed)?;
     let fetch_metrics = FetchMetrics::register(&registry).map_err(failed)?;
-    let retention_metrics = RetentionMetrics::register(&registry).map_err(failed)?;
     let verifier = Arc::new(Verifier::new(config.verification));
     registry.register(Box::new(VerificationMetrics::new(&verifier).map_err(failed)?)).map_err(failed)?;
     let admin = TcpListener::bind(config.metrics_address).await.map_err(failed)?;
@@ -121,9 +120,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let tls = tls::server_config(&config.listen).map_err(configuration)?;
     let listener = listener(config.listen.address).await?;
-    let retention = Retention::open(&config, &core, &ledger, retention_metrics).map_err(configuration)?;
-    let keeping = retention.as_ref().map(Retention::keeping);
-    let (control, search_keys) = control::start(&config, &core, search_keys, keeping).map_err(failed)?;
+    let retention = Retention::start(&config, &core, &ledger, &registry).map_err(configuration)?;
+    let (control, search_keys) = control::start(&config, &core, search_keys, retention.as_ref()).map_err(failed)?;
     let search_keys = tokio::spawn(SearchKeys::tend(search_keys));
     let address = listener.local_addr().map_err(failed)?;
     core.append(Management::Started {}.into()).await.map_err(failed)?;
@@ -151,7 +149,6 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let fetching = config.platform.revocation.fetches().then(|| tokio::spawn(fetching.run()));
     let anchoring = anchoring.map(|anchoring| tokio::spawn(anchoring.run()));
-    let retention = retention.map(Retention::start);
     let (ready_file, state_dir, server) =
         (config.listen.ready_file.clone(), config.state_dir.clone(), config.limits.server);
     let reloader = Reloader::new(config, Arc::clone(&core), prover, Arc::clone(&trust));
@@ -180,13 +177,8 @@ async fn serve(config: Config) -> Result<(), ServeError> {
     readiness.set(vec!["stopping".to_owned()]);
     let tasks = [control, search_keys, acts, watch, rotation, clock, admin];
     tasks.iter().for_each(JoinHandle::abort);
-    for task in [fetching, anchoring].into_iter().flatten() {
-        task.abort();
-    }
-    // It holds the ledger, which closes when nobody does any more.
-    if let Some(running) = retention {
-        running.stop().await;
-    }
+    [fetching, anchoring].iter().flatten().for_each(JoinHandle::abort);
+    retention::stop(retention).await;
     for task in tasks {
         let _ = task.await;
     }

@@ -184,6 +184,18 @@ pub(crate) fn schema() -> Schema {
     schema_for!(RawConfig)
 }
 
+/// How the platform knows the entity and its application.
+fn names_at_the_platform(platform: &RawPlatform) -> Result<(), (&'static str, &'static str)> {
+    for (key, text) in
+        [("platform.customer_number", &platform.customer_number), ("platform.application", &platform.application)]
+    {
+        if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
+            return Err((key, "1 to 64 octets without control characters"));
+        }
+    }
+    Ok(())
+}
+
 /// Parses and validates; `file` is named in errors and is the base of relative paths.
 pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     let raw: RawConfig =
@@ -212,14 +224,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
             return Err(value_error(key, &format!("{} to {}", range.start(), range.end())));
         }
     }
-    for (key, text) in [
-        ("platform.customer_number", &raw.platform.customer_number),
-        ("platform.application", &raw.platform.application),
-    ] {
-        if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
-            return Err(value_error(key, "1 to 64 octets without control characters"));
-        }
-    }
+    names_at_the_platform(&raw.platform).map_err(|(key, problem)| value_error(key, problem))?;
     let base = file.parent().unwrap_or(Path::new(""));
     let state_dir = base.join(raw.paths.state_dir);
     let checkpoints = raw.checkpoints.read(base, &state_dir).map_err(|(key, problem)| value_error(key, problem))?;

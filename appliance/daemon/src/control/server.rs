@@ -15,7 +15,7 @@ use yanqian_vocabulary::VerificationId;
 use super::{Answer, MAX_LINE, Order};
 use crate::config::Config;
 use crate::parts;
-use crate::retention::Keeping;
+use crate::retention::{Keeping, Retention};
 use crate::search_keys::SearchKeys;
 
 /// For an order to arrive, and for its answer to be taken.
@@ -37,12 +37,16 @@ pub(crate) fn start(
     config: &Config,
     core: &Arc<Core>,
     search_keys: SearchKeys,
-    keeping: Option<Keeping>,
+    retention: Option<&Retention>,
 ) -> Result<(JoinHandle<()>, Arc<Mutex<SearchKeys>>), String> {
     let socket = parts::control_socket(config);
     let listener = bind(&socket).map_err(|error| format!("{}: {error}", socket.display()))?;
     let search_keys = Arc::new(Mutex::new(search_keys));
-    let control = Control { core: Arc::clone(core), search_keys: Arc::clone(&search_keys), keeping };
+    let control = Control {
+        core: Arc::clone(core),
+        search_keys: Arc::clone(&search_keys),
+        keeping: retention.map(Retention::keeping),
+    };
     Ok((tokio::spawn(control.run(listener)), search_keys))
 }
 

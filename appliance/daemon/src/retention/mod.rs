@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::Registry;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -23,7 +24,7 @@ use crate::anchoring;
 use crate::config::Config;
 use crate::parts::{self, PartError};
 
-pub(crate) use metrics::RetentionMetrics;
+use metrics::RetentionMetrics;
 
 /// After a start, so that the first look does not compete with it.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -39,25 +40,28 @@ pub(crate) struct Keeping {
     apart: Handle,
 }
 
-/// The task that exports and removes, before it runs.
+/// The task that exports and removes, on threads of its own: storage that hangs holds none of those that carry checks.
 pub(crate) struct Retention {
-    work: Work,
-    /// Threads of its own: storage that hangs holds none of those that carry checks.
-    runtime: Runtime,
-}
-
-/// The task while it runs.
-pub(crate) struct Running {
-    runtime: Runtime,
+    keeping: Keeping,
     task: JoinHandle<()>,
+    /// Taken when it goes.
+    runtime: Option<Runtime>,
 }
 
-impl Running {
-    /// Lets go of the ledger. What hangs in a system call is left to the end of the process.
-    pub(crate) async fn stop(self) {
-        self.task.abort();
-        let _ = self.task.await;
-        self.runtime.shutdown_background();
+impl Drop for Retention {
+    /// What hangs in a system call is left to the end of the process.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Ends the task, which lets go of the ledger.
+pub(crate) async fn stop(retention: Option<Retention>) {
+    if let Some(mut retention) = retention {
+        retention.task.abort();
+        let _ = (&mut retention.task).await;
     }
 }
 
@@ -65,13 +69,14 @@ impl Running {
 const BLOCKING: usize = 4;
 
 impl Retention {
-    /// None without an archive. Asks nothing of it.
-    pub(crate) fn open(
+    /// None without an archive.
+    pub(crate) fn start(
         config: &Config,
         core: &Arc<Core>,
         ledger: &Arc<Ledger>,
-        metrics: RetentionMetrics,
+        registry: &Registry,
     ) -> Result<Option<Self>, PartError> {
+        let metrics = RetentionMetrics::register(registry).map_err(|error| PartError::from(error.to_string()))?;
         let Some(archive) = parts::archive(config)? else { return Ok(None) };
         let directory = parts::ledger_directory(config);
         let tree = config.checkpoints.is_some().then(|| anchoring::places(config));
@@ -94,17 +99,13 @@ impl Retention {
         };
         let (keep_local, interval) = (config.retention.keep_local, config.retention.interval);
         let ledger = Arc::clone(ledger);
-        let work = Work { keeping, ledger, exporter, tree, keep_local, interval, metrics };
-        Ok(Some(Self { work, runtime }))
+        let work = Work { keeping: keeping.clone(), ledger, exporter, tree, keep_local, interval, metrics };
+        let task = runtime.spawn(work.run());
+        Ok(Some(Self { keeping, task, runtime: Some(runtime) }))
     }
 
     pub(crate) fn keeping(&self) -> Keeping {
-        self.work.keeping.clone()
-    }
-
-    pub(crate) fn start(self) -> Running {
-        let task = self.runtime.spawn(self.work.run());
-        Running { runtime: self.runtime, task }
+        self.keeping.clone()
     }
 }
 
@@ -201,7 +202,7 @@ impl Work {
         let directory = self.keeping.directory.clone();
         let oldest = if exported < sealed {
             let made = tokio::task::spawn_blocking(move || made(&directory, exported + 2)).await;
-            made.map_err(std::io::Error::other).map_err(|source| failed(source))??.unix_seconds()
+            made.map_err(std::io::Error::other).map_err(failed)??.unix_seconds()
         } else {
             0
         };

@@ -14,7 +14,7 @@ use crate::parts;
 pub(in crate::cli) struct List {
     #[command(flatten)]
     of: ConfigOf,
-    /// One JSON document: {"v":1,"archive","waiting","segments":[{"segment","first","last","octets","last_time","hash","place"}]}
+    /// One JSON document: {"v":1,"archive","waiting","segments":[{"segment","first","last","octets","time","hash","place"}]}
     #[arg(long)]
     json: bool,
 }
@@ -53,7 +53,7 @@ pub(super) fn list(arguments: &List) -> Result<(), String> {
             .map(|line| {
                 json!({
                     "segment": line.segment, "first": line.first, "last": line.last, "octets": line.octets,
-                    "last_time": line.last_time.to_string(), "hash": line.hash.to_string(), "place": of(line.segment),
+                    "time": line.last_time.to_string(), "hash": line.hash.to_string(), "place": of(line.segment),
                 })
             })
             .collect();
@@ -61,8 +61,8 @@ pub(super) fn list(arguments: &List) -> Result<(), String> {
         return Ok(());
     }
     for line in &list.segments {
-        let (segment, first, last) = (line.segment, line.first, line.last);
-        say(format_args!("{segment:>8}  {first:>10} - {last:<10}  {}  {}", line.last_time, of(segment)));
+        let (segment, first, end) = (line.segment, line.first, line.last);
+        say(format_args!("{segment:>8}  {first:>10} - {end:<10}  {}  {}", line.last_time, of(segment)));
     }
     note(format_args!("{}: {exported} segments; {} sealed ones wait", archive.location(), sealed - exported));
     Ok(())

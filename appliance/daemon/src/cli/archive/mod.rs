@@ -135,7 +135,7 @@ fn counts(ledger: &Path) -> Result<(u64, u64, u64), String> {
     let told = |error: yanqian_ledger::OpenError| format!("{}: {error}", ledger.display());
     let list = exported_list(ledger).map_err(told)?;
     let exported = u64::try_from(list.segments.len()).unwrap_or(u64::MAX);
-    let sealed = (exported..).take_while(|segment| made(ledger, segment + 2).is_ok()).last();
+    let sealed = (exported..=u64::MAX - 2).take_while(|segment| made(ledger, segment + 2).is_ok()).last();
     Ok((exported, list.removed, sealed.map_or(exported, |segment| segment + 1)))
 }
 
