@@ -182,25 +182,29 @@ impl Iterator for Records {
 
 /// Numbers of the segment files, which must run without a gap from 1, or from the first that the archive does not hold alone.
 pub(crate) fn contiguous_segments(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
-    let mut segments: Vec<u64> =
-        storage.names().doing("listing the ledger's directory")?.iter().filter_map(|name| number_of(name)).collect();
-    segments.sort_unstable();
+    let segments = readable_segments(storage)?;
     let Some(&first) = segments.first() else { return Ok(segments) };
     if let Some((expected, _)) = (first..).zip(&segments).find(|(expected, found)| expected != *found) {
         return Err(OpenError::SegmentMissing(expected));
     }
-    if first == 1 {
-        return Ok(segments);
-    }
-    // Copies that the archive gave back are read as if they had never been away.
-    let is_here = |segment: &u64| storage.open(&file_name(*segment), false).is_ok();
-    let mut restored: Vec<u64> = (1..first).rev().take_while(is_here).collect();
-    restored.reverse();
-    restored.extend(segments);
-    if let Some(&first) = restored.first().filter(|first| **first > 1) {
+    if first > 1 {
         ExportedList::read(storage)?.goes_on_with(&read_header(storage, first)?)?;
     }
-    Ok(restored)
+    Ok(segments)
+}
+
+/// Numbers of the segment files, ascending, and those of copies that the archive gave back right before them: these are read as if
+/// they had never been away.
+pub(crate) fn readable_segments(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
+    let names = storage.names().doing("listing the ledger's directory")?;
+    let mut segments: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
+    segments.sort_unstable();
+    let is_here = |segment: &u64| storage.open(&file_name(*segment), false).is_ok();
+    let first = segments.first().copied().unwrap_or(1);
+    let mut readable: Vec<u64> = (1..first).rev().take_while(is_here).collect();
+    readable.reverse();
+    readable.extend(segments);
+    Ok(readable)
 }
 
 /// `None` when there is no mark, or neither of its slots was ever written whole.

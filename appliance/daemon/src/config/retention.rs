@@ -109,16 +109,16 @@ impl RawRetention {
             let problem = "not less than `limits.receipt_retention_days`: receipts are made from the node's own files";
             return wrong("retention.keep_local_days", problem);
         }
-        if keep_local.is_some() && !has_checkpoints {
-            let problem = "needs `checkpoints.key`: without tiles nothing here would prove what was removed";
-            return wrong("retention.keep_local_days", problem);
-        }
         let archive = match (&self.archive, &self.key_file) {
             (Some(_), Some(key)) => Some((self.site(base)?, base.join(key))),
             (Some(_), None) => return wrong("retention.key_file", "is missing: objects are sealed with it"),
             (None, None) if keep_local.is_none() => None,
             (None, _) => return wrong("retention.archive", "is missing: where sealed segments go"),
         };
+        if keep_local.is_some() && !has_checkpoints {
+            let problem = "needs `checkpoints.key`: without tiles nothing here would prove what was removed";
+            return wrong("retention.keep_local_days", problem);
+        }
         Ok(RetentionConfig {
             archive,
             former_keys: self.former_key_files.iter().map(|file| base.join(file)).collect(),
@@ -201,6 +201,7 @@ mod tests {
                 "key `retention.keep_local_days`: not less than `limits.receipt",
             ),
             ("keep_local_days = 2000".to_owned(), "key `retention.archive`: is missing"),
+            (format!("{directory}keep_local_days = 2000"), "key `retention.keep_local_days`: needs `checkpoints.key`"),
             ("archive = \"arc\"".to_owned(), "key `retention.key_file`: is missing"),
             (format!("{directory}endpoint = \"https://x\""), "key `retention.endpoint`: is for"),
             (S3.replace("endpoint", "# endpoint"), "key `retention.endpoint`: is missing"),

@@ -7,7 +7,7 @@ use yanqian_vocabulary::Timestamp;
 
 use super::TreeError;
 use crate::error::{Doing as _, OpenError};
-use crate::read::{contiguous_segments, open_segment, read_header, read_start};
+use crate::read::{open_segment, read_header, read_start, readable_segments};
 use crate::storage::{Directory, StoredFile, wide};
 
 /// Octets read at once: more than the longest frame.
@@ -110,7 +110,7 @@ fn open(storage: &Directory, segment: u64) -> Result<Position, TreeError> {
 /// The segment that holds the record: the last that does not begin after it.
 fn find(directory: &Path, sequence: u64) -> Result<Position, TreeError> {
     let storage = Directory::read_only(directory).doing("opening the ledger")?;
-    let segments = contiguous_segments(&storage)?;
+    let segments = readable_segments(&storage)?;
     let mut error = None;
     let place = segments.partition_point(|segment| {
         let first = read_header(&storage, *segment).map(|header| header.first_sequence);
