@@ -55,8 +55,8 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
     day: QuotaDay,
-    /// Those of its quotas that had a limit when it was counted.
-    leased: Vec<Scope>,
+    /// Those of its quotas that had a limit when it was counted, with the limit.
+    leased: Vec<(Scope, u64)>,
 }
 
 /// What the book says to a request.
@@ -229,9 +229,9 @@ impl Book {
                 of_purpose.spend(purpose.quota, Some(&caller.id), uptime);
                 own.spend(caller.quota, None, uptime);
                 let scopes = [
-                    agreement.quota.per_day.map(|_| Scope::Agreement),
-                    purpose.quota.per_day.map(|_| Scope::Purpose(purpose.code.clone())),
-                    caller.quota.per_day.map(|_| Scope::Caller(caller.id.clone())),
+                    agreement.quota.per_day.map(|limit| (Scope::Agreement, limit)),
+                    purpose.quota.per_day.map(|limit| (Scope::Purpose(purpose.code.clone()), limit)),
+                    caller.quota.per_day.map(|limit| (Scope::Caller(caller.id.clone()), limit)),
                 ];
                 let spent = Spent { day, leased: scopes.into_iter().flatten().collect() };
                 Asked::Decided(decision, Some(spent))
@@ -262,15 +262,22 @@ impl Book {
     /// The store gave so much of a lease; nothing when the day's quota is used up.
     pub fn granted(&mut self, lease: &Lease, granted: u64) {
         let Some(slot) = self.find(&lease.scope).filter(|slot| slot.day == lease.day) else { return };
-        slot.left = slot.left.saturating_add(granted);
-        slot.exhausted = granted == 0;
+        if slot.limit == Some(lease.limit) {
+            slot.left = slot.left.saturating_add(granted);
+            slot.exhausted = granted == 0;
+        } else {
+            slot.outdated = slot.outdated.saturating_add(granted);
+        }
     }
 
     /// A check that was counted never reached the platform, so the day has it again. Rates do not go back.
     pub fn give_back(&mut self, spent: &Spent) {
-        for scope in &spent.leased {
-            if let Some(slot) = self.find(scope).filter(|slot| slot.day == spent.day) {
+        for (scope, limit) in &spent.leased {
+            let Some(slot) = self.find(scope).filter(|slot| slot.day == spent.day) else { continue };
+            if slot.limit == Some(*limit) {
                 slot.left += 1;
+            } else {
+                slot.outdated += 1;
             }
         }
     }

@@ -191,6 +191,17 @@ proptest! {
 }
 
 #[test]
+fn what_was_counted_under_another_limit_is_not_given_back_to_this_one() {
+    let (wide, narrow) = (agreement(["checks_per_day = 9", "", ""]), agreement(["checks_per_day = 2", "", ""]));
+    let (mut book, mut store) = (Book::new(Duration::ZERO), Store::default());
+    let sent: Vec<_> = (0..4).map(|_| ask(&mut book, &mut store, &wide, "a", at(0)).unwrap()).collect();
+    let refused = Err(("agreement.checks_per_day".to_owned(), Reason::AgreementQuota));
+    assert_eq!(ask(&mut book, &mut store, &narrow, "a", at(0)), refused);
+    book.give_back(&sent[0]);
+    assert_eq!(ask(&mut book, &mut store, &narrow, "a", at(0)), refused, "three are sent, and two allowed");
+}
+
+#[test]
 fn a_check_that_never_reached_the_platform_is_given_back() {
     let agreement = agreement(["checks_per_day = 1", "", ""]);
     let (mut book, mut store) = (Book::new(Duration::ZERO), Store::default());

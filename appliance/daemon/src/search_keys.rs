@@ -69,6 +69,7 @@ pub(crate) fn first(config: &Config, recovery: &Recovery, now: Timestamp) -> Res
             );
             named
         }
+        None if recovery.search_epoch.is_some() => named,
         // Keys that were lost, or a ledger of before there were any: their epochs' numbers are not given again.
         None if recovery.last_sequence > 0 => highest_epoch(&parts::ledger_directory(config))?,
         None => 0,

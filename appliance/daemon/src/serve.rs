@@ -19,7 +19,7 @@ use yanqian_gateway::{
 };
 use yanqian_hsm::TokenPool;
 use yanqian_ledger::tree::Anchors;
-use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, read_records};
+use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, exported_list, read_records};
 use yanqian_platform::Route;
 use yanqian_trust::{SharedTrust, Verifier};
 use yanqian_vocabulary::{Timestamp, VerificationId};
@@ -385,7 +385,19 @@ async fn settle_orphans(config: &Config, core: &Arc<Core>) -> Result<(), ServeEr
         Ok(records)
     });
     let records = reading.await.map_err(failed)?.map_err(failed)?;
-    core.settle_orphans(orphans, &records).await.map_err(failed)
+    let list = exported_list(&parts::ledger_directory(config)).map_err(failed)?;
+    let gone = list.of(list.removed).map(|line| line.last_time);
+    // Records of one as old as what was removed may be in the archive: its key stays taken.
+    let (settled, old): (Vec<_>, Vec<_>) = orphans
+        .into_iter()
+        .partition(|orphan| records.contains_key(&orphan.id) || gone.is_none_or(|gone| orphan.id.made() > gone));
+    if !old.is_empty() {
+        tracing::error!(
+            keys = old.len(),
+            "idempotency keys of checks whose records may be in the archive only stay taken"
+        );
+    }
+    core.settle_orphans(settled, &records).await.map_err(failed)
 }
 
 /// Tells a supervisor where the daemon listens. Written under another name first, so that no reader sees half a file.

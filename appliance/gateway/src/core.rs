@@ -390,8 +390,17 @@ impl Core {
         Ok(())
     }
 
-    /// Forgets expired replies, receipts with their salts, and nonces, and has the store's log cut.
+    /// Whether somebody vouches for the clock, or nobody was to.
+    pub fn clock_is_trusted(&self) -> bool {
+        self.clock_health.is_trusted()
+    }
+
+    /// Forgets expired replies, receipts with their salts, and nonces, and has the store's log cut; nothing while nobody vouches for
+    /// the clock.
     pub async fn purge(&self) -> Result<usize, crate::StateError> {
+        if !self.clock_is_trusted() {
+            return Ok(0);
+        }
         let now = self.clock.now();
         let gone = self.state.call(move |store| store.purge(now)).await?;
         if let Err(error) = self.state.call_alone(|store| store.scrub()).await {

@@ -9,7 +9,7 @@ use crate::error::ArchiveError;
 use crate::header::{Header, Kind};
 use crate::key::ArchiveKeys;
 use crate::name::Name;
-use crate::seal::{self, ObjectError};
+use crate::seal::{self, MAX_CONTENT, ObjectError};
 use crate::store::{Created, Store};
 
 /// An object that holds.
@@ -70,7 +70,7 @@ impl Archive {
 
     /// The object of that name; `None` where there is none.
     pub async fn read(&self, name: Name) -> Result<Option<Object>, ArchiveError> {
-        let Some(object) = self.store.get(&name.to_string()).await? else { return Ok(None) };
+        let Some(object) = self.store.get(&name.to_string(), most(name.kind())).await? else { return Ok(None) };
         let keys = Arc::clone(&self.keys);
         let opened = blocking(move || seal::open(&object, &keys)).await;
         let (header, content) = opened.map_err(|error| ArchiveError::Object { name, error })?;
@@ -96,6 +96,15 @@ impl Archive {
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| Name::number_of(name)).collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+}
+
+/// Whoever has the storage may have put anything under a name; what is larger than the kind can be is not read.
+const fn most(kind: Kind) -> u64 {
+    match kind {
+        Kind::Segment | Kind::Proof => MAX_CONTENT + (MAX_CONTENT >> 8),
+        Kind::Certificate | Kind::Crl | Kind::Ocsp => 64 << 20,
+        Kind::Expired | Kind::Hold | Kind::Release => 1 << 20,
     }
 }
 

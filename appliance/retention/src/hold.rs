@@ -124,7 +124,7 @@ pub async fn place(
 ) -> Result<(u64, ContentDigest), ArchiveError> {
     range.check()?;
     check_reason(reason)?;
-    let number = archive.numbers(Kind::Hold).await?.last().copied().unwrap_or(0) + 1;
+    let number = archive.numbers(Kind::Hold).await?.last().copied().unwrap_or(0).saturating_add(1);
     let (placed, reason) = (now.to_string(), reason.to_owned());
     let hold = Hold { v: 1, hold: number, placed, operator, reason, range };
     let digest = put(archive, Name::Hold(number), &hold).await?;

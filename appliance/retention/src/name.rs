@@ -61,9 +61,13 @@ impl Name {
     /// The number in a numbered object's file name.
     pub(crate) fn number_of(file: &str) -> Option<u64> {
         let number = file.strip_suffix(".yqa")?.parse().ok()?;
-        (number > 0 && file == format!("{number:08}.yqa")).then_some(number)
+        // Nothing is numbered higher; whoever has the storage could put anything there.
+        (1..=MOST).contains(&number).then_some(number).filter(|number| file == format!("{number:08}.yqa"))
     }
 }
+
+/// Eight digits.
+const MOST: u64 = 99_999_999;
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

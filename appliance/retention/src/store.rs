@@ -18,7 +18,6 @@ use zeroize::Zeroizing;
 use crate::archive::blocking;
 use crate::error::ArchiveError;
 use crate::http::{Connector, tls};
-use crate::seal::MAX_CONTENT;
 
 /// An S3 bucket.
 pub struct S3 {
@@ -141,20 +140,20 @@ impl Store {
         }
     }
 
-    pub(crate) async fn get(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
+    /// Refuses what is larger than `most` octets.
+    pub(crate) async fn get(&self, name: &str, most: u64) -> Result<Option<Bytes>, ArchiveError> {
         const DOING: &str = "reading";
         let path = self.path(name);
         let get = async {
             let found = self.inner.open().await?.get(&path).await?;
-            // More than any object with all its tags.
-            if found.meta.size > MAX_CONTENT + (MAX_CONTENT >> 8) {
+            if found.meta.size > most {
                 return Ok(None);
             }
             found.bytes().await.map(Some)
         };
         match self.limited(DOING, name, get).await? {
             Ok(None) => {
-                let problem = "is larger than any object of an archive".to_owned();
+                let problem = "is larger than any object of its kind".to_owned();
                 Err(ArchiveError::Store { doing: DOING, name: name.to_owned(), problem })
             }
             Ok(octets) => Ok(octets),

@@ -92,6 +92,12 @@ impl VerificationId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
+    /// The moment that its leading 48 bits name.
+    pub fn made(&self) -> Timestamp {
+        let millis = self.0.as_bytes()[..6].iter().fold(0, |millis, octet| millis << 8 | i64::from(*octet));
+        Timestamp::from_unix_millis(millis)
+    }
+
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }

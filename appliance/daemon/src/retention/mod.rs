@@ -3,13 +3,14 @@
 
 mod metrics;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use yanqian_evidence::Management;
 use yanqian_evidence::segment::file_name;
@@ -17,7 +18,7 @@ use yanqian_gateway::{Clock as _, Core, SystemClock};
 use yanqian_ledger::tree::{Checkpoints, TreePlaces};
 use yanqian_ledger::{Exported, ExportedList, Ledger, OpenError, exported_list, made};
 use yanqian_retention::{
-    Archive, ArchiveError, Expirable, Exporter, Keep, Places, Range, expire, place, release, still_there,
+    Archive, ArchiveError, Expirable, Exporter, Keep, Kind, Name, Places, Range, expire, place, release, still_there,
 };
 
 use crate::anchoring;
@@ -37,6 +38,8 @@ pub(crate) struct Keeping {
     directory: PathBuf,
     keep: Keep,
     wake: Arc<Notify>,
+    /// One order at a time: one whose operator no longer waits goes on, and a hold does not pass it by.
+    orders: Arc<Mutex<()>>,
     apart: Handle,
 }
 
@@ -96,6 +99,7 @@ impl Retention {
             directory,
             keep: config.retention.keep,
             wake: Arc::default(),
+            orders: Arc::default(),
         };
         let (keep_local, interval) = (config.retention.keep_local, config.retention.interval);
         let ledger = Arc::clone(ledger);
@@ -148,7 +152,9 @@ impl Work {
     /// Everything that is sealed, oldest first.
     async fn export(&mut self) -> Result<(), ArchiveError> {
         let sealed = self.ledger.stats().segment.saturating_sub(1);
-        let mut next = count(&self.keeping.list().await?) + 1;
+        let list = self.keeping.list().await?;
+        self.refill(&list).await?;
+        let mut next = count(&list) + 1;
         while next <= sealed {
             let line = self.exporter.export(&self.keeping.archive, next).await?;
             tracing::info!(segment = next, hash = %line.hash, "a segment was exported and read back");
@@ -159,13 +165,38 @@ impl Work {
         Ok(())
     }
 
-    /// Files that were here long enough, oldest first.
+    /// What the archive once held and has lost, or never had where it is another, as long as the files are here.
+    async fn refill(&mut self, list: &ExportedList) -> Result<(), ArchiveError> {
+        if count(list) == list.removed {
+            return Ok(());
+        }
+        let there = self.keeping.archive.numbers(Kind::Segment).await?;
+        for line in list.segments.iter().filter(|line| line.segment > list.removed) {
+            if there.binary_search(&line.segment).is_ok() {
+                continue;
+            }
+            let again = self.exporter.export(&self.keeping.archive, line.segment).await?;
+            if again.hash != line.hash {
+                return Err(ArchiveError::Differs(Name::Segment(line.segment)));
+            }
+            tracing::warn!(segment = line.segment, "the archive had lost a segment; it was exported again");
+        }
+        Ok(())
+    }
+
+    /// Files that were here long enough, oldest first; none while nobody vouches for the clock.
     async fn remove(&self) -> Result<(), ArchiveError> {
-        let Some(keep) = self.keep_local else { return Ok(()) };
+        let Some(keep) = self.keep_local.filter(|_| self.keeping.core.clock_is_trusted()) else { return Ok(()) };
         let list = self.keeping.list().await?;
-        // A crash came between the list and the file.
-        if list.removed > 0 && self.keeping.directory.join(file_name(list.removed)).exists() {
-            self.ledger.remove_sealed(list.removed).await?;
+        // A crash came between the list and the file, or somebody brought the file back.
+        if let Some(line) = list.of(list.removed)
+            && self.keeping.directory.join(file_name(line.segment)).exists()
+        {
+            still_there(&self.keeping.archive, line).await?;
+            match self.ledger.remove_sealed(line.segment).await {
+                Ok(()) | Err(OpenError::NotRemovable { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let now = SystemClock.now();
         let covered = match &self.tree {
@@ -255,6 +286,8 @@ impl Keeping {
 
     /// Gives the hold's number and its record's sequence.
     pub(crate) async fn hold(self, range: Range, reason: String, operator: u32) -> Result<(u64, u64), String> {
+        let _alone = self.orders.lock().await;
+        self.is_the_archive().await?;
         let placed = place(&self.archive, range, &reason, operator, SystemClock.now()).await;
         let (hold, text) = placed.map_err(|error| error.to_string())?;
         let recorded = self.record(Management::HoldPlaced { hold, text, operator }).await;
@@ -263,7 +296,24 @@ impl Keeping {
             .map_err(|error| format!("hold {hold} is in force, but not on record: {error}"))
     }
 
+    /// A directory that is not mounted is no archive: a hold there would be found by nobody.
+    async fn is_the_archive(&self) -> Result<(), String> {
+        let list = self.list().await.map_err(|error| error.to_string())?;
+        let mut known = BTreeSet::new();
+        for kind in [Kind::Segment, Kind::Expired] {
+            known.extend(self.archive.numbers(kind).await.map_err(|error| error.to_string())?);
+        }
+        match list.segments.iter().find(|line| !known.contains(&line.segment)) {
+            None => Ok(()),
+            Some(line) => Err(format!(
+                "segment {} is not in the archive, although it was exported: is it the right one, and mounted?",
+                line.segment
+            )),
+        }
+    }
+
     pub(crate) async fn release(self, hold: u64, reason: String, operator: u32) -> Result<u64, String> {
+        let _alone = self.orders.lock().await;
         let released = release(&self.archive, hold, &reason, operator, SystemClock.now()).await;
         let text = released.map_err(|error| error.to_string())?;
         let recorded = self.record(Management::HoldReleased { hold, text, operator }).await;
@@ -272,6 +322,10 @@ impl Keeping {
 
     /// Only what the node itself has removed: otherwise the records would still be here.
     pub(crate) async fn expire(self, segment: u64, operator: u32) -> Result<u64, String> {
+        let _alone = self.orders.lock().await;
+        if !self.core.clock_is_trusted() {
+            return Err("nobody vouches for the clock: how old records are is not known".to_owned());
+        }
         let list = self.list().await.map_err(|error| error.to_string())?;
         let line: &Exported = list.of(segment).ok_or_else(|| format!("segment {segment} was not exported"))?;
         if segment > list.removed {
@@ -284,13 +338,13 @@ impl Keeping {
             Ok(())
         });
         match expired.await.map_err(|error| error.to_string())? {
-            Expirable::Now if sequence == 0 => Err(format!("segment {segment} was expired before")),
             Expirable::Now => {
                 let restored = self.directory.join(yanqian_ledger::storage::RESTORED).join(file_name(segment));
                 match std::fs::remove_file(&restored) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         Err(format!("{}: {error}; remove it by hand", restored.display()))
                     }
+                    _ if sequence == 0 => Err(format!("segment {segment} was expired before")),
                     _ => Ok(sequence),
                 }
             }

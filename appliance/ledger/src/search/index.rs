@@ -158,7 +158,8 @@ impl Index {
             if before.segment > newest {
                 return Ok(Extended::OtherLedger);
             }
-            if before.segment + 1 < oldest {
+            let gone = before.segment < oldest;
+            if gone && (before.segment + 1 < oldest || !is_sealed_at(storage, &before, newest)?) {
                 // What followed it is in the archive only; rows of it are made when it is restored, in an index made anew.
                 let list = ExportedList::read(storage)?;
                 let whole = list.of(before.segment).filter(|known| known.last <= before.sequence);
@@ -176,7 +177,7 @@ impl Index {
         if let Some(after) = reached {
             indexed.records += after.sequence - indexed.last_sequence;
             indexed.last_sequence = after.sequence;
-            let sealed = after.segment + 1 >= oldest && after.segment < newest;
+            let sealed = (oldest..newest).contains(&after.segment);
             if sealed && !is_sealed_at(storage, &after, newest)? {
                 return Ok(Extended::OtherLedger);
             }

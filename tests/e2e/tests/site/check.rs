@@ -98,7 +98,8 @@ async fn each_line_of_the_check_has_its_own_cause() {
 
     let profile = places.platform_profile();
     let without = replaced(&profile, "chip-reading = ", "another-service = ");
-    assert_changes(&site, &good, &profile, &without, &[("platform-profile", "fail"), ("services", "fail")]);
+    let broken = [("platform-link", "fail"), ("platform-profile", "fail"), ("services", "fail")];
+    assert_changes(&site, &good, &profile, &without, &broken);
 
     let config = places.daemon_config();
     let text = std::fs::read_to_string(&config).unwrap();

@@ -1,6 +1,6 @@
 //! The archive beside a serving daemon: segments go there, are held and released, and an archive that is away costs no check.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -48,7 +48,7 @@ async fn fill(site: &Site, segments: u64) {
     panic!("segments are not full after 400 checks");
 }
 
-fn room(site_user_may_write: &tempfile::TempDir) -> std::path::PathBuf {
+fn room(site_user_may_write: &tempfile::TempDir) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let place = site_user_may_write.path().join("archive");
     std::fs::create_dir(&place).unwrap();
@@ -76,8 +76,12 @@ async fn sealed_segments_are_exported_proven_held_and_released() {
     let verified = done(&archive(&site, &["verify", "--json"]));
     assert_eq!((&verified["segments"], &verified["signed"]), (&segments.len().into(), &true.into()), "{verified}");
     assert_eq!(verified["checkpoints"], segments.len(), "{verified}");
-    let metrics = site.metrics().await.unwrap();
-    assert_eq!(metrics.sum("yanqian_archive_segments"), segments.len() as u64);
+    within(ENOUGH, "the count of what is in the archive")
+        .until(async || {
+            let exported = site.metrics().await.unwrap().sum("yanqian_archive_segments");
+            (exported == segments.len() as u64).then_some(())
+        })
+        .await;
 
     done(&archive(&site, &["hold", "--reason", "case 17", "--first", "1", "--last", "9"]));
     let holds = done(&archive(&site, &["holds", "--json"]));
@@ -107,8 +111,9 @@ async fn an_archive_that_is_away_makes_segments_wait_and_no_check() {
     fill(&site, 1).await;
     let output = archive(&site, &["export", "--wait", "2"]);
     assert_eq!(output.code, Some(1), "{}", output.all());
-    let metrics = site.metrics().await.unwrap();
-    assert!(metrics.sum("yanqian_archive_segments_waiting") >= 1);
+    within(ENOUGH, "a segment that waits")
+        .until(async || (site.metrics().await.unwrap().sum("yanqian_archive_segments_waiting") >= 1).then_some(()))
+        .await;
     let caller = site.caller("core-banking").unwrap();
     assert_verdict(&caller.ask(&good("meanwhile")).await.unwrap(), "match");
     std::fs::remove_file(&place).unwrap();
@@ -116,4 +121,22 @@ async fn an_archive_that_is_away_makes_segments_wait_and_no_check() {
     within(ENOUGH, "the segment in the archive once it is back")
         .until(async || (archive(&site, &["export", "--wait", "5"]).code == Some(0)).then_some(()))
         .await;
+
+    // What an archive loses is put there again as long as the node has it; and no hold is placed meanwhile that would hold nothing.
+    let object = || objects(&place).into_iter().find(|file| file.ends_with("segments/00000001.yqa"));
+    std::fs::remove_file(object().unwrap()).unwrap();
+    let hold = archive(&site, &["hold", "--reason", "case 18", "--first", "1", "--last", "9"]);
+    assert!(hold.code != Some(0) && hold.stderr.contains("segment 1 is not in the archive"), "{}", hold.all());
+    archive(&site, &["export", "--wait", "5"]);
+    within(ENOUGH, "the lost segment in the archive again").until(async || object()).await;
+}
+
+/// Every file below a directory.
+fn objects(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(objects(&path)) } else { found.push(path) }
+    }
+    found
 }
