@@ -37,11 +37,11 @@ test: ## everything, as CI runs it
 	  build 420 'cargo build --profile $(PROFILE) --locked $(SITE) $(DRILL) $(HOSTILE) $(CRASHES)' \
 	  softhsm-sm2 240 'tests/softhsm-sm2/build || [ $$? -eq 3 ]' \
 	  openssl-cli 90 'tests/openssl-cli/build || [ $$? -eq 3 ]' \
-	  tests 720 'tools/tests $(PROFILE)' \
+	  tests 780 'tools/tests $(PROFILE)' \
 	  openapi 120 'tests/openapi/run $(PROFILE)' \
 	  pykcs11 30 'tests/pkcs11-conformance/pykcs11/run $(PROFILE)' \
 	  bouncycastle 30 'appliance/messages/tests/bouncycastle/run $(PROFILE)' \
-	  archive-s3 60 'appliance/retention/tests/s3/run $(PROFILE) || [ $$? -eq 3 ]' \
+	  archive-s3 90 'appliance/retention/tests/s3/run $(PROFILE) || [ $$? -eq 3 ]' \
 	  receipt-page 90 'appliance/receipt-page/run $(PROFILE) || [ $$? -eq 3 ]' \
 	  demo 60 'target/$(PROFILE)/yanqian-demo' \
 	  instructions 120 'tools/instructions' \

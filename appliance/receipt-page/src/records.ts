@@ -190,6 +190,10 @@ const management = choice({
     }),
     4,
   ],
+  18: ["segment-removed", map({ segment: field(0, uint), hash: field(1, octets(32)) }), 4],
+  19: ["segment-expired", map({ segment: field(0, uint), hash: field(1, octets(32)), operator: maybe(2, uid) }), 4],
+  20: ["hold-placed", map({ hold: field(0, uint), text: field(1, octets(32)), operator: field(2, uid) }), 4],
+  21: ["hold-released", map({ hold: field(0, uint), text: field(1, octets(32)), operator: field(2, uid) }), 4],
 });
 
 export type Context = ReturnType<typeof context>;
