@@ -142,7 +142,9 @@ pub(crate) async fn changed(
     let began = Instant::now();
     loop {
         let reply = drill.ask(Subject::Fields).await?;
-        if is(&reply)? || began.elapsed() > SOON {
+        // The store could no longer be used when the answer to this very check came; the next one tells.
+        let between = reply.code() == Reason::PlatformUnproven.code();
+        if (!between && is(&reply)?) || began.elapsed() > SOON {
             return Ok(reply);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
