@@ -3,7 +3,6 @@
 
 mod metrics;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,14 +166,7 @@ impl Work {
 
     /// What the archive once held and has lost, or never had where it is another, as long as the files are here.
     async fn refill(&mut self, list: &ExportedList) -> Result<(), ArchiveError> {
-        if count(list) == list.removed {
-            return Ok(());
-        }
-        let there = self.keeping.archive.numbers(Kind::Segment).await?;
-        for line in list.segments.iter().filter(|line| line.segment > list.removed) {
-            if there.binary_search(&line.segment).is_ok() {
-                continue;
-            }
+        for line in self.keeping.lost(list).await? {
             let again = self.exporter.export(&self.keeping.archive, line.segment).await?;
             if again.hash != line.hash {
                 return Err(ArchiveError::Differs(Name::Segment(line.segment)));
@@ -296,14 +288,18 @@ impl Keeping {
             .map_err(|error| format!("hold {hold} is in force, but not on record: {error}"))
     }
 
-    /// A directory that is not mounted is no archive: a hold there would be found by nobody.
+    /// What was exported, is on the node still, and is not in the archive.
+    async fn lost<'a>(&self, list: &'a ExportedList) -> Result<Vec<&'a Exported>, ArchiveError> {
+        let here = list.segments.iter().filter(|line| line.segment > list.removed);
+        let there = self.archive.numbers(Kind::Segment).await?;
+        Ok(here.filter(|line| there.binary_search(&line.segment).is_err()).collect())
+    }
+
+    /// A directory that is not mounted is no archive: a hold there would be found by nobody. What the node still has tells, as the
+    /// newest segments always are; of what only the archive had, a loss is no reason to hold nothing any more.
     async fn is_the_archive(&self) -> Result<(), String> {
         let list = self.list().await.map_err(|error| error.to_string())?;
-        let mut known = BTreeSet::new();
-        for kind in [Kind::Segment, Kind::Expired] {
-            known.extend(self.archive.numbers(kind).await.map_err(|error| error.to_string())?);
-        }
-        match list.segments.iter().find(|line| !known.contains(&line.segment)) {
+        match self.lost(&list).await.map_err(|error| error.to_string())?.first() {
             None => Ok(()),
             Some(line) => Err(format!(
                 "segment {} is not in the archive, although it was exported: is it the right one, and mounted?",
