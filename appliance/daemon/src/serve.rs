@@ -1,6 +1,5 @@
 //! `yanqian serve`: start-up in the order in which things depend on each other, then serving, then an orderly end.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,15 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use yanqian_evidence::{Label, Management};
 use yanqian_gateway::{
-    Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, Place, PlatformLink, Signer, SqliteState,
-    StateHandle, StateThread, SystemClock,
+    Clock, Core, CoreLimits, CoreParts, Metrics, PairUsage, Pairs, PlatformLink, Signer, SqliteState, StateHandle,
+    StateThread, SystemClock,
 };
 use yanqian_hsm::TokenPool;
 use yanqian_ledger::tree::Anchors;
-use yanqian_ledger::{Archive, Archived, Entry, Ledger, LedgerConfig, exported_list, read_records};
+use yanqian_ledger::{Archive, Archived, Ledger, LedgerConfig};
 use yanqian_platform::Route;
 use yanqian_trust::{SharedTrust, Verifier};
-use yanqian_vocabulary::{Timestamp, VerificationId};
+use yanqian_vocabulary::Timestamp;
 
 use crate::admin::{self, Readiness};
 use crate::anchoring::{self, Anchoring, Unopened};
@@ -38,6 +37,7 @@ use crate::key_gauges::KeyGauges;
 use crate::key_usage::KeyUsage;
 use crate::keys::{self, Lists, Prover};
 use crate::link::LinkMetrics;
+use crate::orphans;
 use crate::parts;
 use crate::reload::{Reloader, configuration_loaded};
 use crate::retention::{self, Retention};
@@ -333,7 +333,7 @@ pub(crate) async fn start(
     });
     core.archive_pairs(&core.pairs()).map_err(failed)?;
     core.append_under(&core.pairs().at(now).context, loaded.into()).await.map_err(failed)?;
-    settle_orphans(config, &core).await?;
+    orphans::settle(config, &core).await.map_err(failed)?;
     let search_keys = SearchKeys::begin(Arc::clone(&core), Arc::<ClockTrust>::clone(clock) as _, config, is_new);
     let search_keys = search_keys.await.map_err(failed)?;
     tokens::admit(&core, &tokens, readiness, now).await.map_err(failed)?;
@@ -363,41 +363,6 @@ fn open_ledger(config: &Config) -> Result<(Ledger, yanqian_ledger::Recovery), St
 fn create_private(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
-}
-
-/// Idempotency keys of checks that a crash cut off: the ledger knows whether anything can have been sent.
-async fn settle_orphans(config: &Config, core: &Arc<Core>) -> Result<(), ServeError> {
-    let orphans = core.orphans().await.map_err(failed)?;
-    if orphans.is_empty() {
-        return Ok(());
-    }
-    tracing::warn!(keys = orphans.len(), "settling idempotency keys of checks that the last run left open");
-    let directory = parts::ledger_directory(config);
-    let wanted: BTreeSet<VerificationId> = orphans.iter().map(|orphan| orphan.id).collect();
-    let reading = tokio::task::spawn_blocking(move || -> Result<BTreeMap<VerificationId, Vec<Place>>, String> {
-        let mut records: BTreeMap<VerificationId, Vec<Place>> = BTreeMap::new();
-        for entry in read_records(&directory).map_err(|error| error.to_string())? {
-            let Entry { segment, offset, leaf, record } = entry.map_err(|error| error.to_string())?;
-            if let Some(check) = record.body.verification().filter(|check| wanted.contains(check)) {
-                records.entry(check).or_default().push(Place { segment, offset, leaf });
-            }
-        }
-        Ok(records)
-    });
-    let records = reading.await.map_err(failed)?.map_err(failed)?;
-    let list = exported_list(&parts::ledger_directory(config)).map_err(failed)?;
-    let gone = list.of(list.removed).map(|line| line.last_time);
-    // Records of one as old as what was removed may be in the archive: its key stays taken.
-    let (settled, old): (Vec<_>, Vec<_>) = orphans
-        .into_iter()
-        .partition(|orphan| records.contains_key(&orphan.id) || gone.is_none_or(|gone| orphan.id.made() > gone));
-    if !old.is_empty() {
-        tracing::error!(
-            keys = old.len(),
-            "idempotency keys of checks whose records may be in the archive only stay taken"
-        );
-    }
-    core.settle_orphans(settled, &records).await.map_err(failed)
 }
 
 /// Tells a supervisor where the daemon listens. Written under another name first, so that no reader sees half a file.

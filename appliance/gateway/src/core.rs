@@ -20,11 +20,10 @@ use crate::api::BodyLimits;
 use crate::clock::{Clock, ClockHealth};
 use crate::keys::{InForce, LoadedPairs, PairUsage, Pairs};
 use crate::metrics::{Metrics, RejectCause};
-use crate::pipeline::Place;
 use crate::quotas::Quotas;
 use crate::reply::Shed;
 use crate::secrets::StateKeys;
-use crate::state::{Orphan, StateHandle};
+use crate::state::StateHandle;
 use crate::turns::Turns;
 
 /// Who signs and opens with the entity's keys; which of them, [`Pairs`] says.
@@ -364,49 +363,6 @@ impl Core {
         for shed in &aggregate.shed {
             *away.shed.entry(shed.reason).or_default() += shed.count;
         }
-    }
-
-    /// The checks whose idempotency keys a crash left open. Ask once, before serving.
-    pub async fn orphans(&self) -> Result<Vec<Orphan>, crate::StateError> {
-        self.state.call(|store| store.orphans()).await
-    }
-
-    /// Settles them: a key is free when the ledger holds no record of its check, and `outcome-unknown` for good when it
-    /// does (I4). `records` says where the ledger holds them.
-    pub async fn settle_orphans(
-        self: &Arc<Self>,
-        orphans: Vec<Orphan>,
-        records: &BTreeMap<VerificationId, Vec<Place>>,
-    ) -> Result<(), crate::StateError> {
-        for orphan in orphans {
-            let unknown = records.get(&orphan.id).map(|places| crate::pipeline::unknown_reply(self, &orphan, places));
-            self.state
-                .call(move |store| match unknown {
-                    Some(finish) => store.finish(&finish),
-                    None => store.release(&orphan.caller, &orphan.tag, orphan.id),
-                })
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Whether somebody vouches for the clock, or nobody was to.
-    pub fn clock_is_trusted(&self) -> bool {
-        self.clock_health.is_trusted()
-    }
-
-    /// Forgets expired replies, receipts with their salts, and nonces, and has the store's log cut; nothing while nobody vouches for
-    /// the clock.
-    pub async fn purge(&self) -> Result<usize, crate::StateError> {
-        if !self.clock_is_trusted() {
-            return Ok(0);
-        }
-        let now = self.clock.now();
-        let gone = self.state.call(move |store| store.purge(now)).await?;
-        if let Err(error) = self.state.call_alone(|store| store.scrub()).await {
-            tracing::warn!(%error, "what was forgotten is not yet gone from the store's files; it is tried again");
-        }
-        Ok(gone)
     }
 
     /// The way to the platform.

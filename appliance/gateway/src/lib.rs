@@ -15,6 +15,7 @@ mod reply;
 mod secrets;
 mod state;
 mod turns;
+mod upkeep;
 
 pub use api::{BodyLimits, FrameLimits, Http2Limits, ServerLimits, Waits, serve};
 pub use clock::{Clock, ClockHealth, SystemClock};

@@ -122,6 +122,28 @@ async fn a_ledger_goes_on_without_its_oldest_segments() {
 }
 
 #[tokio::test]
+async fn an_index_that_ended_within_a_segment_that_is_gone_goes_on_with_the_next() {
+    let (mut node, place) = (Node::new(), tempfile::tempdir().unwrap());
+    let archive = node.archive(&Site::Directory(place.path().to_owned()), keys(1));
+    let (ledger, file) = (node.path("ledger"), node.path("search.sqlite"));
+    node.check().await;
+    let mut index = Index::open(&file).unwrap();
+    let within = index.update(&ledger, |_| {}).unwrap().last_sequence;
+    node.fill(4).await;
+    node.export(&archive).await.unwrap();
+    assert!(within < node.list().of(1).unwrap().last, "the index ends before the segment does");
+    node.remove(&archive, 1).await.unwrap();
+
+    let indexed = index.update(&ledger, |_| {}).unwrap();
+    assert!(!indexed.anew, "what it knows of the segment that is gone is kept");
+    assert_eq!(indexed.last_sequence, node.ledger().stats().last_sequence);
+    let mut away = BTreeSet::new();
+    let here = index.find(&ledger, &Query::default(), 10_000, &mut away).unwrap();
+    assert_eq!((here.is_empty(), away), (false, BTreeSet::from([1])));
+    assert_eq!(index.update(&ledger, |_| {}).unwrap().records, 0);
+}
+
+#[tokio::test]
 async fn nothing_goes_that_a_start_needs_or_the_archive_does_not_hold() {
     let mut scene = Scene::new().await;
     let why = |result: Result<(), ArchiveError>| result.unwrap_err().to_string();

@@ -42,8 +42,8 @@ pub(crate) struct Previous {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     nonces: HashSet<String>,
-    seen: VecDeque<Seen>,
-    stats: Stats,
+    pub(crate) seen: VecDeque<Seen>,
+    pub(crate) stats: Stats,
     pub(crate) orders: Orders,
     /// Orders for one answer each, which come first.
     pub(crate) queue: VecDeque<Queued>,
@@ -354,28 +354,6 @@ impl Platform {
 
     pub(crate) fn previous(&self) -> Option<Previous> {
         self.state().previous.clone()
-    }
-
-    pub(crate) fn record(&self, seen: Seen) {
-        let mut state = self.state();
-        state.stats.requests += 1;
-        state.stats.refused += u64::from(seen.refused);
-        if state.seen.len() == KEPT {
-            state.seen.pop_front();
-        }
-        state.seen.push_back(seen);
-    }
-
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.state().seen.iter().cloned().collect()
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        self.state().stats
-    }
-
-    pub(crate) fn reset(&self) {
-        *self.state() = State::default();
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::platform::{KEPT, Platform, State};
+
 /// One request that arrived over HTTPS.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Seen {
@@ -58,4 +60,28 @@ pub struct Stats {
     pub duplicates: u64,
     /// Requests refused.
     pub refused: u64,
+}
+
+impl Platform {
+    pub(crate) fn record(&self, seen: Seen) {
+        let mut state = self.state();
+        state.stats.requests += 1;
+        state.stats.refused += u64::from(seen.refused);
+        if state.seen.len() == KEPT {
+            state.seen.pop_front();
+        }
+        state.seen.push_back(seen);
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state().seen.iter().cloned().collect()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.state().stats
+    }
+
+    pub(crate) fn reset(&self) {
+        *self.state() = State::default();
+    }
 }

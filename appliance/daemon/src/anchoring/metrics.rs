@@ -1,5 +1,7 @@
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 use yanqian_vocabulary::Timestamp;
+
+use crate::series::{failures, gauge};
 
 /// What operators watch of checkpoints. All series exist from the start, with or without a ledger key.
 #[derive(Debug, Clone)]
@@ -17,25 +19,16 @@ const REASONS: [&str; 2] = ["tree", "token"];
 
 impl CheckpointMetrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
+        let gauge = |name, help| gauge(registry, name, help);
         let made =
             IntCounter::new("yanqian_ledger_checkpoints_total", "Checkpoints of the ledger that were published.")?;
         registry.register(Box::new(made.clone()))?;
-        let failures = IntCounterVec::new(
-            Opts::new(
-                "yanqian_ledger_checkpoint_failures_total",
-                "Attempts at a checkpoint that failed, by what failed.",
-            ),
-            &["reason"],
+        let failures = failures(
+            registry,
+            "yanqian_ledger_checkpoint_failures_total",
+            "Attempts at a checkpoint that failed, by what failed.",
+            &REASONS,
         )?;
-        registry.register(Box::new(failures.clone()))?;
-        for reason in REASONS {
-            failures.with_label_values(&[reason]);
-        }
         Ok(Self {
             made,
             failures,

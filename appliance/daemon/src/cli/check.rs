@@ -1,13 +1,13 @@
 //! `yanqian check`: every piece that a configuration names, looked at whether or not an earlier one failed, so that one run tells
 //! everything that is wrong.
 
+mod machine;
 pub(super) mod pairs;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 use yanqian_agreement::Agreement;
 use yanqian_gateway::PairUsage;
@@ -18,11 +18,11 @@ use yanqian_platform::{Profile, Route};
 use yanqian_vocabulary::Timestamp;
 
 use super::output::{complain, say};
-use super::{EXIT_CONFIG, check_tokens, small_runtime};
-use crate::config::{ClockSource, Config, Transport};
-use crate::gauges::free_space;
+use super::{EXIT_CONFIG, check_tokens};
+use crate::config::{Config, Transport};
 use crate::way::Way;
-use crate::{anchoring, clock, hardening, keys, link, parts};
+use crate::{anchoring, hardening, keys, link, parts};
+use machine::{clock, disk, open_files, state_directory};
 use pairs::{Placed, certificate_key, placed};
 
 const DAY: i64 = 86_400;
@@ -30,10 +30,6 @@ const DAY: i64 = 86_400;
 const SOON: i64 = 30;
 /// Days before the end of a revocation list at which a warning begins: lists are short-lived.
 const LIST_SOON: i64 = 2;
-/// Free octets below which the disk is told to be nearly full.
-const SPACE_SOON: u64 = 2_000_000_000;
-/// Descriptors that the daemon needs besides its connections.
-const OTHER_FILES: u64 = 64;
 
 /// How a piece was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,87 +317,5 @@ fn route(config: &Config) -> Result<String, String> {
     match Route::written(&parts::route_file(config)) {
         None => Ok("open".to_owned()),
         Some(why) => Err(format!("{why}: every check ends with 503 until `yanqian platform resume`")),
-    }
-}
-
-fn state_directory(directory: &Path) -> Result<String, String> {
-    let shown = directory.display();
-    let metadata = std::fs::metadata(directory).map_err(|error| format!("{shown}: {error}"))?;
-    if metadata.is_dir() { Ok(shown.to_string()) } else { Err(format!("{shown}: is not a directory")) }
-}
-
-/// Room, and a write that reaches the disk.
-fn disk(config: &Config) -> Found {
-    let directory = config.state_dir.as_path();
-    let probe = || -> std::io::Result<()> {
-        let mut file = tempfile_in(directory)?;
-        std::io::Write::write_all(&mut file, &[0; 4096])?;
-        file.sync_all()
-    };
-    if let Err(error) = probe() {
-        return Found(Level::Fail, format!("{}: cannot be written and synced: {error}", directory.display()));
-    }
-    match free_space(directory) {
-        None => Found(Level::Warn, "the free space is not known".to_owned()),
-        Some(free) => {
-            let days = days_of_room(&parts::ledger_directory(config), free);
-            let forecast =
-                days.map_or_else(String::new, |days| format!(", full in {days} days at the ledger's pace so far"));
-            let soon = free < SPACE_SOON || days.is_some_and(|days| days < SOON);
-            warn_if(soon, format!("{} MB free{forecast}, writes reach the disk", free / 1_000_000))
-        }
-    }
-}
-
-/// Days until `free` octets are used, when the ledger has been growing for a day or more.
-fn days_of_room(ledger: &Path, free: u64) -> Option<i64> {
-    let growth = yanqian_ledger::growth(ledger).ok()??;
-    let seconds = timestamp().millis_since(growth.since) / 1000;
-    if seconds < DAY {
-        return None;
-    }
-    let octets_a_day = i128::from(growth.octets) * i128::from(DAY) / i128::from(seconds);
-    i64::try_from(i128::from(free) / octets_a_day.max(1)).ok()
-}
-
-/// A file without a name: nothing is left behind, whatever happens.
-fn tempfile_in(directory: &Path) -> std::io::Result<std::fs::File> {
-    use rustix::fs::{Mode, OFlags};
-    let file = rustix::fs::open(directory, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
-    Ok(std::fs::File::from(file))
-}
-
-fn open_files(config: &Config) -> Found {
-    let needed = u64::try_from(config.limits.server.max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let note = format!("{allowed} allowed to this user, {needed} for limits.max_connections and the rest");
-    if allowed >= needed {
-        Found(Level::Ok, note)
-    } else {
-        Found(Level::Warn, format!("{note}; the unit sets LimitNOFILE, check it there"))
-    }
-}
-
-/// A clock that is wrong makes every answer too old or too new.
-fn clock(config: &Config, signing: Option<&Certificate>) -> Found {
-    let shown = timestamp();
-    if signing.is_some_and(|certificate| now() < certificate.not_before()) {
-        return Found(Level::Fail, format!("{shown} is before the signing certificate begins"));
-    }
-    if let Ok(metadata) = std::fs::metadata(&config.file)
-        && metadata.modified().is_ok_and(|changed| changed > SystemTime::now() + std::time::Duration::from_mins(1))
-    {
-        return Found(Level::Warn, format!("{shown}, and the configuration was changed after that"));
-    }
-    if config.clock.source == ClockSource::None {
-        return Found(Level::Warn, format!("{shown}; nobody is asked whether it is right (clock.source)"));
-    }
-    let asked = small_runtime().map_err(|error| error.to_string());
-    let source = config.clock.source.as_str();
-    match asked.and_then(|runtime| runtime.block_on(clock::ask(&config.clock))) {
-        Ok(Some(error)) => Found(Level::Ok, format!("{shown}; {source}: off by {} ms at most", error.as_millis())),
-        Ok(None) => Found(Level::Ok, format!("{shown}; {source} has synchronised it")),
-        Err(why) if config.clock.required => Found(Level::Fail, format!("{why}: every check is refused")),
-        Err(why) => Found(Level::Warn, why),
     }
 }

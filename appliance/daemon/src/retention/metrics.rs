@@ -1,5 +1,7 @@
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, Registry};
 use yanqian_retention::ArchiveError;
+
+use crate::series::{failures, gauge};
 
 /// What operators watch of the archive. All series exist from the start, with or without one.
 #[derive(Debug, Clone)]
@@ -27,22 +29,13 @@ fn reason(error: &ArchiveError) -> &'static str {
 
 impl RetentionMetrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let failures = IntCounterVec::new(
-            Opts::new(
-                "yanqian_archive_failures_total",
-                "Attempts at an export or removal that failed, by what failed.",
-            ),
-            &["reason"],
+        let gauge = |name, help| gauge(registry, name, help);
+        let failures = failures(
+            registry,
+            "yanqian_archive_failures_total",
+            "Attempts at an export or removal that failed, by what failed.",
+            &REASONS,
         )?;
-        registry.register(Box::new(failures.clone()))?;
-        for reason in REASONS {
-            failures.with_label_values(&[reason]);
-        }
         Ok(Self {
             exported: gauge("yanqian_archive_segments", "Segments that were read back whole from the archive.")?,
             removed: gauge("yanqian_archive_segments_removed", "Of these, segments that are in the archive only.")?,

@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus::Registry;
@@ -40,12 +40,12 @@ impl Clock for Hand {
     }
 }
 
-/// A clock that is always vouched for.
-struct Vouched;
+/// Whether somebody vouches for the clock.
+struct Vouched(AtomicBool);
 
 impl crate::ClockHealth for Vouched {
     fn is_trusted(&self) -> bool {
-        true
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -53,6 +53,7 @@ impl crate::ClockHealth for Vouched {
 struct Bench {
     core: Arc<Core>,
     hand: Arc<Hand>,
+    vouched: Arc<Vouched>,
     agreement: Arc<Agreement>,
     base: Context,
     certificates: Vec<Certificate>,
@@ -88,6 +89,7 @@ impl Bench {
             encryption_certificate: None,
         };
         let hand = Arc::new(Hand(AtomicI64::new(0)));
+        let vouched = Arc::new(Vouched(AtomicBool::new(true)));
         let settings = VerifierSettings { table_octets: 0, shadow_every: NonZeroU32::MIN };
         let origin = Origin::new("example-bank/node-1").unwrap();
         let time = Arc::clone(&hand);
@@ -102,7 +104,7 @@ impl Bench {
         let pairs = Self::listed(&base, &agreement, &certificates, &[("old", None)]);
         let core = Core::new(CoreParts {
             clock: Arc::clone(&hand) as Arc<dyn Clock>,
-            clock_health: Arc::new(Vouched),
+            clock_health: Arc::clone(&vouched) as Arc<dyn crate::ClockHealth>,
             pairs,
             ledger: Arc::new(ledger),
             ledger_directory: at("ledger"),
@@ -131,7 +133,7 @@ impl Bench {
                 receipt_retention_millis: 1_000_000,
             },
         });
-        Self { core, hand, agreement, base, certificates, directory }
+        Self { core, hand, vouched, agreement, base, certificates, directory }
     }
 
     /// Signing pairs by label and begin, each with a certificate of its own, all proven.
@@ -201,6 +203,21 @@ async fn refused_at_the_token<S>(core: &Arc<Core>, intent: intent::RecordedInten
     let Err(refused) = intent.sign(core).await else { panic!("there is no token") };
     assert_eq!(refused.reason, Reason::SignerUnavailable);
     refused
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_while_nobody_vouches_for_the_clock() {
+    const DAY: i64 = 86_400_000;
+    let bench = Bench::new();
+    let left = || bench.core.state.call(|store| store.lease("agreement", 0, 3, 3));
+    assert_eq!(left().await.unwrap(), 3);
+    bench.turn(500 * DAY);
+    bench.vouched.0.store(false, Ordering::SeqCst);
+    assert_eq!(bench.core.purge().await.unwrap(), 0);
+    assert_eq!(left().await.unwrap(), 0, "the day's quota is as used as it was");
+    bench.vouched.0.store(true, Ordering::SeqCst);
+    assert_eq!(bench.core.purge().await.unwrap(), 1);
+    assert_eq!(left().await.unwrap(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

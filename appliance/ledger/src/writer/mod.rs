@@ -1,25 +1,23 @@
 //! The one thread that owns the files.
 
+mod batch;
 mod draft;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use yanqian_evidence::verify::follows;
-use yanqian_evidence::{Body, Context, Frame, LeafHash, MAX_RECORD, Management};
-use yanqian_vocabulary::Timestamp;
+use yanqian_evidence::{Body, Management};
 
 use draft::{Batch, abandoned};
 pub(crate) use draft::{Command, Departure, Draft};
 
 use crate::config::{Clock, LedgerConfig};
 use crate::error::{LedgerError, OpenError};
-use crate::files::{Files, Last, OpenCheck, is_full, step};
-use crate::ledger::Appended;
+use crate::files::{Files, OpenCheck, is_full, step};
 use crate::recovery::{self, Recovery};
 use crate::stats::{Failure, LedgerState, Shared};
 use crate::storage::{Storage, wide, write_all};
@@ -211,86 +209,6 @@ impl Writer {
                 self.own.push_back(Draft { context: draft.context, body: Box::new(body.into()), reply: None });
             }
         }
-    }
-
-    /// Takes drafts from the front into a batch; refuses those that cannot be written. `None` when none is left.
-    fn build(&mut self, waiting: &mut VecDeque<Draft>) -> Option<Batch> {
-        let last = self.files.as_ref().map(|files| files.last)?;
-        let mut batch = Batch { octets: Vec::new(), entries: Vec::new(), last, ended: BTreeSet::new(), notes: 0 };
-        while batch.octets.len() < BATCH_OCTETS {
-            let Some(draft) = waiting.pop_front() else { break };
-            let abandoned = draft.reply.as_ref().is_some_and(oneshot::Sender::is_closed);
-            if abandoned && matches!(*draft.body, Body::Intent(_) | Body::Exchange(_)) {
-                continue; // not written: nothing will be signed for it
-            }
-            match self.admit(&draft, &batch.ended) {
-                Ok(ends) => batch.ended.extend(ends),
-                Err(error) => {
-                    self.refuse(draft, error);
-                    continue;
-                }
-            }
-            if batch.octets.is_empty() {
-                self.add_notes(&mut batch, &draft.context);
-            }
-            match self.add(&mut batch, &draft.context, &draft.body) {
-                Ok(appended) => batch.entries.push((draft, appended)),
-                Err(error) => self.refuse(draft, error),
-            }
-        }
-        (!batch.octets.is_empty()).then_some(batch)
-    }
-
-    fn add_notes(&self, batch: &mut Batch, context: &Context) {
-        for note in self.files.iter().flat_map(|files| &files.notes) {
-            // Notes are a few octets long: only too large a record is refused.
-            if self.add(batch, context, &note.clone().into()).is_ok() {
-                batch.notes += 1;
-            }
-        }
-    }
-
-    /// Whether a record may be written now, and which intent it ends.
-    fn admit(&self, draft: &Draft, ended: &BTreeSet<u64>) -> Result<Option<u64>, LedgerError> {
-        let files = self.files.as_ref().ok_or(LedgerError::Failed)?;
-        if draft.context.node != self.config.node {
-            return Err(LedgerError::OtherNode);
-        }
-        let (intent, verification) = match &*draft.body {
-            // Both announce a signature, and after that there must be space for its outcome.
-            Body::Intent(_) | Body::Exchange(_) if self.shared.state() == LedgerState::RefusalsOnly => {
-                return Err(LedgerError::Full);
-            }
-            Body::Exchange(exchange) => (exchange.intent, exchange.verification),
-            Body::Outcome(outcome) => (outcome.intent, outcome.verification),
-            Body::OutcomeUnknown(unknown) => (unknown.intent, unknown.verification),
-            Body::Intent(_) | Body::Refusal(_) | Body::Aggregate(_) | Body::Management(_) => return Ok(None),
-        };
-        let open = files.open.get(&intent).filter(|open| open.verification == verification && !ended.contains(&intent));
-        let open = open.ok_or(LedgerError::IntentNotOpen)?;
-        match &*draft.body {
-            Body::Exchange(_) => Ok(None),
-            Body::Outcome(outcome) if !follows(outcome, open.exchange) => Err(LedgerError::OtherExchange),
-            _ => Ok(Some(intent)),
-        }
-    }
-
-    fn add(&self, batch: &mut Batch, context: &Context, body: &Body) -> Result<Appended, LedgerError> {
-        let files = self.files.as_ref().ok_or(LedgerError::Failed)?;
-        let sequence = batch.last.sequence + 1;
-        let now = self.clock.now();
-        let time: Timestamp = batch.last.time.map_or(now, |last| last.max(now));
-        let record = yanqian_evidence::encode(sequence, time, context, body);
-        if record.len() > MAX_RECORD {
-            return Err(LedgerError::TooLarge);
-        }
-        let leaf = LeafHash::of_record(&record);
-        let chain = batch.last.chain.link(leaf);
-        let frame = Frame { sequence, durable: files.last.sequence, leaf, chain, record: &record };
-        let offset = files.current.length + wide(batch.octets.len());
-        frame.write(files.current.start, &mut batch.octets);
-        batch.last = Last { sequence, time: Some(time), chain };
-        Ok(Appended { sequence, leaf, time, segment: files.current.header.segment, offset })
     }
 
     fn refuse(&self, draft: Draft, error: LedgerError) {

@@ -120,47 +120,52 @@ impl Node {
     /// Checks with their ends, until `segments` are sealed; then a checkpoint over all.
     pub async fn fill(&mut self, segments: u64) {
         while self.ledger().stats().segment <= segments {
-            let received = Timestamp::from_unix_millis(BEGAN);
-            let verification = Self::verification(self.checks);
-            self.checks += 1;
-            let intent = Intent {
-                verification,
-                caller: CallerId::new("core-banking").unwrap(),
-                mode: Mode::RealName,
-                purpose: PurposeCode::new("account-opening").unwrap(),
-                document_type: DocumentType::PrcPassport,
-                rule: RuleId::new("rule-1").unwrap(),
-                fields: [Field::Number].into(),
-                request: ContentDigest::new([5; 32]),
-                nonce: Nonce::new([6; 16]),
-                to_be_signed: ToBeSigned::Attributes { der: Der::new([0x31, 0]).unwrap() },
-                search: None,
-                commitment: Commitment::new([8; 32]),
-                idempotency: None,
-                received,
-            };
-            let intent = self.ledger().append(Arc::clone(&self.context), intent).await.unwrap().sequence;
-            let outcome = Outcome {
-                verification,
-                intent,
-                decision: Decision::Verdict { overall: Verdict::Match, fields: [].into() },
-                signature: None,
-                answer: None,
-                signer: None,
-                chain: Vec::new(),
-                revocation: Vec::new(),
-                platform_time: None,
-                platform_serial: None,
-                steps: Vec::new(),
-                times: Times { received, signed: None, sent: None, answered: None },
-                trust: None,
-                platform_status: Some(200),
-                exchange: None,
-                reading: None,
-            };
-            self.ledger().append(Arc::clone(&self.context), outcome).await.unwrap();
+            self.check().await;
         }
         self.checkpoint();
+    }
+
+    /// A check with its end.
+    pub async fn check(&mut self) {
+        let received = Timestamp::from_unix_millis(BEGAN);
+        let verification = Self::verification(self.checks);
+        self.checks += 1;
+        let intent = Intent {
+            verification,
+            caller: CallerId::new("core-banking").unwrap(),
+            mode: Mode::RealName,
+            purpose: PurposeCode::new("account-opening").unwrap(),
+            document_type: DocumentType::PrcPassport,
+            rule: RuleId::new("rule-1").unwrap(),
+            fields: [Field::Number].into(),
+            request: ContentDigest::new([5; 32]),
+            nonce: Nonce::new([6; 16]),
+            to_be_signed: ToBeSigned::Attributes { der: Der::new([0x31, 0]).unwrap() },
+            search: None,
+            commitment: Commitment::new([8; 32]),
+            idempotency: None,
+            received,
+        };
+        let intent = self.ledger().append(Arc::clone(&self.context), intent).await.unwrap().sequence;
+        let outcome = Outcome {
+            verification,
+            intent,
+            decision: Decision::Verdict { overall: Verdict::Match, fields: [].into() },
+            signature: None,
+            answer: None,
+            signer: None,
+            chain: Vec::new(),
+            revocation: Vec::new(),
+            platform_time: None,
+            platform_serial: None,
+            steps: Vec::new(),
+            times: Times { received, signed: None, sent: None, answered: None },
+            trust: None,
+            platform_status: Some(200),
+            exchange: None,
+            reading: None,
+        };
+        self.ledger().append(Arc::clone(&self.context), outcome).await.unwrap();
     }
 
     pub async fn append(&self, event: Management) {
