@@ -38,6 +38,11 @@ impl Exporter {
         Self { places, known: HashSet::new() }
     }
 
+    /// The archive lost something: whether the rest is there is asked anew.
+    pub fn ask_anew(&mut self) {
+        self.known.clear();
+    }
+
     /// Puts what proves a segment, then the segment, and reads all of it back. Doing it again changes nothing.
     pub async fn export(&mut self, archive: &Archive, segment: u64) -> Result<Exported, ArchiveError> {
         let (ledger, location) = (self.places.ledger.clone(), archive.location().to_owned());

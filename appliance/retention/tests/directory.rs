@@ -144,6 +144,23 @@ async fn an_index_that_ended_within_a_segment_that_is_gone_goes_on_with_the_next
 }
 
 #[tokio::test]
+async fn an_archive_that_lost_everything_is_filled_again_with_what_proves_it() {
+    let scene = Scene::new().await;
+    let list = scene.node.list();
+    let mut exporter = scene.node.exporter();
+    for line in &list.segments {
+        exporter.export(&scene.archive, line.segment).await.unwrap();
+    }
+    std::fs::remove_dir_all(scene.place.path().join("bank")).unwrap();
+    exporter.ask_anew();
+    for line in &list.segments {
+        assert_eq!(&exporter.export(&scene.archive, line.segment).await.unwrap(), line);
+    }
+    let verified = verify(&scene.archive, Some(&scene.node.checkpoint_key()), &mut |_| {}).await.unwrap();
+    assert_eq!((verified.ends.len(), verified.checkpoints, verified.evidence), (4, 4, 1));
+}
+
+#[tokio::test]
 async fn nothing_goes_that_a_start_needs_or_the_archive_does_not_hold() {
     let mut scene = Scene::new().await;
     let why = |result: Result<(), ArchiveError>| result.unwrap_err().to_string();

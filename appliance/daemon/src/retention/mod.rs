@@ -166,7 +166,11 @@ impl Work {
 
     /// What the archive once held and has lost, or never had where it is another, as long as the files are here.
     async fn refill(&mut self, list: &ExportedList) -> Result<(), ArchiveError> {
-        for line in self.keeping.lost(list).await? {
+        let missing = self.keeping.lost(list).await?;
+        if !missing.is_empty() {
+            self.exporter.ask_anew();
+        }
+        for line in missing {
             let again = self.exporter.export(&self.keeping.archive, line.segment).await?;
             if again.hash != line.hash {
                 return Err(ArchiveError::Differs(Name::Segment(line.segment)));
